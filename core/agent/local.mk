@@ -1,0 +1,1 @@
+libmagcore_la_SOURCES +=

@@ -1,0 +1,2 @@
+if PLUGIN_LLM_ANTHROPIC
+endif

@@ -1,0 +1,2 @@
+if PLUGIN_LLM_OPENAI
+endif

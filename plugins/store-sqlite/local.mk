@@ -1,0 +1,2 @@
+if PLUGIN_STORE_SQLITE
+endif

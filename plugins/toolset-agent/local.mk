@@ -1,0 +1,2 @@
+if PLUGIN_TOOLSET_AGENT
+endif

@@ -1,0 +1,12 @@
+if HAVE_CHECK
+TEST_LIBS = libmagcore.la $(CHECK_LIBS)
+TESTS += $(check_PROGRAMS)
+include tests/lib/local.mk
+include tests/unit/local.mk
+include tests/loader/local.mk
+include tests/compute/local.mk
+include tests/integration/local.mk
+include tests/fuzz/local.mk
+include tests/abi/local.mk
+include tests/bench/local.mk
+endif

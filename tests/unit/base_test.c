@@ -1,0 +1,168 @@
+/* The small things that everything stands on: text, buffers, JSON. */
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/text.h"
+
+#include <check.h>
+
+static int parse(const char *text)
+{
+  struct mbp_error err = MAG_ERROR_INIT;
+  struct mbp_json *document = NULL;
+  int r = mag_json_parse(mbp_str(text), &document, &err);
+  if (r == 0)
+    mag_json_free(document);
+  else
+    ck_assert_msg(err.message[0] && err.code == -r, "no message for %s", text);
+  return r;
+}
+
+START_TEST(json_accepts_what_the_rfc_accepts)
+{
+  static const char *const good[] = {
+      "{}", "[]", " [ 1 , -0.5e+3 ] ", "\"\\u00e9\\ud83d\\ude00\"", "null", "true", "0", "{\"a\":{\"b\":[{}]}}", "\"\xc3\xa9\"",
+  };
+  for (size_t i = 0; i < MAG_COUNT(good); i++)
+    ck_assert_msg(parse(good[i]) == 0, "refused: %s", good[i]);
+}
+END_TEST
+
+START_TEST(json_refuses_what_cjson_lets_through)
+{
+  static const char *const bad[] = {
+      "", " ", "{", "[1,]", "[1 2]", "{\"a\" 1}", "{\"a\":1,}", "{a:1}", "01", "+1", "1.", ".5", "1e", "nul", "tru", "'a'",
+      "\"\\u0000\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\x\"", "\"a\nb\"", "\"", "{} x", "[]]", "\"\xff\"", "\"\xc3\"",
+      "{\"a\":1,\"a\":2}", "[{\"a\":{\"b\":1,\"b\":2}}]", "\xef\xbb\xbf{}",
+  };
+  for (size_t i = 0; i < MAG_COUNT(bad); i++)
+    ck_assert_msg(parse(bad[i]) == -MBP_E_PROTOCOL, "accepted: %s", bad[i]);
+  char deep[3 * MAG_JSON_DEPTH + 1];
+  memset(deep, '[', sizeof(deep) - 1);
+  deep[sizeof(deep) - 1] = 0;
+  ck_assert_int_eq(parse(deep), -MBP_E_PROTOCOL);
+}
+END_TEST
+
+START_TEST(json_slices_keep_every_digit)
+{
+  struct mbp_str text = mbp_str("{\"a\":[1, {\"id\" : 12345678901234567890 }],\"b\":\"x\"}"), slice;
+  ck_assert_int_eq(mag_json_slice(text, "a/1/id", &slice), 1);
+  ck_assert(mbp_str_eq(slice, "12345678901234567890"));
+  ck_assert_int_eq(mag_json_slice(text, "b", &slice), 1);
+  ck_assert(mbp_str_eq(slice, "\"x\""));
+  ck_assert_int_eq(mag_json_slice(text, "a/2", &slice), 0);
+  ck_assert_int_eq(mag_json_slice(text, "b/c", &slice), 0);
+  ck_assert_int_eq(mag_json_slice(mbp_str("[ ]"), "0", &slice), 0);
+}
+END_TEST
+
+START_TEST(json_writes_what_it_reads)
+{
+  mag_autowriter w = mag_writer_new();
+  struct mbp_str text;
+  mag_writer_object(w, NULL);
+  mag_writer_string(w, "s", mbp_str_n("q\" \\ \n \x01 \xc3\xa9\" \xff \0 end", 22));
+  mag_writer_array(w, "a");
+  mag_writer_number(w, NULL, INT64_MIN);
+  mag_writer_null(w, NULL);
+  mag_writer_end(w);
+  mag_writer_boolean(w, "t", 1);
+  mag_writer_raw(w, "r", mbp_str("{\"n\":1}"));
+  mag_writer_end(w);
+  ck_assert_int_eq(mag_writer_text(w, &text), 0);
+  ck_assert_int_eq(parse(text.ptr), 0);
+  ck_assert_msg(strstr(text.ptr, "\xc3\xa9\\\"") && strstr(text.ptr, "\xef\xbf\xbd"), "%s", text.ptr);
+  ck_assert_ptr_nonnull(strstr(text.ptr, "[-9223372036854775808,null],\"t\":true,\"r\":{\"n\":1}}"));
+}
+END_TEST
+
+START_TEST(json_writer_refuses_what_is_not_balanced)
+{
+  mag_autowriter w = mag_writer_new();
+  struct mbp_str text;
+  mag_writer_object(w, NULL);
+  ck_assert_int_eq(mag_writer_text(w, &text), -MBP_E_INTERNAL);
+  mag_writer_number(w, NULL, 1); /* no key in an object */
+  mag_writer_end(w);
+  ck_assert_int_eq(mag_writer_text(w, &text), -MBP_E_INTERNAL);
+}
+END_TEST
+
+START_TEST(utf8_knows_halves_from_errors)
+{
+  size_t pending;
+  ck_assert_uint_eq(mag_utf8_stream_prefix("a\xe2\x82", 3, &pending), 1);
+  ck_assert_uint_eq(pending, 2);
+  ck_assert_uint_eq(mag_utf8_stream_prefix("a\xff", 2, &pending), 1);
+  ck_assert_uint_eq(pending, 0);
+  ck_assert(!mag_utf8_valid("\xc0\xaf", 2));
+  ck_assert(!mag_utf8_valid("\xed\xa0\x80", 3));
+  ck_assert(!mag_utf8_valid("\xf4\x90\x80\x80", 4));
+  ck_assert(mag_utf8_valid("\xf4\x8f\xbf\xbf", 4));
+}
+END_TEST
+
+START_TEST(globs_match_whole_names)
+{
+  ck_assert(mag_glob_match("claude-*", mbp_str("claude-haiku-4-5")));
+  ck_assert(mag_glob_match("*a*b", mbp_str("xaaxb")));
+  ck_assert(!mag_glob_match("claude-*", mbp_str("xclaude-1")));
+  ck_assert(!mag_glob_match("gpt-?", mbp_str("gpt-")));
+}
+END_TEST
+
+START_TEST(numbers_with_units)
+{
+  int64_t v;
+  ck_assert_int_eq(mag_parse_size(mbp_str("64M"), &v), 0);
+  ck_assert_int_eq(v, 64 << 20);
+  ck_assert_int_eq(mag_parse_duration(mbp_str("5m"), &v), 0);
+  ck_assert_int_eq(v, 300000);
+  ck_assert_int_eq(mag_parse_size(mbp_str("99999999999999T"), &v), -MBP_E_INVALID);
+  ck_assert_int_eq(mag_parse_size(mbp_str("5Q"), &v), -MBP_E_INVALID);
+  ck_assert_int_eq(mag_parse_int(mbp_str("-9223372036854775808"), &v), 0);
+  ck_assert(v == INT64_MIN);
+  ck_assert_int_eq(mag_parse_int(mbp_str("9223372036854775808"), &v), -MBP_E_INVALID);
+}
+END_TEST
+
+START_TEST(errors_are_one_line_and_wrapped)
+{
+  struct mbp_error err = MAG_ERROR_INIT;
+  ck_assert_int_eq(mag_error(&err, MBP_E_AUTH, "no key\nset %s", "X"), -MBP_E_AUTH);
+  ck_assert_int_eq(mag_error_wrap(&err, "llm '%s'", "x"), -MBP_E_AUTH);
+  ck_assert_str_eq(err.message, "llm 'x': no key set X");
+}
+END_TEST
+
+START_TEST(nearest_name_is_offered)
+{
+  static const char *const names[] = {"model", "system", "tools", NULL};
+  ck_assert_int_eq(mag_nearest("modle", names), 0);
+  ck_assert_int_eq(mag_nearest("zzzzzz", names), -1);
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("base");
+  TCase *t = tcase_create("base");
+  tcase_add_test(t, json_accepts_what_the_rfc_accepts);
+  tcase_add_test(t, json_refuses_what_cjson_lets_through);
+  tcase_add_test(t, json_slices_keep_every_digit);
+  tcase_add_test(t, json_writes_what_it_reads);
+  tcase_add_test(t, json_writer_refuses_what_is_not_balanced);
+  tcase_add_test(t, utf8_knows_halves_from_errors);
+  tcase_add_test(t, globs_match_whole_names);
+  tcase_add_test(t, numbers_with_units);
+  tcase_add_test(t, errors_are_one_line_and_wrapped);
+  tcase_add_test(t, nearest_name_is_offered);
+  suite_add_tcase(suite, t);
+  SRunner *runner = srunner_create(suite);
+  srunner_run_all(runner, CK_ENV);
+  int failed = srunner_ntests_failed(runner);
+  srunner_free(runner);
+  return failed ? 1 : 0;
+}
