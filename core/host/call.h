@@ -32,8 +32,10 @@ struct mag_call_options {
   void *ctx;
 };
 
-/* NULL without memory. */
+/* A call for one operation: mag_call_wait must follow. NULL without memory. */
 struct mbp_call *mag_call_new(const struct mag_call_options *options);
+/* A call that is never passed to an operation: the parent of others, for a turn or a command. */
+struct mbp_call *mag_call_new_scope(const struct mag_call_options *options);
 struct mbp_call *mag_call_ref(struct mbp_call *call);
 void mag_call_unref(struct mbp_call *call); /* accepts NULL */
 

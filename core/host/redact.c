@@ -1,0 +1,140 @@
+#include "host/redact.h"
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "base/text.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#define LEAST 8
+
+/* All forms of all secrets. They are kept until the process ends: a secret of a closed plugin may still come back. */
+static struct {
+  pthread_rwlock_t lock;
+  char **forms;
+  size_t *lengths;
+  size_t n;
+} known = {.lock = PTHREAD_RWLOCK_INITIALIZER};
+
+static void add_form(const char *form, size_t len)
+{
+  if (len < LEAST)
+    return;
+  for (size_t i = 0; i < known.n; i++)
+    if (known.lengths[i] == len && memcmp(known.forms[i], form, len) == 0)
+      return;
+  char **forms = realloc(known.forms, (known.n + 1) * sizeof(*forms));
+  if (forms)
+    known.forms = forms;
+  size_t *lengths = realloc(known.lengths, (known.n + 1) * sizeof(*lengths));
+  if (lengths)
+    known.lengths = lengths;
+  char *copy = mag_str_dup(mbp_str_n(form, len));
+  if (!forms || !lengths || !copy) {
+    free(copy);
+    return;
+  }
+  known.forms[known.n] = copy;
+  known.lengths[known.n++] = len;
+}
+
+/* The part of base64(prefix of `shift` bytes + secret) that depends on the secret alone. */
+static void add_base64(struct mbp_str secret, size_t shift, const char *alphabet)
+{
+  mag_autobuf out = MAG_BUF_INIT;
+  unsigned bits = 0, have = 0;
+  for (size_t i = 0; i < shift + secret.len; i++) {
+    bits = bits << 8 | (i < shift ? 0u : (unsigned char) secret.ptr[i - shift]);
+    have += 8;
+    while (have >= 6) {
+      have -= 6;
+      mag_buf_add_char(&out, alphabet[bits >> have & 63]);
+    }
+  }
+  size_t skip = (shift * 8 + 5) / 6;
+  if (!out.failed && out.len > skip)
+    add_form(out.ptr + skip, out.len - skip);
+}
+
+static void add_percent(struct mbp_str secret, const char *hex)
+{
+  mag_autobuf out = MAG_BUF_INIT;
+  for (size_t i = 0; i < secret.len; i++) {
+    unsigned char c = (unsigned char) secret.ptr[i];
+    if ((c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || (c && strchr("-._~", c))) {
+      mag_buf_add_char(&out, (char) c);
+    } else {
+      char escape[3] = {'%', hex[c >> 4], hex[c & 15]};
+      mag_buf_add(&out, escape, 3);
+    }
+  }
+  if (!out.failed)
+    add_form(out.ptr, out.len);
+}
+
+static void add_json(struct mbp_str secret)
+{
+  mag_autowriter writer = mag_writer_new();
+  struct mbp_str text;
+  mag_writer_string(writer, NULL, secret);
+  if (mag_writer_text(writer, &text) == 0)
+    add_form(text.ptr + 1, text.len - 2);
+}
+
+void mag_redact_add(struct mbp_str secret)
+{
+  static const char standard[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  static const char url_safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  if (secret.len < LEAST)
+    return;
+  pthread_rwlock_wrlock(&known.lock);
+  add_form(secret.ptr, secret.len);
+  for (size_t shift = 0; shift < 3; shift++) {
+    add_base64(secret, shift, standard);
+    add_base64(secret, shift, url_safe);
+  }
+  add_percent(secret, "0123456789ABCDEF");
+  add_percent(secret, "0123456789abcdef");
+  add_json(secret);
+  pthread_rwlock_unlock(&known.lock);
+}
+
+/* The earliest form in `text`, or NULL. The lock is held. */
+static const char *find(struct mbp_str text, size_t *ret_len)
+{
+  const char *best = NULL;
+  for (size_t i = 0; i < known.n; i++) {
+    size_t room = best ? MAG_MIN((size_t) (best - text.ptr) + known.lengths[i], text.len) : text.len;
+    const char *found = text.len ? memmem(text.ptr, room, known.forms[i], known.lengths[i]) : NULL;
+    if (found && (!best || found < best || known.lengths[i] > *ret_len)) {
+      best = found;
+      *ret_len = known.lengths[i];
+    }
+  }
+  return best;
+}
+
+bool mag_redact_wanted(struct mbp_str text)
+{
+  size_t len = 0;
+  pthread_rwlock_rdlock(&known.lock);
+  bool wanted = find(text, &len) != NULL;
+  pthread_rwlock_unlock(&known.lock);
+  return wanted;
+}
+
+void mag_redact_into(struct mag_buf *out, struct mbp_str text)
+{
+  const char *found;
+  size_t len = 0;
+  pthread_rwlock_rdlock(&known.lock);
+  while ((found = find(text, &len))) {
+    mag_buf_add(out, text.ptr, (size_t) (found - text.ptr));
+    mag_buf_add_text(out, MAG_REDACTED);
+    text.len -= (size_t) (found - text.ptr) + len;
+    text.ptr = found + len;
+  }
+  pthread_rwlock_unlock(&known.lock);
+  mag_buf_add_str(out, text);
+}

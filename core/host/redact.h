@@ -1,0 +1,20 @@
+/* redact.h - the secrets that this process knows, and their removal from text that is stored or shown.
+ *
+ * A secret is found as it is and in the forms that it commonly takes: base64 (standard and URL-safe, at any
+ * alignment), percent-encoded and JSON-escaped. Secrets shorter than 8 bytes are not looked for: they would be found
+ * everywhere. Any thread.
+ */
+#ifndef MAG_HOST_REDACT_H
+#define MAG_HOST_REDACT_H
+
+#include "base/buf.h"
+
+#define MAG_REDACTED "[redacted]"
+
+void mag_redact_add(struct mbp_str secret);
+/* Appends `text` to `out` with every known secret replaced. */
+void mag_redact_into(struct mag_buf *out, struct mbp_str text);
+/* Is anything in `text` a known secret? Quick; lets the usual text pass without a copy. */
+bool mag_redact_wanted(struct mbp_str text);
+
+#endif
