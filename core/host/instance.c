@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct mag_instance {
   const struct mbp_plugin *descriptor;
@@ -17,10 +18,11 @@ struct mag_instance {
   atomic_bool unhealthy;
 };
 
-/* One gate and one host table for each plugin, kept until the process ends. */
+/* One gate and one host table for each plugin, by kind and name, kept until the process ends. */
 struct plugin_state {
   struct plugin_state *next;
-  const struct mbp_plugin *descriptor;
+  uint32_t kind;
+  char *name;
   const struct mbp_host *host;
   pthread_mutex_t gate; /* THREADS_SERIAL */
 };
@@ -31,10 +33,12 @@ static struct plugin_state *find_state(const struct mbp_plugin *descriptor)
   static struct plugin_state *states;
   pthread_mutex_lock(&lock);
   struct plugin_state *state = states;
-  while (state && state->descriptor != descriptor)
+  while (state && (state->kind != descriptor->kind || strcmp(state->name, descriptor->name) != 0))
     state = state->next;
-  if (!state && (state = calloc(1, sizeof(*state)))) {
-    state->descriptor = descriptor;
+  char *name = state ? NULL : strdup(descriptor->name);
+  if (name && (state = calloc(1, sizeof(*state)))) {
+    state->kind = descriptor->kind;
+    state->name = name;
     state->host = mag_host_for(descriptor->name);
     pthread_mutex_init(&state->gate, NULL);
     state->next = states;

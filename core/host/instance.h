@@ -14,7 +14,7 @@
 
 struct mag_instance;
 
-/* `descriptor`: the host's own full-size copy, which lives until the process ends. `config`: JSON object or empty. */
+/* `descriptor`: the host's own full-size copy, which outlives the instance. `config`: JSON object or empty. */
 int mag_instance_open(const struct mbp_plugin *descriptor, struct mbp_str config, struct mag_instance **ret_instance,
                       struct mbp_error *err);
 /* No operation may be running. Accepts NULL. An unhealthy instance is left alone: its plugin may still be at work. */
@@ -33,7 +33,7 @@ void mag_instance_returned(struct mag_instance *instance, bool control);
 int mag_instance_leave(struct mag_instance *instance, struct mbp_call *call, int r, struct mbp_error *err);
 
 #define MAG_RUN_(instance_, options_, control_, err_, operation_)                                                      \
-  ({                                                                                                                   \
+  __extension__({                                                                                                                 \
     struct mag_instance *run_instance_ = (instance_);                                                                  \
     struct mbp_instance *plugin = mag_instance_plugin(run_instance_);                                                  \
     struct mbp_call *call = mag_instance_enter(run_instance_, (options_), (control_), (err_));                         \

@@ -1,0 +1,247 @@
+/* Settling the model's tool calls: policy, answers, running, results. */
+#include "agent/turn.h"
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/text.h"
+
+#include <signal.h>
+#include <string.h>
+
+#define RESULT_MAX (4u << 20)
+#define THREAD_STACK (256u * 1024)
+
+void mag_turn_close_calls(struct mag_turn *turn, const char *why)
+{
+  const struct mag_state *state = &turn->session->log.state;
+  for (size_t i = 0; i < state->n_calls; i++) {
+    bool in_batch = false;
+    for (size_t j = 0; j < turn->batch.n && !in_batch; j++)
+      in_batch = mbp_str_eq(turn->batch.records[j].type, MAG_EV_TOOL_RESULT) &&
+                 memmem(turn->batch.records[j].payload.ptr, turn->batch.records[j].payload.len,
+                        state->calls[i].event_id, strlen(state->calls[i].event_id)) != NULL;
+    if (!state->calls[i].result && !in_batch)
+      mag_batch_tool_text(&turn->batch, mbp_str(state->calls[i].event_id), mbp_str(why), /* is_error= */ true);
+  }
+}
+
+/* ---- May it run? ---------------------------------------------------------------------------------------------- */
+
+static bool may_run(const struct mag_session *session, const struct mag_tool_call *call)
+{
+  return !call->result && mag_toolbox_find(&session->toolbox, mbp_str(call->name)) &&
+         (call->permission == MAG_PERMISSION_ALLOW ||
+          (call->permission == MAG_PERMISSION_ASK && call->answered && call->allowed));
+}
+
+static bool is_read_only(const struct mag_session *session, const struct mag_tool_call *call)
+{
+  return mag_toolbox_find(&session->toolbox, mbp_str(call->name))->flags & MBP_TOOL_READ_ONLY;
+}
+
+size_t mag_turn_group(const struct mag_session *session, const struct mag_tool_call *calls, size_t n, size_t from)
+{
+  if (from >= n || !may_run(session, &calls[from]))
+    return 0;
+  size_t count = 1;
+  while (from + count < n && count < MAG_PARALLEL_TOOLS && is_read_only(session, &calls[from]) &&
+         may_run(session, &calls[from + count]) && is_read_only(session, &calls[from + count]))
+    count++;
+  return count;
+}
+
+void mag_turn_mark_started(struct mag_turn *turn, const struct mag_tool_call *calls, size_t n)
+{
+  for (size_t i = 0; i < n; i++) {
+    const struct mag_tool *tool = mag_toolbox_find(&turn->session->toolbox, mbp_str(calls[i].name));
+    struct mbp_writer *w = mag_batch_private(&turn->batch, MAG_REC_TOOL_STARTED);
+    mag_writer_string(w, "event_id", mbp_str(calls[i].event_id));
+    mag_writer_boolean(w, "repeatable", (tool->flags & (MBP_TOOL_READ_ONLY | MBP_TOOL_REPEATABLE)) != 0);
+    mag_batch_end(&turn->batch);
+  }
+}
+
+/* ---- Running -------------------------------------------------------------------------------------------------- */
+
+/* One running tool. */
+struct run {
+  struct mag_turn *turn;
+  const struct mag_tool_call *call;
+  const struct mag_tool *tool;
+  char *content; /* JSON array; NULL if the tool could not be run */
+  bool is_error;
+  struct mbp_error error;
+  pthread_t thread;
+  bool threaded;
+};
+
+static int show_output(void *ctx, const struct mbp_event *event)
+{
+  struct run *run = ctx;
+  if (event->type == MBP_EV_TOOL_OUTPUT)
+    mag_session_preview(run->turn->session, MAG_PREVIEW_TOOL_OUTPUT, run->call->event_id, mbp_str(run->call->name),
+                        event->data);
+  else if (event->type == MBP_EV_PROGRESS)
+    mag_session_preview(run->turn->session, MAG_PREVIEW_PROGRESS, run->call->event_id, mbp_str(run->call->name),
+                        event->data);
+  return 0;
+}
+
+static int take_result(void *ctx, const void *result, struct mbp_error *err)
+{
+  struct run *run = ctx;
+  const struct mbp_tool_result *given = result;
+  if (!given || !MBP_HAS(given, struct mbp_tool_result, content))
+    return mag_error(err, MBP_E_INTERNAL, "tool %s ended without a result", run->call->name);
+  if (given->content.len > RESULT_MAX)
+    return mag_error(err, MBP_E_LIMIT, "the result of %s is larger than %u MiB", run->call->name, RESULT_MAX >> 20);
+  mag_autojson json = NULL;
+  int r = mag_json_parse(given->content, &json, err);
+  if (r < 0)
+    return r;
+  if (mag_json_type(json) != MBP_JSON_ARRAY)
+    return mag_error(err, MBP_E_INTERNAL, "the result of %s is not a list of blocks", run->call->name);
+  run->content = mag_str_dup(given->content);
+  run->is_error = given->is_error;
+  return run->content ? 0 : mag_error_no_memory(err);
+}
+
+static void invoke(struct run *run)
+{
+  const struct mbp_toolset_ops *ops = mag_instance_ops(run->tool->toolset);
+  struct mag_call_options options = {.parent = run->turn->call, .sink = show_output, .on_result = take_result, .ctx = run};
+  mag_error_clear(&run->error);
+  (void) MAG_RUN(run->tool->toolset, &options, &run->error,
+                 ops->invoke(plugin, call, mbp_str(run->call->name), mbp_str(run->call->input), &run->error));
+}
+
+static void *invoke_in_thread(void *arg)
+{
+  invoke(arg);
+  return NULL;
+}
+
+static void start_thread(struct run *run)
+{
+  pthread_attr_t attributes;
+  sigset_t all, old;
+  sigfillset(&all);
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, THREAD_STACK);
+  pthread_sigmask(SIG_SETMASK, &all, &old); /* the program's signals are not for our threads */
+  run->threaded = pthread_create(&run->thread, &attributes, invoke_in_thread, run) == 0;
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  pthread_attr_destroy(&attributes);
+  if (!run->threaded)
+    invoke(run);
+}
+
+static void add_result(struct run *run)
+{
+  struct mag_turn *turn = run->turn;
+  if (run->content) {
+    mag_batch_tool_result(&turn->batch, mbp_str(run->call->event_id), mbp_str(run->content), run->is_error);
+    free(run->content);
+    return;
+  }
+  mag_autofree char *text = mag_sprintf("The tool could not be run: %s", run->error.message);
+  mag_batch_tool_text(&turn->batch, mbp_str(run->call->event_id), mbp_str(text), /* is_error= */ true);
+}
+
+static void run_group(struct mag_turn *turn, const struct mag_tool_call *calls, size_t n)
+{
+  struct run runs[MAG_PARALLEL_TOOLS];
+  for (size_t i = 0; i < n; i++) {
+    runs[i] = (struct run){.turn = turn, .call = &calls[i],
+                           .tool = mag_toolbox_find(&turn->session->toolbox, mbp_str(calls[i].name))};
+    if (n > 1)
+      start_thread(&runs[i]);
+    else
+      invoke(&runs[i]);
+  }
+  for (size_t i = 0; i < n; i++) {
+    if (runs[i].threaded)
+      pthread_join(runs[i].thread, NULL);
+    add_result(&runs[i]);
+  }
+}
+
+/* ---- One call after another ----------------------------------------------------------------------------------- */
+
+/* Asks whoever watches. The answer is an event like one that came from outside. */
+static bool ask_observer(struct mag_turn *turn, const struct mag_tool_call *call)
+{
+  const struct mag_observer *observer = &turn->session->observer;
+  int answer = observer->confirm ? observer->confirm(observer->ctx, call->name, call->input) : -1;
+  if (answer < 0)
+    return false;
+  char id[MAG_ID_SIZE] = "";
+  struct mbp_writer *w = mag_batch_event(&turn->batch, MAG_EV_USER_CONFIRMATION, id);
+  mag_writer_string(w, "tool_use_id", mbp_str(call->event_id));
+  mag_writer_string(w, "result", mbp_str(answer ? "allow" : "deny"));
+  mag_batch_end(&turn->batch);
+  return true;
+}
+
+static void refuse(struct mag_turn *turn, const struct mag_tool_call *call)
+{
+  mag_autofree char *text = NULL;
+  if (!mag_toolbox_find(&turn->session->toolbox, mbp_str(call->name)))
+    text = mag_sprintf("There is no tool named \"%s\".", call->name);
+  else if (call->permission == MAG_PERMISSION_DENY)
+    text = mag_sprintf("The policy of this agent does not allow %s.", call->name);
+  else
+    text = mag_sprintf("The user did not allow this%s%s", call->deny_message ? ": " : ".",
+                       call->deny_message ? call->deny_message : "");
+  mag_batch_tool_text(&turn->batch, mbp_str(call->event_id), mbp_str(text), /* is_error= */ true);
+}
+
+static bool is_waiting(const struct mag_session *session, const struct mag_tool_call *call)
+{
+  return !call->result && !call->answered && call->permission == MAG_PERMISSION_ASK &&
+         mag_toolbox_find(&session->toolbox, mbp_str(call->name));
+}
+
+int mag_turn_act(struct mag_turn *turn, size_t *ret_waiting, struct mbp_error *err)
+{
+  struct mag_state *state = &turn->session->log.state;
+  size_t waiting = 0, settled = 0, open = state->n_open;
+  int r = turn->batch.n ? mag_turn_commit(turn, err) : 0; /* recovery may have settled some */
+  if (r < 0)
+    return r;
+  open = state->n_open;
+  for (size_t i = 0; i < state->n_calls; i++) {
+    const struct mag_tool_call *call = &state->calls[i];
+    if (call->result)
+      continue;
+    if (is_waiting(turn->session, call)) {
+      if (ask_observer(turn, call))
+        return mag_turn_commit(turn, err); /* now it is in the inbox: come again */
+      waiting++;
+      continue;
+    }
+    size_t group = mag_turn_group(turn->session, state->calls, state->n_calls, i);
+    if (group == 0) {
+      refuse(turn, call);
+      settled++;
+      continue;
+    }
+    if (mag_call_cancelled(turn->call))
+      break; /* the turn's end closes what is open */
+    if (!call->started) {
+      mag_turn_mark_started(turn, call, group);
+      r = mag_turn_commit(turn, err);
+      if (r < 0)
+        return r;
+      open = state->n_open;
+      settled = 0;
+    }
+    run_group(turn, call, group);
+    settled += group;
+    i += group - 1;
+  }
+  turn->owes = settled == open && open > 0; /* all results stand in the batch: the model is next */
+  *ret_waiting = waiting;
+  return 0;
+}

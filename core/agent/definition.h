@@ -1,0 +1,51 @@
+/* definition.h - what a session is made from: an agent (model, system prompt, tools) and an environment (compute, network).
+ *
+ * One file, YAML or JSON, holds both; options of the command line come on top. The result is two JSON resources, with all
+ * defaults filled in, that stand in the session's first record.
+ */
+#ifndef MAG_AGENT_DEFINITION_H
+#define MAG_AGENT_DEFINITION_H
+
+#include <magent/mbp.h>
+
+/* Text members are owned; NULL: not said. */
+struct mag_definition {
+  char *name, *description;
+  char *model;         /* "provider/name" or a name */
+  char *model_params;  /* JSON object, or NULL */
+  char *system;
+  char *tools;         /* JSON array */
+  char *compute;       /* provider's name */
+  char *compute_options; /* JSON object of the provider's own options */
+  char *network;       /* "none", "limited", "unrestricted", "host", "provider"; NULL: the strictest that there is */
+  char *working_dir;   /* inside the sandbox */
+  char *workspace;     /* host directory, absolute */
+  char *image;
+  char *env;           /* JSON object of strings */
+  char *metadata;      /* JSON object */
+  int64_t memory_bytes, cpu_millis, pids; /* 0: the provider's default */
+};
+
+void mag_definition_done(struct mag_definition *definition);
+
+/* Defaults of this installation: defaults.json below sysconfdir (MAGENT_CONF_DIR by secure_getenv overrides), laid under
+ * what is there already. */
+int mag_definition_defaults(struct mag_definition *definition, struct mbp_error *err);
+
+/* Reads an agent file; the name's ending does not matter. Errors name file, line and key. What is there already stays. */
+int mag_definition_load(struct mag_definition *definition, const char *path, struct mbp_error *err);
+/* The same from JSON text; `where` is for messages. */
+int mag_definition_take(struct mag_definition *definition, struct mbp_str json, const char *where,
+                        struct mbp_error *err);
+
+/* "bash,read" or "none": turns off all tools of the default toolset but these. */
+int mag_definition_set_tools(struct mag_definition *definition, const char *list, struct mbp_error *err);
+
+/* The two resources. Caller frees. */
+int mag_definition_resources(const struct mag_definition *definition, char **ret_agent, char **ret_environment,
+                             struct mbp_error *err);
+/* And back, from a session's first record. */
+int mag_definition_from_resources(struct mag_definition *definition, struct mbp_str agent, struct mbp_str environment,
+                                  struct mbp_error *err);
+
+#endif

@@ -1,0 +1,145 @@
+#include "agent/engine.h"
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/text.h"
+
+#include <pthread.h>
+#include <string.h>
+
+/* The kind of plugin that keeps logs when nobody says otherwise; data, like all defaults. */
+#ifndef MAGENT_DEFAULT_STORE
+#define MAGENT_DEFAULT_STORE "sqlite"
+#endif
+
+struct opened {
+  struct opened *next;
+  uint32_t kind;
+  char *name, *config;
+  struct mag_instance *instance;
+};
+
+struct mag_engine {
+  struct mag_registry *registry;
+  char *store_name, *store_config;
+  pthread_mutex_t lock;
+  struct opened *opened;
+};
+
+char *mag_state_dir(void)
+{
+  const char *state = secure_getenv("XDG_STATE_HOME"), *home = secure_getenv("HOME");
+  if (state && state[0] == '/')
+    return mag_sprintf("%s/magent", state);
+  return home && home[0] == '/' ? mag_sprintf("%s/.local/state/magent", home) : NULL;
+}
+
+int mag_engine_new(const struct mag_engine_options *options, struct mag_engine **ret_engine, struct mbp_error *err)
+{
+  struct mag_engine *engine = calloc(1, sizeof(*engine));
+  if (!engine)
+    return mag_error_no_memory(err);
+  pthread_mutex_init(&engine->lock, NULL);
+  engine->store_name = mag_str_dup(mbp_str(options->store ? options->store : MAGENT_DEFAULT_STORE));
+  engine->store_config = mag_str_dup(options->store_config);
+  int r = engine->store_name && engine->store_config ? 0 : mag_error_no_memory(err);
+  if (r == 0)
+    r = mag_registry_new(options->plugin_dirs, NULL, &engine->registry, err);
+  if (r < 0) {
+    mag_engine_free(engine);
+    return r;
+  }
+  *ret_engine = engine;
+  return 0;
+}
+
+void mag_engine_free(struct mag_engine *engine)
+{
+  if (!engine)
+    return;
+  while (engine->opened) {
+    struct opened *first = engine->opened;
+    engine->opened = first->next;
+    mag_instance_close(first->instance);
+    free(first->name);
+    free(first->config);
+    free(first);
+  }
+  mag_registry_free(engine->registry);
+  pthread_mutex_destroy(&engine->lock);
+  free(engine->store_name);
+  free(engine->store_config);
+  free(engine);
+}
+
+struct mag_registry *mag_engine_registry(struct mag_engine *engine)
+{
+  return engine->registry;
+}
+
+/* The lock is held. */
+static int open_plugin(struct mag_engine *engine, const struct mag_plugin *plugin, struct mbp_str config,
+                       struct mag_instance **ret_instance, struct mbp_error *err)
+{
+  uint32_t kind = plugin->descriptor.kind;
+  const char *name = plugin->descriptor.name;
+  for (struct opened *i = engine->opened; i; i = i->next)
+    if (i->kind == kind && strcmp(i->name, name) == 0 && mbp_str_eq(config, i->config)) {
+      *ret_instance = i->instance;
+      return 0;
+    }
+  struct opened *opened = calloc(1, sizeof(*opened));
+  if (!opened)
+    return mag_error_no_memory(err);
+  opened->kind = kind;
+  opened->name = mag_str_dup(mbp_str(name));
+  opened->config = mag_str_dup(config);
+  int r = opened->name && opened->config ? 0 : mag_error_no_memory(err);
+  if (r == 0)
+    r = mag_instance_open(&plugin->descriptor, config, &opened->instance, err);
+  if (r < 0) {
+    free(opened->name);
+    free(opened->config);
+    free(opened);
+    return r;
+  }
+  opened->next = engine->opened;
+  engine->opened = opened;
+  *ret_instance = opened->instance;
+  return 0;
+}
+
+static int find_and_open(struct mag_engine *engine, uint32_t kind, const char *name, struct mbp_str config,
+                         struct mag_instance **ret_instance, struct mbp_error *err)
+{
+  const struct mag_plugin *plugin;
+  pthread_mutex_lock(&engine->lock);
+  int r = mag_registry_find(engine->registry, kind, name, &plugin, err);
+  if (r == 0)
+    r = open_plugin(engine, plugin, config, ret_instance, err);
+  pthread_mutex_unlock(&engine->lock);
+  return r;
+}
+
+int mag_engine_store(struct mag_engine *engine, struct mag_instance **ret_store, struct mbp_error *err)
+{
+  return find_and_open(engine, MBP_KIND_STORE, engine->store_name, mbp_str(engine->store_config), ret_store, err);
+}
+
+int mag_engine_compute(struct mag_engine *engine, const char *provider, struct mbp_str options,
+                       struct mag_instance **ret_compute, struct mbp_error *err)
+{
+  return find_and_open(engine, MBP_KIND_COMPUTE, provider, options, ret_compute, err);
+}
+
+int mag_engine_llm(struct mag_engine *engine, const char *model, struct mag_instance **ret_llm, const char **ret_model,
+                   struct mbp_error *err)
+{
+  const struct mag_plugin *plugin;
+  pthread_mutex_lock(&engine->lock);
+  int r = mag_registry_find_model(engine->registry, model, &plugin, ret_model, err);
+  if (r == 0)
+    r = open_plugin(engine, plugin, mbp_str(""), ret_llm, err);
+  pthread_mutex_unlock(&engine->lock);
+  return r;
+}

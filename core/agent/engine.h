@@ -1,0 +1,32 @@
+/* engine.h - what all sessions of a process share: the registry, the store, opened models and compute providers. Any thread. */
+#ifndef MAG_AGENT_ENGINE_H
+#define MAG_AGENT_ENGINE_H
+
+#include "host/instance.h"
+#include "loader/registry.h"
+
+struct mag_engine;
+
+struct mag_engine_options {
+  const char *const *plugin_dirs; /* trusted, NULL-terminated, or NULL */
+  const char *store;              /* plugin name; NULL: the default */
+  struct mbp_str store_config;    /* JSON object or empty */
+};
+
+int mag_engine_new(const struct mag_engine_options *options, struct mag_engine **ret_engine, struct mbp_error *err);
+void mag_engine_free(struct mag_engine *engine); /* no session may be open; accepts NULL */
+
+struct mag_registry *mag_engine_registry(struct mag_engine *engine);
+
+/* Opened on first use and kept; borrowed from the engine. */
+int mag_engine_store(struct mag_engine *engine, struct mag_instance **ret_store, struct mbp_error *err);
+/* `model`: "provider/name" or a name. *ret_model points into `model`. */
+int mag_engine_llm(struct mag_engine *engine, const char *model, struct mag_instance **ret_llm, const char **ret_model,
+                   struct mbp_error *err);
+int mag_engine_compute(struct mag_engine *engine, const char *provider, struct mbp_str options,
+                       struct mag_instance **ret_compute, struct mbp_error *err);
+
+/* $XDG_STATE_HOME/magent or ~/.local/state/magent. Caller frees; NULL without HOME or memory. */
+char *mag_state_dir(void);
+
+#endif

@@ -1,0 +1,268 @@
+#include "agent/log.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/text.h"
+
+#include <string.h>
+
+#define STORE_TIMEOUT_MS 60000
+
+/* ---- Reading -------------------------------------------------------------------------------------------------- */
+
+struct reading {
+  int (*each)(void *ctx, const struct mbp_record *record);
+  void *ctx;
+};
+
+static int take_record(void *ctx, const struct mbp_event *event)
+{
+  struct reading *reading = ctx;
+  if (event->type != MBP_EV_STORE_RECORD || event->data.len != sizeof(struct mbp_record))
+    return 0;
+  struct mbp_record record;
+  memcpy(&record, event->data.ptr, sizeof(record));
+  return reading->each(reading->ctx, &record);
+}
+
+int mag_log_each(struct mag_instance *store, const char *id, uint64_t from, uint32_t limit,
+                 int (*each)(void *ctx, const struct mbp_record *record), void *ctx, struct mbp_error *err)
+{
+  const struct mbp_store_ops *ops = mag_instance_ops(store);
+  struct reading reading = {each, ctx};
+  struct mag_call_options options = {.timeout_ms = STORE_TIMEOUT_MS, .session = mbp_str(id), .sink = take_record, .ctx = &reading};
+  return MAG_RUN(store, &options, err, ops->read(plugin, call, mbp_str(id), from, limit, err));
+}
+
+struct folding {
+  struct mag_log *log;
+  bool observe;
+  struct mbp_error *err;
+  int result;
+};
+
+static int fold_one(void *ctx, const struct mbp_record *record)
+{
+  struct folding *folding = ctx;
+  struct mag_log *log = folding->log;
+  folding->result = mag_state_fold(&log->state, record, folding->err);
+  if (folding->result == 0 && folding->observe && log->observe && record->klass == MBP_RECORD_EVENT)
+    log->observe(log->ctx, record);
+  return folding->result;
+}
+
+static int read_on(struct mag_log *log, bool observe, struct mbp_error *err)
+{
+  struct mbp_error fold_error = MAG_ERROR_INIT;
+  struct folding folding = {log, observe, &fold_error, 0};
+  int r = mag_log_each(log->store, log->id, log->state.last_seq + 1, 0, fold_one, &folding, err);
+  if (folding.result == 0)
+    return r;
+  if (err)
+    *err = fold_error;
+  return mag_error_wrap(err, "session %s", log->id);
+}
+
+int mag_log_refresh(struct mag_log *log, struct mbp_error *err)
+{
+  return read_on(log, true, err);
+}
+
+/* ---- Claiming ------------------------------------------------------------------------------------------------- */
+
+static int take_claim(void *ctx, const void *result, struct mbp_error *err)
+{
+  const struct mbp_claim *claim = result;
+  if (!claim || !MBP_HAS(claim, struct mbp_claim, epoch) || claim->epoch == 0)
+    return mag_error(err, MBP_E_INTERNAL, "the store gave no epoch");
+  *(uint64_t *) ctx = claim->epoch;
+  return 0;
+}
+
+static int claim(struct mag_log *log, struct mbp_error *err)
+{
+  const struct mbp_store_ops *ops = mag_instance_ops(log->store);
+  struct mag_call_options options = {.timeout_ms = STORE_TIMEOUT_MS, .session = mbp_str(log->id), .on_result = take_claim,
+                                     .ctx = &log->epoch};
+  return MAG_RUN(log->store, &options, err, ops->claim(plugin, call, mbp_str(log->id), err));
+}
+
+static void start(struct mag_log *log, struct mag_instance *store, const char *id)
+{
+  memset(log, 0, sizeof(*log));
+  log->store = store;
+  strncpy(log->id, id, sizeof(log->id) - 1);
+  mag_state_init(&log->state);
+}
+
+int mag_log_open(struct mag_log *log, struct mag_instance *store, const char *id, bool want_claim,
+                 struct mbp_error *err)
+{
+  struct mag_log opened;
+  if (strlen(id) >= sizeof(opened.id))
+    return mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"; `magent session list` shows those that exist", id);
+  start(&opened, store, id);
+  /* Claimed first, read then: nobody else can append what we would not see. */
+  int r = want_claim ? claim(&opened, err) : 0;
+  if (r == 0)
+    r = read_on(&opened, false, err);
+  if (r == 0 && !opened.state.id && !opened.state.read_only)
+    r = mag_error(err, MBP_E_NOT_FOUND, "no such session");
+  if (r == 0 && want_claim && opened.state.read_only)
+    r = mag_error(err, MBP_E_READ_ONLY, "written by a newer magent: it can be read, but not run; upgrade magent");
+  if (r < 0) {
+    mag_log_close(&opened);
+    return r == -MBP_E_NOT_FOUND
+               ? mag_error(err, MBP_E_NOT_FOUND, "no session \"%s\"; `magent session list` shows those that exist", id)
+               : mag_error_wrap(err, "session %s", id);
+  }
+  *log = opened;
+  return 0;
+}
+
+void mag_log_close(struct mag_log *log)
+{
+  if (!log->store)
+    return;
+  const struct mbp_store_ops *ops = mag_instance_ops(log->store);
+  if (log->epoch)
+    ops->release(mag_instance_plugin(log->store), mbp_str(log->id));
+  mag_state_done(&log->state);
+  log->store = NULL;
+}
+
+/* ---- Appending ------------------------------------------------------------------------------------------------ */
+
+static int take_appended(void *ctx, const void *result, struct mbp_error *err)
+{
+  const struct mbp_appended *appended = result;
+  if (!appended || !MBP_HAS(appended, struct mbp_appended, time_ms))
+    return mag_error(err, MBP_E_INTERNAL, "the store did not say what it appended");
+  *(struct mbp_appended *) ctx = *appended;
+  return 0;
+}
+
+static int append(struct mag_log *log, struct mag_batch *batch, uint32_t flags, struct mbp_str summary,
+                  struct mbp_appended *ret_appended, struct mbp_error *err)
+{
+  const struct mbp_store_ops *ops = mag_instance_ops(log->store);
+  struct mbp_append request = {.size = MBP_SIZE(struct mbp_append, summary),
+                               .flags = flags,
+                               .session = mbp_str(log->id),
+                               .epoch = log->epoch,
+                               .expected = MBP_SEQ_ANY,
+                               .records = batch->records,
+                               .n_records = batch->n,
+                               .summary = summary};
+  struct mag_call_options options = {.timeout_ms = STORE_TIMEOUT_MS, .session = mbp_str(log->id),
+                                     .on_result = take_appended, .ctx = ret_appended};
+  return MAG_RUN(log->store, &options, err, ops->append(plugin, call, &request, err));
+}
+
+/* The summary as it will be once the batch is folded; empty if the batch changes nothing that lists show. */
+static char *summary_after(const struct mag_log *log, const struct mag_batch *batch)
+{
+  struct mag_state after = log->state; /* shares all texts */
+  bool wanted = false;
+  mag_autofree char *stop_reason = NULL;
+  after.updated_ms = mag_clock_wall_ms();
+  for (size_t i = 0; i < batch->n; i++) {
+    struct mbp_str type = batch->records[i].type, payload = batch->records[i].payload;
+    mag_autojson json = NULL;
+    if (mbp_str_eq(type, MAG_EV_RUNNING)) {
+      wanted = true;
+      after.turns += after.status != MAG_STATUS_RUNNING;
+      after.status = MAG_STATUS_RUNNING;
+    } else if (mbp_str_eq(type, MAG_EV_REQUEST_START)) {
+      after.steps++;
+    } else if (mbp_str_eq(type, MAG_EV_REQUEST_END) && mag_json_parse(payload, &json, NULL) == 0) {
+      const struct mbp_json *usage = mag_json_get(json, "model_usage");
+      after.usage.input += mag_json_num(mag_json_get(usage, "input_tokens"), 0);
+      after.usage.output += mag_json_num(mag_json_get(usage, "output_tokens"), 0);
+      after.usage.cache_read += mag_json_num(mag_json_get(usage, "cache_read_input_tokens"), 0);
+      after.usage.cache_write += mag_json_num(mag_json_get(usage, "cache_creation_input_tokens"), 0);
+    } else if (mbp_str_eq(type, MAG_EV_IDLE) && mag_json_parse(payload, &json, NULL) == 0) {
+      wanted = true;
+      after.status = MAG_STATUS_IDLE;
+      free(stop_reason);
+      stop_reason = mag_str_dup(mag_json_str(mag_json_get(mag_json_get(json, "stop_reason"), "type")));
+      after.stop_reason = stop_reason;
+    }
+  }
+  return wanted ? mag_state_summary(&after) : NULL;
+}
+
+static int fold_batch(struct mag_log *log, struct mag_batch *batch, const struct mbp_appended *appended,
+                      struct mbp_error *err)
+{
+  if (appended->first != log->state.last_seq + 1)
+    return read_on(log, true, err); /* somebody else's events stand between: read all of it, ours included */
+  struct folding folding = {log, true, err, 0};
+  for (size_t i = 0; i < batch->n && folding.result == 0; i++) {
+    batch->records[i].seq = appended->first + i;
+    batch->records[i].epoch = log->epoch;
+    batch->records[i].time_ms = appended->time_ms;
+    (void) fold_one(&folding, &batch->records[i]);
+  }
+  return folding.result;
+}
+
+int mag_log_commit(struct mag_log *log, struct mag_batch *batch, struct mbp_error *err)
+{
+  struct mbp_appended appended = {0};
+  int r = mag_batch_check(batch, err);
+  if (r < 0 || batch->n == 0)
+    return r;
+  mag_autofree char *summary = summary_after(log, batch);
+  r = append(log, batch, 0, mbp_str(summary), &appended, err);
+  if (r == 0)
+    r = fold_batch(log, batch, &appended, err);
+  mag_batch_clear(batch);
+  return r < 0 ? mag_error_wrap(err, "session %s", log->id) : 0;
+}
+
+int mag_log_create(struct mag_log *log, struct mag_instance *store, struct mbp_str agent, struct mbp_str environment,
+                   struct mbp_str title, struct mbp_error *err)
+{
+  struct mag_log created;
+  struct mag_batch batch = MAG_BATCH_INIT;
+  struct mbp_appended appended = {0};
+  char id[MAG_ID_SIZE], now[MAG_TIME_TEXT];
+  mag_id_new(id, "sesn_");
+  mag_clock_format(mag_clock_wall_ms(), now);
+  start(&created, store, id);
+  struct mbp_writer *w = mag_batch_private(&batch, MAG_REC_SESSION);
+  mag_writer_number(w, "version", 1);
+  mag_writer_string(w, "id", mbp_str(id));
+  mag_writer_raw(w, "agent", agent);
+  if (environment.len)
+    mag_writer_raw(w, "environment", environment);
+  if (title.len)
+    mag_writer_string(w, "title", title);
+  mag_writer_string(w, "created_at", mbp_str(now));
+  mag_batch_end(&batch);
+  int r = mag_batch_check(&batch, err);
+  struct mag_state first; /* what the summary needs is in the record itself */
+  mag_state_init(&first);
+  struct mbp_record record = r == 0 ? batch.records[0] : (struct mbp_record){0};
+  record.seq = 1;
+  record.time_ms = mag_clock_wall_ms();
+  if (r == 0)
+    r = mag_state_fold(&first, &record, err);
+  mag_autofree char *summary = r == 0 ? mag_state_summary(&first) : NULL;
+  mag_state_done(&first);
+  if (r == 0)
+    r = append(&created, &batch, MBP_APPEND_CREATE, mbp_str(summary), &appended, err);
+  if (r == 0)
+    r = fold_batch(&created, &batch, &appended, err);
+  if (r == 0)
+    r = claim(&created, err);
+  mag_batch_done(&batch);
+  if (r < 0) {
+    mag_log_close(&created);
+    return mag_error_wrap(err, "create session");
+  }
+  *log = created;
+  return 0;
+}

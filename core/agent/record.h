@@ -1,0 +1,74 @@
+/* record.h - the records of a session's log: their types, and batches of them being written. docs/LOG-FORMAT.md is the contract. */
+#ifndef MAG_AGENT_RECORD_H
+#define MAG_AGENT_RECORD_H
+
+#include "base/id.h"
+#include "base/json.h"
+
+#include <magent/mbp-llm.h>
+#include <magent/mbp-store.h>
+
+/* Private records. */
+#define MAG_REC_SESSION "session"
+#define MAG_REC_PROCESSED "processed"
+#define MAG_REC_RESPONSE "model_response"
+#define MAG_REC_TOOL_STARTED "tool_started"
+#define MAG_REC_SANDBOX "sandbox"
+#define MAG_REC_LIMIT "limit"
+#define MAG_REC_CHECKPOINT "checkpoint"
+
+/* Events. */
+#define MAG_EV_USER_MESSAGE "user.message"
+#define MAG_EV_USER_INTERRUPT "user.interrupt"
+#define MAG_EV_USER_CONFIRMATION "user.tool_confirmation"
+#define MAG_EV_RUNNING "session.status_running"
+#define MAG_EV_IDLE "session.status_idle"
+#define MAG_EV_TERMINATED "session.status_terminated"
+#define MAG_EV_ERROR "session.error"
+#define MAG_EV_USAGE "session.usage"
+#define MAG_EV_REQUEST_START "span.model_request_start"
+#define MAG_EV_REQUEST_END "span.model_request_end"
+#define MAG_EV_THINKING "agent.thinking"
+#define MAG_EV_MESSAGE "agent.message"
+#define MAG_EV_TOOL_USE "agent.tool_use"
+#define MAG_EV_TOOL_RESULT "agent.tool_result"
+
+/* Records that are appended together or not at all. */
+struct mag_batch {
+  struct mbp_record *records; /* type is static text, payload is owned */
+  size_t n, cap;
+  struct mbp_writer *writer;
+  const char *type;
+  uint32_t klass;
+  bool failed;
+};
+
+#define MAG_BATCH_INIT {NULL, 0, 0, NULL, NULL, 0, false}
+
+void mag_batch_done(struct mag_batch *batch);
+void mag_batch_clear(struct mag_batch *batch);
+
+/* A record is begun, its members are written with the mag_writer_* functions, and it is ended. An event gets its id
+ * (made if `id` is empty), type and processed_at; known secrets are taken out of events when they end. */
+struct mbp_writer *mag_batch_private(struct mag_batch *batch, const char *type);
+struct mbp_writer *mag_batch_event(struct mag_batch *batch, const char *type, char id[MAG_ID_SIZE]);
+void mag_batch_end(struct mag_batch *batch);
+/* Out of memory or a bug while writing? */
+int mag_batch_check(const struct mag_batch *batch, struct mbp_error *err);
+
+/* The records that more than one place writes. `content`: JSON array of blocks. */
+void mag_batch_user_message(struct mag_batch *batch, char id[MAG_ID_SIZE], struct mbp_str content);
+void mag_batch_processed(struct mag_batch *batch, struct mbp_str event_id);
+void mag_batch_running(struct mag_batch *batch);
+void mag_batch_idle(struct mag_batch *batch, const char *stop_reason, struct mbp_str details, struct mbp_str x_magent);
+void mag_batch_tool_result(struct mag_batch *batch, struct mbp_str tool_event, struct mbp_str content, bool is_error);
+/* A result of one text block. */
+void mag_batch_tool_text(struct mag_batch *batch, struct mbp_str tool_event, struct mbp_str text, bool is_error);
+void mag_batch_request_end(struct mag_batch *batch, struct mbp_str start_id, bool is_error, const struct mbp_usage *usage);
+void mag_batch_sandbox(struct mag_batch *batch, const char *provider, struct mbp_str key, struct mbp_str id,
+                       const char *state);
+
+/* {"type":"text","text":...} as a value of an array. */
+void mag_write_text_block(struct mbp_writer *writer, struct mbp_str text);
+
+#endif

@@ -1,0 +1,31 @@
+#include "agent/turn.h"
+
+#include <string.h>
+
+#define UNKNOWN                                                                                                        \
+  "The program that ran this tool ended before its result was recorded. Whether it had an effect is unknown: check "   \
+  "before you do it again."
+
+static void close_request(struct mag_turn *turn)
+{
+  const struct mag_state *state = &turn->session->log.state;
+  struct mbp_usage estimate = {.size = MBP_SIZE(struct mbp_usage, cache_write), .input = state->request_estimate};
+  mag_batch_request_end(&turn->batch, mbp_str(state->request), /* is_error= */ true, &estimate);
+}
+
+void mag_turn_recover(struct mag_turn *turn)
+{
+  const struct mag_session *session = turn->session;
+  const struct mag_state *state = &session->log.state;
+  bool attachable = session->compute && mag_instance_descriptor(session->compute)->caps & MBP_CAP_COMPUTE_OUTLIVES;
+  if (state->request)
+    close_request(turn);
+  for (size_t i = 0; i < state->n_calls; i++) {
+    const struct mag_tool_call *call = &state->calls[i];
+    if (!call->result && call->started && !call->repeatable)
+      mag_batch_tool_text(&turn->batch, mbp_str(call->event_id), mbp_str(UNKNOWN), /* is_error= */ true);
+  }
+  if (state->sandbox_there && !attachable)
+    mag_batch_sandbox(&turn->batch, state->sandbox_provider ? state->sandbox_provider : "", mbp_str(state->sandbox_key),
+                      mbp_str(state->sandbox_id), "gone");
+}

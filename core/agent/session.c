@@ -1,0 +1,371 @@
+#include "agent/session.h"
+
+#include "agent/turn.h"
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "host/redact.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* ---- Sandbox -------------------------------------------------------------------------------------------------- */
+
+static const struct {
+  const char *name;
+  uint32_t bit;
+} networks[] = {
+    {"none", MBP_NET_NONE},           {"limited", MBP_NET_LIMITED},   {"unrestricted", MBP_NET_UNRESTRICTED},
+    {"host", MBP_NET_HOST},           {"provider", MBP_NET_PROVIDER},
+};
+
+static int choose_network(struct mag_session *session, uint32_t *ret_network, struct mbp_error *err)
+{
+  const struct mbp_compute_info *info = mag_instance_info(session->compute);
+  const char *wanted = session->definition.network, *provider = session->definition.compute;
+  mag_autobuf offered = MAG_BUF_INIT;
+  if (!wanted)
+    wanted = info->networks & MBP_NET_NONE ? "none" : "host";
+  for (size_t i = 0; i < MAG_COUNT(networks); i++) {
+    if (strcmp(networks[i].name, wanted) == 0 && info->networks & networks[i].bit) {
+      *ret_network = networks[i].bit;
+      return 0;
+    }
+    if (info->networks & networks[i].bit)
+      mag_buf_printf(&offered, "%s%s", offered.len ? ", " : "", networks[i].name);
+  }
+  for (size_t i = 0; i < MAG_COUNT(networks); i++)
+    if (strcmp(networks[i].name, wanted) == 0)
+      return mag_error(err, MBP_E_UNSUPPORTED, "network \"%s\" cannot be enforced by compute %s, so nothing was started; it offers: %s",
+                       wanted, provider, offered.ptr ? offered.ptr : "nothing");
+  return mag_error(err, MBP_E_INVALID, "unknown network \"%.40s\"; there are none, limited, unrestricted and host", wanted);
+}
+
+char *mag_session_workspace(const char *id)
+{
+  mag_autofree char *state = mag_state_dir();
+  return state ? mag_sprintf("%s/workspaces/%s", state, id) : NULL;
+}
+
+static int make_directories(char *path, struct mbp_error *err)
+{
+  for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
+    if (slash)
+      *slash = 0;
+    int failed = mkdir(path, 0700) < 0 && errno != EEXIST ? errno : 0;
+    if (failed)
+      return mag_error_errno(err, failed, "%s", path);
+    if (!slash)
+      return 0;
+    *slash = '/';
+  }
+}
+
+static int sandbox_intent(void *ctx, const char *key, struct mbp_error *err)
+{
+  struct mag_session *session = ctx;
+  struct mag_batch batch = MAG_BATCH_INIT;
+  mag_batch_sandbox(&batch, session->definition.compute, mbp_str(key), mbp_str(""), "intent");
+  int r = mag_session_commit(session, &batch, err);
+  mag_batch_done(&batch);
+  return r;
+}
+
+static int sandbox_made(void *ctx, const struct mbp_sandbox_info *info, bool attached, struct mbp_error *err)
+{
+  struct mag_session *session = ctx;
+  struct mag_batch batch = MAG_BATCH_INIT;
+  mag_batch_sandbox(&batch, session->definition.compute, info->key, info->id, attached ? "attached" : "made");
+  int r = mag_session_commit(session, &batch, err);
+  mag_batch_done(&batch);
+  return r;
+}
+
+static int env_pairs(const char *json, struct mbp_json **ret_document, struct mbp_pair **ret_pairs, size_t *ret_n,
+                     struct mbp_error *err)
+{
+  mag_autojson document = NULL;
+  size_t n = 0;
+  if (!json)
+    return 0;
+  int r = mag_json_parse(mbp_str(json), &document, err);
+  if (r < 0)
+    return r;
+  struct mbp_pair *pairs = calloc(mag_json_count(document) + 1, sizeof(*pairs));
+  if (!pairs)
+    return mag_error_no_memory(err);
+  for (const struct mbp_json *i = mag_json_first(document); i; i = mag_json_next(i)) {
+    if (mag_json_type(i) != MBP_JSON_STRING) {
+      free(pairs);
+      return mag_error(err, MBP_E_INVALID, "env: the value of %s must be text", mag_json_key(i).ptr);
+    }
+    pairs[n++] = (struct mbp_pair){mag_json_key(i), mag_json_str(i)};
+  }
+  *ret_document = mag_steal(&document);
+  *ret_pairs = pairs;
+  *ret_n = n;
+  return 0;
+}
+
+/* What the environment asks for and the provider cannot give is refused here, before there is a log or a sandbox. */
+static int check_compute(struct mag_session *session, struct mbp_error *err)
+{
+  const struct mag_definition *definition = &session->definition;
+  bool needed = false;
+  for (size_t i = 0; i < session->toolbox.n; i++)
+    needed |= (session->toolbox.tools[i].flags & MBP_TOOL_SANDBOX) != 0;
+  if (!needed)
+    return 0;
+  int r = mag_engine_compute(session->engine, definition->compute, mbp_str(definition->compute_options),
+                             &session->compute, err);
+  if (r == 0)
+    r = choose_network(session, &session->network, err);
+  if (r == 0 && definition->workspace &&
+      !(mag_instance_descriptor(session->compute)->caps & MBP_CAP_COMPUTE_WORKSPACE))
+    r = mag_error(err, MBP_E_UNSUPPORTED, "compute %s cannot use a directory of this host as its workspace",
+                  definition->compute);
+  return r;
+}
+
+/* Makes nothing but the workspace: the sandbox itself is made when a tool needs it. */
+static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
+{
+  const struct mag_definition *definition = &session->definition;
+  int r = 0;
+  if (!session->compute)
+    return 0;
+  uint64_t caps = mag_instance_descriptor(session->compute)->caps;
+  mag_autofree char *own = NULL;
+  mag_autojson env_document = NULL;
+  mag_autofree struct mbp_pair *env = NULL;
+  size_t n_env = 0;
+  if (!definition->workspace && caps & MBP_CAP_COMPUTE_WORKSPACE) {
+    own = mag_session_workspace(session->log.id);
+    r = own ? make_directories(own, err) : mag_error(err, MBP_E_INVALID, "neither HOME nor XDG_STATE_HOME is set");
+  }
+  if (r == 0)
+    r = env_pairs(definition->env, &env_document, &env, &n_env, err);
+  if (r < 0)
+    return r;
+  bool attach = caps & MBP_CAP_COMPUTE_OUTLIVES && session->log.state.sandbox_there;
+  struct mag_sandbox_options options = {
+      .compute = session->compute,
+      .session = mbp_str(session->log.id),
+      .spec = {.size = MBP_SIZE(struct mbp_sandbox_spec, allowed_hosts),
+               .flags = definition->workspace ? MBP_WORKSPACE_GUARDED : 0,
+               .workspace = mbp_str(definition->workspace ? definition->workspace : own),
+               .working_dir = mbp_str(definition->working_dir),
+               .image = mbp_str(definition->image),
+               .env = env,
+               .n_env = n_env,
+               .network = session->network,
+               .cpu_millis = (uint32_t) definition->cpu_millis,
+               .memory_bytes = definition->memory_bytes,
+               .pids = (uint32_t) definition->pids},
+      .attach_id = mbp_str(attach ? session->log.state.sandbox_id : NULL),
+      .intent = sandbox_intent,
+      .made = sandbox_made,
+      .ctx = session,
+  };
+  return mag_sandbox_new(&options, &session->sandbox, err);
+}
+
+/* ---- Opening and closing -------------------------------------------------------------------------------------- */
+
+static struct mag_session *session_new(struct mag_engine *engine)
+{
+  struct mag_session *session = calloc(1, sizeof(*session));
+  if (!session)
+    return NULL;
+  session->engine = engine;
+  pthread_mutex_init(&session->commit_lock, NULL);
+  pthread_mutex_init(&session->observer_lock, NULL);
+  pthread_mutex_init(&session->call_lock, NULL);
+  return session;
+}
+
+void mag_session_close(struct mag_session *session)
+{
+  if (!session)
+    return;
+  mag_sandbox_free(session->sandbox, /* keep= */ false);
+  mag_toolbox_close(&session->toolbox);
+  mag_log_close(&session->log);
+  mag_definition_done(&session->definition);
+  pthread_mutex_destroy(&session->commit_lock);
+  pthread_mutex_destroy(&session->observer_lock);
+  pthread_mutex_destroy(&session->call_lock);
+  free(session);
+}
+
+static void observe(void *ctx, const struct mbp_record *record)
+{
+  struct mag_session *session = ctx;
+  pthread_mutex_lock(&session->observer_lock);
+  if (session->observer.event)
+    session->observer.event(session->observer.ctx, record);
+  pthread_mutex_unlock(&session->observer_lock);
+}
+
+/* Model, tools and compute: all that can fail for reasons that the user can mend, before a log exists. */
+static int open_parts(struct mag_session *session, struct mbp_error *err)
+{
+  int r = mag_engine_llm(session->engine, session->definition.model, &session->llm, &session->model, err);
+  if (r < 0)
+    return r;
+  session->provider = mag_instance_descriptor(session->llm)->name;
+  r = mag_toolbox_open(&session->toolbox, mag_engine_registry(session->engine), mbp_str(session->definition.tools), err);
+  return r < 0 ? r : check_compute(session, err);
+}
+
+int mag_session_create(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_str title,
+                       struct mag_session **ret_session, struct mbp_error *err)
+{
+  struct mag_session *session = session_new(engine);
+  struct mag_instance *store = NULL;
+  mag_autofree char *agent = NULL, *environment = NULL;
+  int r = session ? 0 : mag_error_no_memory(err);
+  if (r == 0)
+    r = mag_definition_resources(definition, &agent, &environment, err);
+  if (r == 0)
+    r = mag_definition_from_resources(&session->definition, mbp_str(agent), mbp_str(environment), err);
+  if (r == 0)
+    r = open_parts(session, err);
+  if (r == 0)
+    r = mag_engine_store(engine, &store, err);
+  if (r == 0)
+    r = mag_log_create(&session->log, store, mbp_str(agent), mbp_str(environment), title, err);
+  if (r == 0)
+    r = prepare_sandbox(session, err);
+  if (r < 0) {
+    mag_session_close(session);
+    return r;
+  }
+  session->log.observe = observe;
+  session->log.ctx = session;
+  *ret_session = session;
+  return 0;
+}
+
+static int replace(char **place, const char *with, struct mbp_error *err)
+{
+  if (!with)
+    return 0;
+  char *copy = mag_str_dup(mbp_str(with));
+  if (!copy)
+    return mag_error_no_memory(err);
+  free(*place);
+  *place = copy;
+  return 0;
+}
+
+int mag_session_open(struct mag_engine *engine, const char *id, const struct mag_definition *overrides,
+                     struct mag_session **ret_session, struct mbp_error *err)
+{
+  struct mag_session *session = session_new(engine);
+  struct mag_instance *store;
+  int r = session ? mag_engine_store(engine, &store, err) : mag_error_no_memory(err);
+  if (r == 0)
+    r = mag_log_open(&session->log, store, id, /* claim= */ true, err);
+  if (r == 0)
+    r = mag_definition_from_resources(&session->definition, mbp_str(session->log.state.agent),
+                                      mbp_str(session->log.state.environment), err);
+  if (r == 0 && overrides)
+    r = replace(&session->definition.model, overrides->model, err);
+  if (r == 0 && overrides)
+    r = replace(&session->definition.system, overrides->system, err);
+  if (r == 0)
+    r = open_parts(session, err);
+  if (r == 0)
+    r = prepare_sandbox(session, err);
+  if (r < 0) {
+    mag_session_close(session);
+    return r;
+  }
+  session->log.observe = observe;
+  session->log.ctx = session;
+  *ret_session = session;
+  return 0;
+}
+
+/* ---- Watching, saying, stopping ------------------------------------------------------------------------------- */
+
+void mag_session_observe(struct mag_session *session, const struct mag_observer *observer)
+{
+  pthread_mutex_lock(&session->observer_lock);
+  session->observer = *observer;
+  pthread_mutex_unlock(&session->observer_lock);
+}
+
+void mag_session_preview(struct mag_session *session, uint32_t kind, const char *event_id, struct mbp_str name,
+                         struct mbp_str data)
+{
+  mag_autobuf clean = MAG_BUF_INIT;
+  if (mag_redact_wanted(data)) {
+    mag_redact_into(&clean, data);
+    data = mag_buf_str(&clean);
+  }
+  struct mag_preview preview = {kind, event_id, name, data};
+  pthread_mutex_lock(&session->observer_lock);
+  if (session->observer.preview)
+    session->observer.preview(session->observer.ctx, &preview);
+  pthread_mutex_unlock(&session->observer_lock);
+}
+
+int mag_session_commit(struct mag_session *session, struct mag_batch *batch, struct mbp_error *err)
+{
+  pthread_mutex_lock(&session->commit_lock);
+  int r = mag_log_commit(&session->log, batch, err);
+  pthread_mutex_unlock(&session->commit_lock);
+  return r;
+}
+
+int mag_session_say(struct mag_session *session, struct mbp_str text, struct mbp_error *err)
+{
+  mag_autowriter w = mag_writer_new();
+  struct mag_batch batch = MAG_BATCH_INIT;
+  struct mbp_str content;
+  char id[MAG_ID_SIZE] = "";
+  if (text.len == 0)
+    return mag_error(err, MBP_E_INVALID, "the message is empty");
+  if (!mag_utf8_valid(text.ptr, text.len))
+    return mag_error(err, MBP_E_INVALID, "the message is not UTF-8");
+  mag_writer_array(w, NULL);
+  mag_write_text_block(w, text);
+  mag_writer_end(w);
+  if (mag_writer_text(w, &content) < 0)
+    return mag_error_no_memory(err);
+  mag_batch_user_message(&batch, id, content);
+  int r = mag_session_commit(session, &batch, err);
+  mag_batch_done(&batch);
+  return r;
+}
+
+void mag_session_interrupt(struct mag_session *session)
+{
+  pthread_mutex_lock(&session->call_lock);
+  if (session->call)
+    mag_call_cancel(session->call);
+  pthread_mutex_unlock(&session->call_lock);
+}
+
+int mag_session_run(struct mag_session *session, const struct mag_limits *limits, struct mag_outcome *ret_outcome,
+                    struct mbp_error *err)
+{
+  struct mag_call_options options = {.timeout_ms = limits->timeout_ms, .session = mbp_str(session->log.id)};
+  struct mbp_call *call = mag_call_new_scope(&options);
+  if (!call)
+    return mag_error_no_memory(err);
+  mag_call_set_scope(call, session->sandbox);
+  pthread_mutex_lock(&session->call_lock);
+  session->call = call;
+  pthread_mutex_unlock(&session->call_lock);
+  int r = mag_turn_run(session, call, limits, ret_outcome, err);
+  pthread_mutex_lock(&session->call_lock);
+  session->call = NULL;
+  pthread_mutex_unlock(&session->call_lock);
+  mag_call_unref(call);
+  return r;
+}

@@ -1,0 +1,105 @@
+/* session.h - a session that can be run: its log, its model, its tools and its sandbox.
+ *
+ * One thread runs a session at a time; mag_session_interrupt may be called from any.
+ */
+#ifndef MAG_AGENT_SESSION_H
+#define MAG_AGENT_SESSION_H
+
+#include "agent/definition.h"
+#include "agent/engine.h"
+#include "agent/log.h"
+#include "agent/sandbox.h"
+#include "agent/toolbox.h"
+
+#include <pthread.h>
+
+#define MAG_PREVIEW_TEXT 1        /* a piece of an agent.message */
+#define MAG_PREVIEW_THINKING 2
+#define MAG_PREVIEW_TOOL_START 3  /* name: the tool; event_id is not known yet */
+#define MAG_PREVIEW_TOOL_INPUT 4
+#define MAG_PREVIEW_TOOL_OUTPUT 5
+#define MAG_PREVIEW_PROGRESS 6    /* a line for a human */
+
+/* Shown as it comes, never stored. */
+struct mag_preview {
+  uint32_t kind;
+  const char *event_id; /* of the event that will hold it, or "" */
+  struct mbp_str name, data;
+};
+
+/* Who watches. Members may be NULL. Called from the session's thread and, for tool output, from tools' threads, one at a time. */
+struct mag_observer {
+  void *ctx;
+  void (*event)(void *ctx, const struct mbp_record *record); /* durable */
+  void (*preview)(void *ctx, const struct mag_preview *preview);
+  /* May this tool run? 1 yes, 0 no, -1 nobody is there to say. */
+  int (*confirm)(void *ctx, const char *tool, const char *input);
+};
+
+struct mag_limits {
+  int64_t max_steps;  /* model requests of one turn; 0: no limit */
+  int64_t timeout_ms; /* of one turn; 0: none */
+};
+
+enum mag_ending {
+  MAG_END_TURN,
+  MAG_END_REQUIRES_ACTION,
+  MAG_END_LIMIT,
+  MAG_END_REFUSAL,
+  MAG_END_ERROR,
+  MAG_END_INTERRUPTED,
+};
+
+/* How a turn ended; `error` tells why for ERROR, LIMIT and REFUSAL. */
+struct mag_outcome {
+  enum mag_ending ending;
+  struct mbp_error error;
+};
+
+struct mag_session {
+  struct mag_engine *engine;
+  struct mag_definition definition;
+  struct mag_log log;
+  pthread_mutex_t commit_lock; /* the sandbox is recorded from tools' threads */
+  struct mag_toolbox toolbox;
+  struct mag_instance *llm;
+  const char *provider; /* of the model: the plugin's name */
+  const char *model;    /* its name there, inside definition.model */
+  struct mag_instance *compute; /* NULL: the agent has no tool that needs one */
+  uint32_t network;             /* MBP_NET_* */
+  struct mag_sandbox *sandbox;
+  struct mag_observer observer;
+  pthread_mutex_t observer_lock;
+  pthread_mutex_t call_lock;
+  struct mbp_call *call; /* of the running turn */
+};
+
+/* Both check everything that can be checked before anything is created: model, tools, provider, network. */
+int mag_session_create(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_str title,
+                       struct mag_session **ret_session, struct mbp_error *err);
+/* `overrides`: model and system that replace the recorded ones from now on, or NULL. */
+int mag_session_open(struct mag_engine *engine, const char *id, const struct mag_definition *overrides,
+                     struct mag_session **ret_session, struct mbp_error *err);
+void mag_session_close(struct mag_session *session); /* the sandbox goes, the workspace stays; accepts NULL */
+
+void mag_session_observe(struct mag_session *session, const struct mag_observer *observer);
+
+/* Appends a user message of one text block. Durable when it returns. */
+int mag_session_say(struct mag_session *session, struct mbp_str text, struct mbp_error *err);
+
+/* Runs until the session is idle. Negative only if the log itself failed; how the turn went is in the outcome. */
+int mag_session_run(struct mag_session *session, const struct mag_limits *limits, struct mag_outcome *ret_outcome,
+                    struct mbp_error *err);
+
+/* Ends the running turn, if there is one. Any thread. */
+void mag_session_interrupt(struct mag_session *session);
+
+/* Commit with the lock; see mag_log_commit. */
+int mag_session_commit(struct mag_session *session, struct mag_batch *batch, struct mbp_error *err);
+void mag_session_preview(struct mag_session *session, uint32_t kind, const char *event_id, struct mbp_str name,
+                         struct mbp_str data);
+
+/* Where a session without --workspace works. Caller frees. */
+char *mag_session_workspace(const char *id);
+
+#endif

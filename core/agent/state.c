@@ -1,0 +1,484 @@
+#include "agent/state.h"
+
+#include "agent/project.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void mag_state_init(struct mag_state *state)
+{
+  memset(state, 0, sizeof(*state));
+  state->usage.size = MBP_SIZE(struct mbp_usage, cache_write);
+}
+
+static void free_call(struct mag_tool_call *call)
+{
+  free(call->event_id);
+  free(call->model_id);
+  free(call->name);
+  free(call->input);
+  free(call->deny_message);
+  free(call->result);
+}
+
+static void clear_calls(struct mag_state *state)
+{
+  for (size_t i = 0; i < state->n_calls; i++)
+    free_call(&state->calls[i]);
+  free(state->calls);
+  state->calls = NULL;
+  state->n_calls = state->n_open = 0;
+}
+
+static void free_inbox_item(struct mag_inbox_item *item)
+{
+  free(item->id);
+  free(item->type);
+  free(item->payload);
+}
+
+void mag_state_done(struct mag_state *state)
+{
+  clear_calls(state);
+  for (size_t i = 0; i < state->n_messages; i++) {
+    free(state->messages[i].content);
+    free(state->messages[i].provider);
+  }
+  for (size_t i = 0; i < state->n_inbox; i++)
+    free_inbox_item(&state->inbox[i]);
+  free(state->messages);
+  free(state->inbox);
+  free(state->id);
+  free(state->title);
+  free(state->agent);
+  free(state->environment);
+  free(state->stop_reason);
+  free(state->request);
+  free(state->stop_details);
+  free(state->sandbox_key);
+  free(state->sandbox_id);
+  free(state->sandbox_provider);
+  mag_state_init(state);
+}
+
+/* One record on its way through the fold. */
+struct fold {
+  struct mag_state *state;
+  const struct mbp_record *record;
+  const struct mbp_json *json;
+  struct mbp_error *err;
+};
+
+static int corrupt(struct fold *fold, const char *what)
+{
+  return mag_error(fold->err, MBP_E_CORRUPT, "record %llu (%.*s): %s", (unsigned long long) fold->record->seq,
+                   (int) MAG_MIN(fold->record->type.len, (size_t) 60), fold->record->type.ptr, what);
+}
+
+static int set_text(struct fold *fold, char **place, struct mbp_str text)
+{
+  char *copy = text.len ? mag_str_dup(text) : NULL;
+  if (text.len && !copy)
+    return mag_error_no_memory(fold->err);
+  free(*place);
+  *place = copy;
+  return 0;
+}
+
+static struct mbp_str get_str(const struct fold *fold, const char *key)
+{
+  return mag_json_str(mag_json_get(fold->json, key));
+}
+
+/* A member's own text, of the wanted type; empty if it is not there. */
+static struct mbp_str get_raw(const struct fold *fold, const char *key, uint32_t type)
+{
+  struct mbp_str slice;
+  if (mag_json_type(mag_json_get(fold->json, key)) != type || !mag_json_slice(fold->record->payload, key, &slice))
+    return mbp_str("");
+  return slice;
+}
+
+static int add_message(struct fold *fold, uint32_t role, struct mbp_str content, struct mbp_str provider, bool left_out)
+{
+  struct mag_state *state = fold->state;
+  if (state->n_messages == state->cap_messages) {
+    size_t cap = state->cap_messages ? 2 * state->cap_messages : 16;
+    struct mag_message *messages = realloc(state->messages, cap * sizeof(*messages));
+    if (!messages)
+      return mag_error_no_memory(fold->err);
+    state->messages = messages;
+    state->cap_messages = cap;
+  }
+  struct mag_message *message = &state->messages[state->n_messages];
+  *message = (struct mag_message){.role = role, .left_out = left_out, .len = content.len};
+  message->content = mag_str_dup(content);
+  message->provider = provider.len ? mag_str_dup(provider) : NULL;
+  if (!message->content || (provider.len && !message->provider)) {
+    free(message->content);
+    return mag_error_no_memory(fold->err);
+  }
+  state->n_messages++;
+  return 0;
+}
+
+/* ---- Private records ------------------------------------------------------------------------------------------ */
+
+static int fold_session(struct fold *fold)
+{
+  struct mag_state *state = fold->state;
+  if (state->id)
+    return corrupt(fold, "a second session record");
+  if (mag_json_num(mag_json_get(fold->json, "version"), 0) != 1) {
+    state->read_only = true;
+    return 0;
+  }
+  struct mbp_str agent = get_raw(fold, "agent", MBP_JSON_OBJECT);
+  if (get_str(fold, "id").len == 0 || agent.len == 0)
+    return corrupt(fold, "id or agent is missing");
+  state->created_ms = fold->record->time_ms;
+  int r = set_text(fold, &state->id, get_str(fold, "id"));
+  if (r == 0)
+    r = set_text(fold, &state->title, get_str(fold, "title"));
+  if (r == 0)
+    r = set_text(fold, &state->agent, agent);
+  if (r == 0)
+    r = set_text(fold, &state->environment, get_raw(fold, "environment", MBP_JSON_OBJECT));
+  return r;
+}
+
+static int process_message(struct fold *fold, const struct mag_inbox_item *item)
+{
+  struct mbp_str content;
+  if (fold->state->n_open)
+    return corrupt(fold, "a message was processed while tool calls are open");
+  if (!mag_json_slice(mbp_str(item->payload), "content", &content) || content.ptr[0] != '[')
+    return corrupt(fold, "the message has no content");
+  fold->state->last_stop = 0;
+  size_t at = 0;
+  struct mbp_str block;
+  bool empty = !mag_json_step(content, &at, NULL, &block);
+  return add_message(fold, MBP_ROLE_USER, content, mbp_str(""), empty);
+}
+
+static int process_confirmation(struct fold *fold, const struct mag_inbox_item *item)
+{
+  mag_autojson json = NULL;
+  int r = mag_json_parse(mbp_str(item->payload), &json, fold->err);
+  if (r < 0)
+    return r;
+  struct mag_tool_call *call = mag_state_call(fold->state, mag_json_str(mag_json_get(json, "tool_use_id")));
+  if (!call || call->answered || call->result)
+    return 0; /* too late, or for something else: harmless */
+  call->answered = true;
+  call->allowed = mbp_str_eq(mag_json_str(mag_json_get(json, "result")), "allow");
+  return set_text(fold, &call->deny_message, mag_json_str(mag_json_get(json, "deny_message")));
+}
+
+static int fold_processed(struct fold *fold)
+{
+  struct mag_state *state = fold->state;
+  struct mbp_str id = get_str(fold, "event_id");
+  size_t i = 0;
+  while (i < state->n_inbox && !mbp_str_eq(id, state->inbox[i].id))
+    i++;
+  if (i == state->n_inbox)
+    return corrupt(fold, "the processed event is not waiting");
+  struct mag_inbox_item item = state->inbox[i];
+  memmove(&state->inbox[i], &state->inbox[i + 1], (state->n_inbox - i - 1) * sizeof(item));
+  state->n_inbox--;
+  int r = 0;
+  if (strcmp(item.type, MAG_EV_USER_MESSAGE) == 0)
+    r = process_message(fold, &item);
+  else if (strcmp(item.type, MAG_EV_USER_CONFIRMATION) == 0)
+    r = process_confirmation(fold, &item);
+  free_inbox_item(&item);
+  return r;
+}
+
+static uint32_t stop_of(struct mbp_str name)
+{
+  static const char *const names[] = {"", "end_turn", "tool_use", "max_tokens", "refusal", "pause", "context", "stop_sequence"};
+  for (uint32_t i = 1; i < MAG_COUNT(names); i++)
+    if (mbp_str_eq(name, names[i]))
+      return i;
+  return 0;
+}
+
+/* calls: [{"event_id","id","name","input","permission"}] */
+static int fold_calls(struct fold *fold)
+{
+  struct mag_state *state = fold->state;
+  const struct mbp_json *list = mag_json_get(fold->json, "calls");
+  size_t n = mag_json_count(list);
+  clear_calls(state);
+  if (n == 0)
+    return 0;
+  state->calls = calloc(n, sizeof(*state->calls));
+  if (!state->calls)
+    return mag_error_no_memory(fold->err);
+  struct mbp_str array = get_raw(fold, "calls", MBP_JSON_ARRAY), text, input;
+  size_t at = 0;
+  for (const struct mbp_json *item = mag_json_first(list); item; item = mag_json_next(item)) {
+    struct mag_tool_call *call = &state->calls[state->n_calls];
+    if (!mag_json_step(array, &at, NULL, &text) || !mag_json_slice(text, "input", &input) || input.ptr[0] != '{')
+      return corrupt(fold, "a call without input");
+    state->n_calls++;
+    state->n_open++;
+    call->event_id = mag_str_dup(mag_json_str(mag_json_get(item, "event_id")));
+    call->model_id = mag_str_dup(mag_json_str(mag_json_get(item, "id")));
+    call->name = mag_str_dup(mag_json_str(mag_json_get(item, "name")));
+    call->input = mag_str_dup(input);
+    if (!call->event_id || !call->model_id || !call->name || !call->input)
+      return mag_error_no_memory(fold->err);
+    struct mbp_str permission = mag_json_str(mag_json_get(item, "permission"));
+    call->permission = mbp_str_eq(permission, "allow") ? MAG_PERMISSION_ALLOW
+                       : mbp_str_eq(permission, "ask") ? MAG_PERMISSION_ASK
+                                                       : MAG_PERMISSION_DENY;
+  }
+  state->tool_calls += (int64_t) n;
+  return 0;
+}
+
+static void add_usage(struct mag_state *state, const struct mbp_json *usage)
+{
+  state->usage.input += mag_json_num(mag_json_get(usage, "input_tokens"), 0);
+  state->usage.output += mag_json_num(mag_json_get(usage, "output_tokens"), 0);
+  state->usage.cache_read += mag_json_num(mag_json_get(usage, "cache_read_input_tokens"), 0);
+  state->usage.cache_write += mag_json_num(mag_json_get(usage, "cache_creation_input_tokens"), 0);
+}
+
+static int fold_response(struct fold *fold)
+{
+  struct mag_state *state = fold->state;
+  struct mbp_str content = get_raw(fold, "content", MBP_JSON_ARRAY);
+  if (state->n_open)
+    return corrupt(fold, "a response while tool calls are open");
+  if (content.len == 0)
+    return corrupt(fold, "content is missing");
+  state->last_stop = stop_of(get_str(fold, "stop"));
+  size_t at = 0;
+  struct mbp_str block;
+  bool left_out = state->last_stop == MBP_STOP_REFUSAL || !mag_json_step(content, &at, NULL, &block);
+  int r = add_message(fold, MBP_ROLE_ASSISTANT, content, get_str(fold, "provider"), left_out);
+  if (r == 0)
+    r = set_text(fold, &state->stop_details, get_raw(fold, "stop_details", MBP_JSON_OBJECT));
+  return r < 0 ? r : fold_calls(fold);
+}
+
+static int fold_started(struct fold *fold)
+{
+  struct mag_tool_call *call = mag_state_call(fold->state, get_str(fold, "event_id"));
+  if (!call)
+    return corrupt(fold, "no such call");
+  call->started = true;
+  call->repeatable = mag_json_truth(mag_json_get(fold->json, "repeatable"), 0);
+  return 0;
+}
+
+static int fold_sandbox(struct fold *fold)
+{
+  struct mag_state *state = fold->state;
+  int r = set_text(fold, &state->sandbox_key, get_str(fold, "key"));
+  if (r == 0)
+    r = set_text(fold, &state->sandbox_id, get_str(fold, "id"));
+  if (r == 0)
+    r = set_text(fold, &state->sandbox_provider, get_str(fold, "provider"));
+  state->sandbox_there = !mbp_str_eq(get_str(fold, "state"), "gone");
+  return r;
+}
+
+static int fold_nothing(struct fold *fold)
+{
+  (void) fold;
+  return 0;
+}
+
+/* ---- Events --------------------------------------------------------------------------------------------------- */
+
+static int fold_user_event(struct fold *fold)
+{
+  struct mag_state *state = fold->state;
+  struct mag_inbox_item *inbox = realloc(state->inbox, (state->n_inbox + 1) * sizeof(*inbox));
+  if (!inbox)
+    return mag_error_no_memory(fold->err);
+  state->inbox = inbox;
+  struct mag_inbox_item *item = &inbox[state->n_inbox];
+  item->id = mag_str_dup(get_str(fold, "id"));
+  item->type = mag_str_dup(fold->record->type);
+  item->payload = mag_str_dup(fold->record->payload);
+  state->n_inbox++;
+  return item->id && item->type && item->payload ? 0 : mag_error_no_memory(fold->err);
+}
+
+static int fold_running(struct fold *fold)
+{
+  if (fold->state->status != MAG_STATUS_RUNNING) {
+    fold->state->turns++;
+    fold->state->turn_steps = 0;
+  }
+  fold->state->status = MAG_STATUS_RUNNING;
+  return 0;
+}
+
+static int fold_idle(struct fold *fold)
+{
+  fold->state->status = MAG_STATUS_IDLE;
+  return set_text(fold, &fold->state->stop_reason,
+                  mag_json_str(mag_json_get(mag_json_get(fold->json, "stop_reason"), "type")));
+}
+
+static int fold_terminated(struct fold *fold)
+{
+  fold->state->status = MAG_STATUS_TERMINATED;
+  return 0;
+}
+
+static int fold_request_start(struct fold *fold)
+{
+  struct mag_state *state = fold->state;
+  state->steps++;
+  state->turn_steps++;
+  state->request_estimate =
+      mag_json_num(mag_json_get(mag_json_get(fold->json, "x_magent"), "estimated_input_tokens"), 0);
+  return set_text(fold, &state->request, get_str(fold, "id"));
+}
+
+static int fold_request_end(struct fold *fold)
+{
+  add_usage(fold->state, mag_json_get(fold->json, "model_usage"));
+  return set_text(fold, &fold->state->request, mbp_str(""));
+}
+
+static int fold_tool_result(struct fold *fold)
+{
+  struct mag_state *state = fold->state;
+  struct mag_tool_call *call = mag_state_call(state, get_str(fold, "tool_use_id"));
+  struct mbp_str content = get_raw(fold, "content", MBP_JSON_ARRAY);
+  if (!call)
+    return corrupt(fold, "no such call");
+  if (call->result)
+    return corrupt(fold, "a second result");
+  call->result = mag_str_dup(content.len ? content : mbp_str("[]"));
+  if (!call->result)
+    return mag_error_no_memory(fold->err);
+  call->is_error = mag_json_truth(mag_json_get(fold->json, "is_error"), 0);
+  if (--state->n_open)
+    return 0;
+  /* The last one: all of them become one message, in call order. */
+  mag_autofree char *message = mag_project_results(state);
+  if (!message)
+    return mag_error_no_memory(fold->err);
+  state->last_stop = 0;
+  return add_message(fold, MBP_ROLE_USER, mbp_str(message), mbp_str(""), false);
+}
+
+/* ---- Dispatch ------------------------------------------------------------------------------------------------- */
+
+struct rule {
+  const char *type;
+  int (*apply)(struct fold *fold);
+};
+
+static const struct rule private_rules[] = {
+    {MAG_REC_SESSION, fold_session},           {MAG_REC_PROCESSED, fold_processed}, {MAG_REC_RESPONSE, fold_response},
+    {MAG_REC_TOOL_STARTED, fold_started},      {MAG_REC_SANDBOX, fold_sandbox},     {MAG_REC_LIMIT, fold_nothing},
+    {MAG_REC_CHECKPOINT, fold_nothing},        {NULL, NULL},
+};
+
+static const struct rule event_rules[] = {
+    {MAG_EV_USER_MESSAGE, fold_user_event},      {MAG_EV_USER_INTERRUPT, fold_user_event},
+    {MAG_EV_USER_CONFIRMATION, fold_user_event}, {MAG_EV_RUNNING, fold_running},
+    {MAG_EV_IDLE, fold_idle},                    {MAG_EV_TERMINATED, fold_terminated},
+    {MAG_EV_REQUEST_START, fold_request_start},  {MAG_EV_REQUEST_END, fold_request_end},
+    {MAG_EV_TOOL_RESULT, fold_tool_result},      {NULL, NULL},
+};
+
+static const struct rule *rule_for(const struct rule *rules, struct mbp_str type)
+{
+  while (rules->type && !mbp_str_eq(type, rules->type))
+    rules++;
+  return rules->type ? rules : NULL;
+}
+
+int mag_state_fold(struct mag_state *state, const struct mbp_record *record, struct mbp_error *err)
+{
+  struct fold fold = {.state = state, .record = record, .err = err};
+  mag_autojson document = NULL;
+  bool event = record->klass == MBP_RECORD_EVENT;
+  const struct rule *rule = rule_for(event ? event_rules : private_rules, record->type);
+  if (state->last_seq && record->seq != state->last_seq + 1)
+    return corrupt(&fold, "a record is missing before it");
+  if (state->last_seq == 0 && !mbp_str_eq(record->type, MAG_REC_SESSION))
+    return corrupt(&fold, "the log does not begin with a session record");
+  state->last_seq = record->seq;
+  state->updated_ms = record->time_ms;
+  if (!event && (record->klass != MBP_RECORD_PRIVATE || !rule))
+    state->read_only = true;
+  if (!rule || state->read_only || record->klass > MBP_RECORD_PRIVATE)
+    return 0;
+  if (mag_json_parse(record->payload, &document, err) < 0)
+    return corrupt(&fold, "its payload is not JSON");
+  if (mag_json_type(document) != MBP_JSON_OBJECT)
+    return corrupt(&fold, "its payload is not an object");
+  fold.json = document;
+  return rule->apply(&fold);
+}
+
+/* ---- Questions ------------------------------------------------------------------------------------------------ */
+
+struct mag_tool_call *mag_state_call(struct mag_state *state, struct mbp_str event_id)
+{
+  for (size_t i = 0; i < state->n_calls; i++)
+    if (mbp_str_eq(event_id, state->calls[i].event_id))
+      return &state->calls[i];
+  return NULL;
+}
+
+bool mag_state_owes(const struct mag_state *state)
+{
+  if (state->n_messages == 0)
+    return false;
+  const struct mag_message *last = &state->messages[state->n_messages - 1];
+  return last->role == MBP_ROLE_USER ? !last->left_out : state->last_stop == MBP_STOP_PAUSE;
+}
+
+char *mag_state_summary(const struct mag_state *state)
+{
+  static const char *const statuses[] = {"idle", "running", "terminated"};
+  char created[MAG_TIME_TEXT], updated[MAG_TIME_TEXT];
+  mag_clock_format(state->created_ms, created);
+  mag_clock_format(state->updated_ms, updated);
+  struct mbp_str model = {"", 0};
+  mag_autojson agent = NULL;
+  if (state->agent && mag_json_parse(mbp_str(state->agent), &agent, NULL) == 0)
+    model = mag_json_str(mag_json_get(mag_json_get(agent, "model"), "id"));
+  mag_autowriter w = mag_writer_new();
+  mag_writer_object(w, NULL);
+  mag_writer_string(w, "id", mbp_str(state->id));
+  mag_writer_string(w, "type", mbp_str("session"));
+  mag_writer_string(w, "status", mbp_str(statuses[state->status]));
+  if (state->stop_reason)
+    mag_writer_string(w, "stop_reason", mbp_str(state->stop_reason));
+  if (state->title)
+    mag_writer_string(w, "title", mbp_str(state->title));
+  else
+    mag_writer_null(w, "title");
+  mag_writer_string(w, "model", model);
+  mag_writer_string(w, "created_at", mbp_str(created));
+  mag_writer_string(w, "updated_at", mbp_str(updated));
+  mag_writer_number(w, "turns", state->turns);
+  mag_writer_number(w, "steps", state->steps);
+  mag_writer_object(w, "usage");
+  mag_writer_number(w, "input_tokens", state->usage.input);
+  mag_writer_number(w, "output_tokens", state->usage.output);
+  mag_writer_number(w, "cache_read_input_tokens", state->usage.cache_read);
+  mag_writer_number(w, "cache_creation_input_tokens", state->usage.cache_write);
+  mag_writer_end(w);
+  mag_writer_end(w);
+  return mag_writer_take(w);
+}

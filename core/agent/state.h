@@ -1,0 +1,75 @@
+/* state.h - the fold of a session's log. One function reads records; nothing else changes the state. */
+#ifndef MAG_AGENT_STATE_H
+#define MAG_AGENT_STATE_H
+
+#include "agent/record.h"
+
+#include <magent/mbp-llm.h>
+
+enum mag_status { MAG_STATUS_IDLE, MAG_STATUS_RUNNING, MAG_STATUS_TERMINATED };
+enum mag_permission { MAG_PERMISSION_ALLOW, MAG_PERMISSION_ASK, MAG_PERMISSION_DENY };
+
+/* An item of the conversation. */
+struct mag_message {
+  uint32_t role;    /* MBP_ROLE_* */
+  char *content;    /* JSON array of blocks */
+  size_t len;
+  char *provider;   /* of a response; else NULL */
+  bool left_out;    /* refused or without any block: not projected */
+};
+
+/* A tool call of the last response. */
+struct mag_tool_call {
+  char *event_id, *model_id, *name;
+  char *input; /* JSON object, as the model wrote it */
+  enum mag_permission permission;
+  bool answered, allowed; /* by a confirmation */
+  char *deny_message;
+  bool started, repeatable;
+  char *result; /* JSON array of blocks; NULL while open */
+  bool is_error;
+};
+
+/* A user event that is not processed yet. */
+struct mag_inbox_item {
+  char *id, *type, *payload;
+};
+
+struct mag_state {
+  uint64_t last_seq;
+  bool read_only;         /* written by a newer magent */
+  char *id, *title, *agent, *environment; /* JSON texts of the session record */
+  int64_t created_ms, updated_ms;
+  enum mag_status status;
+  char *stop_reason;      /* of the last idle, or NULL */
+  struct mag_message *messages;
+  size_t n_messages, cap_messages;
+  struct mag_tool_call *calls;
+  size_t n_calls, n_open;
+  struct mag_inbox_item *inbox;
+  size_t n_inbox;
+  char *request;          /* id of a model request without its end, or NULL */
+  int64_t request_estimate;
+  uint32_t last_stop;     /* MBP_STOP_* of the last response, 0 if something followed it */
+  char *stop_details;     /* of the last response, or NULL */
+  struct mbp_usage usage; /* sums */
+  int64_t turns, steps, turn_steps, tool_calls;
+  char *sandbox_key, *sandbox_id, *sandbox_provider;
+  bool sandbox_there;     /* intent, made or attached, and not gone */
+};
+
+void mag_state_init(struct mag_state *state);
+void mag_state_done(struct mag_state *state);
+
+/* Applies one record. -MBP_E_CORRUPT names the record and what is wrong with it. */
+int mag_state_fold(struct mag_state *state, const struct mbp_record *record, struct mbp_error *err);
+
+/* Does the model owe an answer? Only meaningful while no call is open. */
+bool mag_state_owes(const struct mag_state *state);
+
+struct mag_tool_call *mag_state_call(struct mag_state *state, struct mbp_str event_id); /* or NULL */
+
+/* The summary that lists show and filter: {"id","status","title","model","turns","usage":{..},"created_at",...}. NULL without memory. */
+char *mag_state_summary(const struct mag_state *state);
+
+#endif

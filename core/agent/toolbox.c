@@ -1,0 +1,195 @@
+#include "agent/toolbox.h"
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/text.h"
+
+#include <string.h>
+
+#define TOOLS_MAX 256
+
+/* ---- Which plugin answers to a type --------------------------------------------------------------------------- */
+
+struct search {
+  struct mag_registry *registry;
+  struct mbp_str type;
+  const struct mag_plugin *found;
+  struct mag_buf known;
+};
+
+static int look_at(void *ctx, const struct mag_candidate *candidate)
+{
+  struct search *search = ctx;
+  const struct mag_plugin *plugin;
+  if (candidate->kind != MBP_KIND_TOOLSET ||
+      mag_registry_find(search->registry, candidate->kind, candidate->name, &plugin, NULL) < 0)
+    return 0;
+  const char *type = plugin->info.toolset.type;
+  if (!type)
+    return 0;
+  mag_buf_printf(&search->known, "%s%s", search->known.len ? ", " : "", type);
+  if (!mbp_str_eq(search->type, type))
+    return 0;
+  search->found = plugin;
+  return 1;
+}
+
+static int find_toolset(struct mag_registry *registry, struct mbp_str type, const struct mag_plugin **ret_plugin,
+                        struct mbp_error *err)
+{
+  struct search search = {registry, type, NULL, MAG_BUF_INIT};
+  if (mbp_str_eq(type, "custom") || mbp_str_eq(type, "mcp_toolset"))
+    return mag_error(err, MBP_E_UNSUPPORTED, "tools of type \"%.*s\" are not supported by this version", (int) type.len,
+                     type.ptr);
+  mag_registry_each(registry, look_at, &search);
+  int r = 0;
+  if (search.found)
+    *ret_plugin = search.found;
+  else
+    r = mag_error(err, MBP_E_NOT_FOUND, "no plugin has tools of type \"%.*s\"; there are: %s",
+                  (int) MAG_MIN(type.len, (size_t) 60), type.ptr, search.known.len ? search.known.ptr : "none");
+  mag_buf_done(&search.known);
+  return r;
+}
+
+/* ---- Taking a toolset's list ---------------------------------------------------------------------------------- */
+
+struct listing {
+  struct mag_toolbox *toolbox;
+  struct mag_instance *toolset;
+  struct mbp_str entry;
+  struct mbp_error *err;
+  int result;
+};
+
+static bool name_is_legal(struct mbp_str name)
+{
+  for (size_t i = 0; i < name.len; i++) {
+    char c = name.ptr[i];
+    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-'))
+      return false;
+  }
+  return name.len > 0 && name.len <= 64;
+}
+
+static int add_tool(struct listing *listing, const struct mbp_event *event)
+{
+  struct mag_toolbox *toolbox = listing->toolbox;
+  mag_autojson json = NULL;
+  struct mbp_str schema;
+  if (!name_is_legal(event->name))
+    return mag_error(listing->err, MBP_E_INTERNAL, "a tool with an illegal name");
+  if (toolbox->n == TOOLS_MAX)
+    return mag_error(listing->err, MBP_E_LIMIT, "more than %d tools", TOOLS_MAX);
+  if (mag_toolbox_find(toolbox, event->name))
+    return mag_error(listing->err, MBP_E_INVALID, "two tools are named \"%.*s\"", (int) event->name.len, event->name.ptr);
+  int r = mag_json_parse(event->data, &json, listing->err);
+  if (r < 0)
+    return r;
+  if (mag_json_type(mag_json_get(json, "input_schema")) != MBP_JSON_OBJECT ||
+      !mag_json_slice(event->data, "input_schema", &schema))
+    return mag_error(listing->err, MBP_E_INTERNAL, "tool %.*s has no input_schema", (int) event->name.len, event->name.ptr);
+  struct mag_tool *tools = realloc(toolbox->tools, (toolbox->n + 1) * sizeof(*tools));
+  if (!tools)
+    return mag_error_no_memory(listing->err);
+  toolbox->tools = tools;
+  struct mag_tool *tool = &tools[toolbox->n++];
+  *tool = (struct mag_tool){.name = mag_str_dup(event->name),
+                            .description = mag_str_dup(mag_json_str(mag_json_get(json, "description"))),
+                            .schema = mag_str_dup(schema),
+                            .flags = event->flags,
+                            .toolset = listing->toolset};
+  if (!tool->name || !tool->description || !tool->schema)
+    return mag_error_no_memory(listing->err);
+  return mag_policy_decide(listing->entry, tool->name, tool->flags, &tool->permission, listing->err);
+}
+
+static int take_tool(void *ctx, const struct mbp_event *event)
+{
+  struct listing *listing = ctx;
+  if (event->type == MBP_EV_TOOL && listing->result == 0)
+    listing->result = add_tool(listing, event);
+  return listing->result;
+}
+
+static int open_entry(struct mag_toolbox *toolbox, struct mag_registry *registry, struct mbp_str entry,
+                      struct mbp_error *err)
+{
+  const struct mag_plugin *found;
+  mag_autojson json = NULL;
+  int r = mag_json_parse(entry, &json, err);
+  if (r < 0)
+    return r;
+  struct mbp_str type = mag_json_str(mag_json_get(json, "type"));
+  if (type.len == 0)
+    return mag_error(err, MBP_E_INVALID, "an entry of tools needs a type");
+  r = find_toolset(registry, type, &found, err);
+  if (r < 0)
+    return r;
+  struct mag_instance **toolsets = realloc(toolbox->toolsets, (toolbox->n_toolsets + 1) * sizeof(struct mag_instance *));
+  if (!toolsets)
+    return mag_error_no_memory(err);
+  toolbox->toolsets = toolsets;
+  r = mag_instance_open(&found->descriptor, mbp_str(""), &toolsets[toolbox->n_toolsets], err);
+  if (r < 0)
+    return r;
+  struct mag_instance *toolset = toolsets[toolbox->n_toolsets++];
+  struct mbp_error own = MAG_ERROR_INIT;
+  struct listing listing = {toolbox, toolset, entry, &own, 0};
+  struct mag_call_options options = {.timeout_ms = 10000, .sink = take_tool, .ctx = &listing};
+  const struct mbp_toolset_ops *ops = mag_instance_ops(toolset);
+  r = MAG_RUN(toolset, &options, err, ops->list_tools(plugin, call, entry, err));
+  if (listing.result == 0)
+    return r;
+  if (err)
+    *err = own;
+  return listing.result;
+}
+
+int mag_toolbox_open(struct mag_toolbox *toolbox, struct mag_registry *registry, struct mbp_str entries,
+                     struct mbp_error *err)
+{
+  struct mag_toolbox opened = {0};
+  size_t at = 0;
+  struct mbp_str entry;
+  int r = 0;
+  while (r == 0 && entries.len && mag_json_step(entries, &at, NULL, &entry))
+    r = open_entry(&opened, registry, entry, err);
+  if (r == 0) {
+    opened.offer = calloc(opened.n + 1, sizeof(*opened.offer));
+    r = opened.offer ? 0 : mag_error_no_memory(err);
+  }
+  if (r < 0) {
+    mag_toolbox_close(&opened);
+    return mag_error_wrap(err, "tools");
+  }
+  for (size_t i = 0; i < opened.n; i++)
+    opened.offer[i] = (struct mbp_tool){mbp_str(opened.tools[i].name), mbp_str(opened.tools[i].description),
+                                        mbp_str(opened.tools[i].schema)};
+  *toolbox = opened;
+  return 0;
+}
+
+void mag_toolbox_close(struct mag_toolbox *toolbox)
+{
+  for (size_t i = 0; i < toolbox->n; i++) {
+    free(toolbox->tools[i].name);
+    free(toolbox->tools[i].description);
+    free(toolbox->tools[i].schema);
+  }
+  for (size_t i = 0; i < toolbox->n_toolsets; i++)
+    mag_instance_close(toolbox->toolsets[i]);
+  free(toolbox->tools);
+  free(toolbox->toolsets);
+  free(toolbox->offer);
+  memset(toolbox, 0, sizeof(*toolbox));
+}
+
+const struct mag_tool *mag_toolbox_find(const struct mag_toolbox *toolbox, struct mbp_str name)
+{
+  for (size_t i = 0; i < toolbox->n; i++)
+    if (mbp_str_eq(name, toolbox->tools[i].name))
+      return &toolbox->tools[i];
+  return NULL;
+}

@@ -1,0 +1,198 @@
+#include "agent/turn.h"
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/text.h"
+
+#include <string.h>
+
+int mag_turn_commit(struct mag_turn *turn, struct mbp_error *err)
+{
+  int r = mag_session_commit(turn->session, &turn->batch, err);
+  turn->owes = false;
+  return r;
+}
+
+/* Usage as it will be once the batch is folded. */
+static struct mbp_usage usage_after(const struct mag_turn *turn)
+{
+  struct mbp_usage usage = turn->session->log.state.usage;
+  for (size_t i = 0; i < turn->batch.n; i++) {
+    mag_autojson json = NULL;
+    if (!mbp_str_eq(turn->batch.records[i].type, MAG_EV_REQUEST_END) ||
+        mag_json_parse(turn->batch.records[i].payload, &json, NULL) < 0)
+      continue;
+    const struct mbp_json *used = mag_json_get(json, "model_usage");
+    usage.input += mag_json_num(mag_json_get(used, "input_tokens"), 0);
+    usage.output += mag_json_num(mag_json_get(used, "output_tokens"), 0);
+    usage.cache_read += mag_json_num(mag_json_get(used, "cache_read_input_tokens"), 0);
+    usage.cache_write += mag_json_num(mag_json_get(used, "cache_creation_input_tokens"), 0);
+  }
+  return usage;
+}
+
+static void add_usage_event(struct mag_turn *turn)
+{
+  struct mbp_usage usage = usage_after(turn);
+  struct mbp_writer *w = mag_batch_event(&turn->batch, MAG_EV_USAGE, NULL);
+  mag_writer_object(w, "usage");
+  mag_writer_number(w, "input_tokens", usage.input);
+  mag_writer_number(w, "output_tokens", usage.output);
+  mag_writer_number(w, "cache_read_input_tokens", usage.cache_read);
+  mag_writer_object(w, "cache_creation");
+  mag_writer_number(w, "ephemeral_5m_input_tokens", usage.cache_write);
+  mag_writer_end(w);
+  mag_writer_end(w);
+  mag_batch_end(&turn->batch);
+}
+
+void mag_turn_end(struct mag_turn *turn, enum mag_ending ending, const char *stop_reason, struct mbp_str details,
+                  const char *x_magent)
+{
+  add_usage_event(turn);
+  mag_batch_idle(&turn->batch, stop_reason, details, mbp_str(x_magent));
+  turn->outcome->ending = ending;
+  turn->ended = true;
+}
+
+/* ---- The inbox ------------------------------------------------------------------------------------------------ */
+
+static void interrupt(struct mag_turn *turn)
+{
+  struct mag_state *state = &turn->session->log.state;
+  if (state->n_open)
+    mag_turn_close_calls(turn, "The user interrupted before this tool had run.");
+  mag_turn_end(turn, MAG_END_INTERRUPTED, "end_turn", mbp_str(""), "{\"interrupted\":true}");
+}
+
+/* Messages wait until every call has its result; all else is taken at once. */
+static int take_inbox(struct mag_turn *turn, struct mbp_error *err)
+{
+  struct mag_state *state = &turn->session->log.state;
+  bool settle = false, stop = false;
+  for (size_t i = 0; i < state->n_inbox; i++) {
+    const struct mag_inbox_item *item = &state->inbox[i];
+    bool message = strcmp(item->type, MAG_EV_USER_MESSAGE) == 0;
+    if (message && state->n_open && !turn->owes)
+      continue;
+    mag_batch_processed(&turn->batch, mbp_str(item->id));
+    turn->owes |= message;
+    settle |= strcmp(item->type, MAG_EV_USER_CONFIRMATION) == 0;
+    stop |= strcmp(item->type, MAG_EV_USER_INTERRUPT) == 0 && state->status == MAG_STATUS_RUNNING;
+  }
+  if (stop)
+    interrupt(turn);
+  return settle && !stop ? mag_turn_commit(turn, err) : 0;
+}
+
+/* ---- Ends that are not the model's ---------------------------------------------------------------------------- */
+
+static void add_limit(struct mag_turn *turn, const char *limit, int64_t max, int64_t used)
+{
+  struct mbp_writer *w = mag_batch_private(&turn->batch, MAG_REC_LIMIT);
+  mag_writer_string(w, "limit", mbp_str(limit));
+  mag_writer_number(w, "max", max);
+  mag_writer_number(w, "used", used);
+  mag_batch_end(&turn->batch);
+  mag_autofree char *x_magent = mag_sprintf("{\"limit\":\"%s\",\"max\":%lld}", limit, (long long) max);
+  mag_turn_end(turn, MAG_END_LIMIT, "budget_reached", mbp_str(""), x_magent);
+}
+
+static bool out_of_steps(struct mag_turn *turn)
+{
+  int64_t max = turn->limits->max_steps, used = turn->session->log.state.turn_steps;
+  if (max <= 0 || used < max)
+    return false;
+  add_limit(turn, "steps", max, used);
+  mag_error(&turn->outcome->error, MBP_E_LIMIT, "stopped after %lld model requests (--max-turns); go on with --session %s",
+            (long long) used, turn->session->log.id);
+  return true;
+}
+
+/* Called off by the user, or out of time. */
+static void stop_early(struct mag_turn *turn)
+{
+  struct mbp_error *why = &turn->outcome->error;
+  if (mag_call_cancel_error(turn->call, why) == -MBP_E_TIMEOUT) {
+    if (turn->session->log.state.n_open)
+      mag_turn_close_calls(turn, "The time limit of this turn was reached before this tool had run.");
+    add_limit(turn, "time_ms", turn->limits->timeout_ms, turn->limits->timeout_ms);
+    mag_error(why, MBP_E_LIMIT, "stopped: the time limit of this turn was reached (--timeout); go on with --session %s",
+              turn->session->log.id);
+    return;
+  }
+  char id[MAG_ID_SIZE] = "";
+  mag_batch_event(&turn->batch, MAG_EV_USER_INTERRUPT, id);
+  mag_batch_end(&turn->batch);
+  mag_batch_processed(&turn->batch, mbp_str(id));
+  interrupt(turn);
+  mag_error(why, MBP_E_CANCELLED, "interrupted");
+}
+
+static void wait_for_answers(struct mag_turn *turn)
+{
+  const struct mag_state *state = &turn->session->log.state;
+  add_usage_event(turn);
+  struct mbp_writer *w = mag_batch_event(&turn->batch, MAG_EV_IDLE, NULL);
+  mag_writer_object(w, "stop_reason");
+  mag_writer_string(w, "type", mbp_str("requires_action"));
+  mag_writer_array(w, "event_ids");
+  for (size_t i = 0; i < state->n_calls; i++)
+    if (!state->calls[i].result)
+      mag_writer_string(w, NULL, mbp_str(state->calls[i].event_id));
+  mag_writer_end(w);
+  mag_writer_end(w);
+  mag_writer_null(w, "stop_details");
+  mag_batch_end(&turn->batch);
+  turn->outcome->ending = MAG_END_REQUIRES_ACTION;
+  turn->ended = true;
+}
+
+/* ---- The turn ------------------------------------------------------------------------------------------------- */
+
+/* One round: does the first thing of the table that holds. */
+static int advance(struct mag_turn *turn, struct mbp_error *err)
+{
+  struct mag_state *state = &turn->session->log.state;
+  int r = take_inbox(turn, err);
+  if (r < 0 || turn->ended)
+    return r;
+  if (mag_call_cancelled(turn->call)) {
+    stop_early(turn);
+    return 0;
+  }
+  if (state->n_open && !turn->owes) {
+    size_t waiting = 0;
+    r = mag_turn_act(turn, &waiting, err);
+    if (r == 0 && waiting && !turn->owes && !mag_call_cancelled(turn->call)) {
+      r = mag_turn_commit(turn, err);
+      if (r == 0)
+        wait_for_answers(turn);
+    }
+    return r;
+  }
+  if (!turn->owes && !mag_state_owes(state)) {
+    mag_turn_end(turn, MAG_END_TURN, "end_turn", mbp_str(""), NULL);
+    return 0;
+  }
+  return out_of_steps(turn) ? 0 : mag_turn_step(turn, err);
+}
+
+int mag_turn_run(struct mag_session *session, struct mbp_call *call, const struct mag_limits *limits,
+                 struct mag_outcome *ret_outcome, struct mbp_error *err)
+{
+  struct mag_turn turn = {.session = session, .call = call, .limits = limits, .outcome = ret_outcome, .batch = MAG_BATCH_INIT};
+  memset(ret_outcome, 0, sizeof(*ret_outcome));
+  mag_error_clear(&ret_outcome->error);
+  if (session->log.state.status == MAG_STATUS_RUNNING)
+    mag_turn_recover(&turn);
+  else
+    mag_batch_running(&turn.batch);
+  int r = 0;
+  while (r == 0 && !turn.ended)
+    r = advance(&turn, err);
+  if (r == 0)
+    r = mag_turn_commit(&turn, err);
+  mag_batch_done(&turn.batch);
+  return r;
+}
