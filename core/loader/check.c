@@ -249,7 +249,7 @@ static int check_info(struct mag_plugin *plugin, const struct kind *kind, struct
 {
   const struct mbp_plugin *d = &plugin->descriptor;
   const void *given = d->info;
-  plugin->descriptor.info = &plugin->info;
+  plugin->descriptor.info = given ? &plugin->info : NULL;
   if (given && kind->info_size) {
     uint32_t size;
     memcpy(&size, given, sizeof(size));

@@ -46,8 +46,8 @@ int mag_plugin_open(const char *path, int trust, struct mag_plugin **ret_plugin,
 {
   mag_autoclose int fd = -1;
   mag_autofree char *real_path = NULL;
-  void *module;
-  mbp_entry_fn entry;
+  void *module = NULL;
+  mbp_entry_fn entry = NULL;
   int r = mag_file_open(path, trust, &fd, &real_path, err);
   if (r == 0)
     r = mag_file_check_elf(fd, path, err);

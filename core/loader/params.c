@@ -71,8 +71,8 @@ static const char *default_fault(const struct mbp_param *p)
         return NULL;
     return "one of its choices";
   case MBP_PARAM_URL:
-    return strncmp(text, "http:", 5) != 0 && strncmp(text, "https:", 6) != 0 && strncmp(text, "unix:", 5) != 0
-               ? "a URL with http:, https: or unix:"
+    return strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0 && strncmp(text, "unix:", 5) != 0
+               ? "an http:, https: or unix: URL"
                : NULL;
   default:
     return NULL;
