@@ -14,9 +14,9 @@
 
 static char *ring(void)
 {
-  static char paths[4][PATH_MAX];
+  static char paths[16][PATH_MAX];
   static unsigned next;
-  return paths[next++ % 4];
+  return paths[next++ % 16];
 }
 
 int zoo_open(struct zoo *zoo)
@@ -68,7 +68,8 @@ const char *zoo_write(struct zoo *zoo, const char *directory, const char *file, 
 {
   (void) zoo_directory(zoo, directory);
   const char *path = zoo_path(zoo, directory, file);
-  mag_autoclose int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  (void) unlink(path); /* it may be mapped: what is in use is replaced, never changed */
+  mag_autoclose int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   ck_assert_msg(fd >= 0 && write(fd, data, len) == (ssize_t) len && fchmod(fd, 0644) == 0, "cannot write %s", path);
   return path;
 }

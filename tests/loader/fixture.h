@@ -13,7 +13,7 @@ struct zoo {
 int zoo_open(struct zoo *zoo);
 void zoo_close(struct zoo *zoo);
 
-/* Makes ROOT/directory. Returns its path; static, overwritten by the fourth next call, like those below. */
+/* Makes ROOT/directory. Returns its path; static, overwritten by the sixteenth next call, like those below. */
 const char *zoo_directory(struct zoo *zoo, const char *directory);
 /* Copies the built module "zoo-MODULE" to ROOT/directory/file. Returns the copy's path. */
 const char *zoo_add(struct zoo *zoo, const char *module, const char *directory, const char *file);

@@ -87,8 +87,9 @@ tests_loader_zoo_unresolved_la_CPPFLAGS = $(AM_CPPFLAGS) -DZOO_UNRESOLVED
 tests_loader_zoo_unresolved_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -Wl,-z,now -rpath /nowhere
 tests_loader_zoo_dependency_la_SOURCES = tests/loader/zoo.c
 tests_loader_zoo_dependency_la_CPPFLAGS = $(AM_CPPFLAGS) -DZOO_DEPENDENCY
-tests_loader_zoo_dependency_la_LDFLAGS = $(ZOO_LDFLAGS)
-tests_loader_zoo_dependency_la_LIBADD = tests/loader/libzoodependency.la
+# Past libtool, which would add the build tree to the places where the library is looked for.
+tests_loader_zoo_dependency_la_LDFLAGS = $(ZOO_LDFLAGS) -Wl,--no-as-needed,tests/loader/.libs/libzoodependency.so
+tests_loader_zoo_dependency_la_DEPENDENCIES = tests/loader/libzoodependency.la
 check_LTLIBRARIES += tests/loader/libzoodependency.la
 tests_loader_libzoodependency_la_SOURCES = tests/loader/zoo_dependency.c
 tests_loader_libzoodependency_la_LDFLAGS = $(AM_LDFLAGS) -avoid-version -shared -no-undefined -rpath /nowhere
