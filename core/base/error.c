@@ -64,9 +64,7 @@ int mag_error_no_memory(struct mbp_error *err)
 
 const char *mag_errno_text(int number, char *buf, size_t cap)
 {
-  if (strerror_r(number, buf, cap) != 0)
-    (void) snprintf(buf, cap, "errno %d", number);
-  return buf;
+  return strerror_r(number, buf, cap); /* GNU's: the text, which is not always in `buf` */
 }
 
 static int code_of_errno(int number)
