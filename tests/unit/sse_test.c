@@ -13,7 +13,7 @@ static int render(const char *text, size_t len, long cut, struct mag_buf *out)
   int r = 0;
   mag_sse_init(&sse, 64);
   for (size_t at = 0; at < len && r >= 0;) {
-    size_t n = cut < 0 ? 1 : at < (size_t) cut ? (size_t) cut - at : len - at, used;
+    size_t n = cut < 0 ? 1 : at < (size_t) cut ? MAG_MIN((size_t) cut, len) - at : len - at, used;
     struct mbp_sse_event event;
     /* A copy of just these bytes, so that a sanitizer sees a read past them. */
     char *piece = malloc(n);
