@@ -2,8 +2,9 @@
 # ordinary test (run_corpus.c feeds it its corpus); with it, a libFuzzer program that is built and not run:
 #   ../configure CC=clang --enable-fuzzers --enable-sanitizers=address,undefined,fuzzer-no-link
 #   make && tests/fuzz/sse_fuzz ../tests/fuzz/corpus/sse
-# A new target: one line in fuzz_targets, the three of its program, its corpus in EXTRA_DIST.
+# A new target: a block like the ones below.
 EXTRA_DIST += tests/fuzz/run_corpus.c
+fuzz_targets =
 if FUZZERS
 fuzz_main =
 fuzz_link = $(AM_LDFLAGS) -fsanitize=fuzzer
@@ -14,9 +15,14 @@ fuzz_link = $(AM_LDFLAGS)
 check_PROGRAMS += $(fuzz_targets)
 endif
 
-fuzz_targets = tests/fuzz/descriptor_fuzz
-
+fuzz_targets += tests/fuzz/descriptor_fuzz
 tests_fuzz_descriptor_fuzz_SOURCES = tests/fuzz/descriptor_fuzz.c $(fuzz_main)
 tests_fuzz_descriptor_fuzz_LDFLAGS = $(fuzz_link)
 tests_fuzz_descriptor_fuzz_LDADD = libmagcore.la
 EXTRA_DIST += tests/fuzz/corpus/descriptor
+
+fuzz_targets += tests/fuzz/sse_fuzz
+tests_fuzz_sse_fuzz_SOURCES = tests/fuzz/sse_fuzz.c $(fuzz_main)
+tests_fuzz_sse_fuzz_LDFLAGS = $(fuzz_link)
+tests_fuzz_sse_fuzz_LDADD = libmagcore.la
+EXTRA_DIST += tests/fuzz/corpus/sse
