@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/text.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define STORE_TIMEOUT_MS 60000
@@ -92,7 +93,7 @@ static void start(struct mag_log *log, struct mag_instance *store, const char *i
 {
   memset(log, 0, sizeof(*log));
   log->store = store;
-  strncpy(log->id, id, sizeof(log->id) - 1);
+  (void) snprintf(log->id, sizeof(log->id), "%s", id);
   mag_state_init(&log->state);
 }
 
