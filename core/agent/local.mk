@@ -7,3 +7,5 @@ libmagcore_la_SOURCES += \
 if HAVE_YAML
 libmagcore_la_LIBADD += $(YAML_LIBS)
 endif
+libmagcore_la_SOURCES += \
+  core/agent/sandbox.c core/agent/sandbox.h core/agent/sandbox_parts.h core/agent/sandbox_stream.c core/agent/sandbox_table.c

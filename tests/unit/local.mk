@@ -12,3 +12,9 @@ check_PROGRAMS += tests/unit/sse_test
 tests_unit_sse_test_SOURCES = tests/unit/sse_test.c
 tests_unit_sse_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_sse_test_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/sandbox_test
+tests_unit_sandbox_test_SOURCES = tests/unit/sandbox_test.c tests/unit/fake_compute.c tests/unit/fake_compute.h
+tests_unit_sandbox_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
+tests_unit_sandbox_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_sandbox_test_LDADD = $(TEST_LIBS)
