@@ -1,8 +1,10 @@
 #include "agent/engine.h"
 
+#include "agent/sandbox.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "host/services.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -40,6 +42,7 @@ int mag_engine_new(const struct mag_engine_options *options, struct mag_engine *
   if (!engine)
     return mag_error_no_memory(err);
   pthread_mutex_init(&engine->lock, NULL);
+  mag_service_add(MBP_COMPUTE_V1, &mag_compute_table);
   engine->store_name = mag_str_dup(mbp_str(options->store ? options->store : MAGENT_DEFAULT_STORE));
   engine->store_config = mag_str_dup(options->store_config);
   int r = engine->store_name && engine->store_config ? 0 : mag_error_no_memory(err);

@@ -26,10 +26,7 @@ static int64_t host_clock(void *ctx, uint32_t clock)
 static const void *host_interface(void *ctx, const char *name)
 {
   (void) ctx;
-  for (const struct mag_service *service = mag_services; service->name; service++)
-    if (strcmp(service->name, name) == 0)
-      return service->table;
-  return NULL;
+  return mag_service_find(name);
 }
 
 const struct mbp_host *mag_host_for(const char *plugin_name)

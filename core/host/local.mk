@@ -1,5 +1,7 @@
 libmagcore_la_SOURCES += \
   core/host/call.c core/host/call.h core/host/config.c core/host/config.h core/host/host.c core/host/host.h \
-  core/host/instance.c core/host/instance.h core/host/redact.c core/host/redact.h core/host/services.c core/host/services.h
-libmagcore_la_SOURCES += \
+  core/host/instance.c core/host/instance.h core/host/redact.c core/host/redact.h core/host/services.c core/host/services.h \
   core/host/retry.c core/host/retry.h core/host/sse.c core/host/sse.h
+libmagcore_la_SOURCES += \
+  core/host/group.c core/host/group.h core/host/group_find.c core/host/group_find.h core/host/process.c \
+  core/host/process.h core/host/process_child.c core/host/process_child.h

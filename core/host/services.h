@@ -2,12 +2,10 @@
 #ifndef MAG_HOST_SERVICES_H
 #define MAG_HOST_SERVICES_H
 
-struct mag_service {
-  const char *name;
-  const void *table;
-};
+/* NULL: this host has none of that name. */
+const void *mag_service_find(const char *name);
 
-/* Ended by a NULL name. */
-extern const struct mag_service mag_services[];
+/* A table of a higher layer; may be told again. Both arguments live until the process ends. */
+void mag_service_add(const char *name, const void *table);
 
 #endif

@@ -18,3 +18,8 @@ tests_unit_sandbox_test_SOURCES = tests/unit/sandbox_test.c tests/unit/fake_comp
 tests_unit_sandbox_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/unit
 tests_unit_sandbox_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_sandbox_test_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/process_test
+tests_unit_process_test_SOURCES = tests/unit/process_test.c
+tests_unit_process_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_process_test_LDADD = $(TEST_LIBS)
