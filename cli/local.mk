@@ -1,0 +1,4 @@
+bin_PROGRAMS += magent
+magent_SOURCES = cli/main.c cli/cli.h cli/doctor.c cli/interrupt.c cli/interrupt.h cli/plugin.c cli/plugin.h \
+  cli/plugin_help.c cli/plugin_inspect.c cli/plugin_list.c cli/render.c cli/render.h cli/run.c cli/session.c
+magent_LDADD = libmagcore.la

@@ -1,0 +1,2 @@
+magentconfdir = $(sysconfdir)/magent
+dist_magentconf_DATA = data/defaults.json

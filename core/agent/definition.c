@@ -14,7 +14,8 @@
 #include <sys/stat.h>
 
 #define FILE_MAX (1024 * 1024)
-#define DEFAULT_TOOLS "[{\"type\":\"agent_toolset_20260401\"}]"
+/* The built-in toolset of the resource protocol: what --tools names tools of. */
+#define BUILT_IN_TOOLSET "agent_toolset_20260401"
 
 void mag_definition_done(struct mag_definition *definition)
 {
@@ -192,6 +193,28 @@ static int take_compute(struct reading *reading, const struct mbp_json *value, s
   return take_nested(reading, value, compute_keys);
 }
 
+/* In the defaults file only: [{"env": [NAME ...], "model": MODEL} ...]; the first one of which a variable is set, or that
+ * names none, gives the model. */
+static bool any_is_set(const struct mbp_json *names)
+{
+  const struct mbp_json *name = mag_json_first(names);
+  bool set = name == NULL;
+  for (; name && !set; name = mag_json_next(name)) {
+    const char *value = secure_getenv(mag_json_str(name).ptr);
+    set = value && *value;
+  }
+  return set;
+}
+
+static int take_models(struct reading *reading, const struct mbp_json *value, size_t offset)
+{
+  (void) offset;
+  for (const struct mbp_json *i = mag_json_first(value); i; i = mag_json_next(i))
+    if (any_is_set(mag_json_get(i, "env")))
+      return set(reading, &reading->definition->model, mag_json_str(mag_json_get(i, "model")));
+  return 0;
+}
+
 static int take_packages(struct reading *reading, const struct mbp_json *value, size_t offset)
 {
   (void) value;
@@ -210,6 +233,14 @@ static const struct key top_keys[] = {
     {"networking", take_networking, offsetof(struct mag_definition, network)},
     {"packages", take_packages, 0},
     {"metadata", take_object, offsetof(struct mag_definition, metadata)},
+    {NULL, NULL, 0},
+};
+
+static const struct key default_keys[] = {
+    {"models", take_models, 0},
+    {"system", take_text, offsetof(struct mag_definition, system)},
+    {"tools", take_array, offsetof(struct mag_definition, tools)},
+    {"compute", take_compute, offsetof(struct mag_definition, compute)},
     {NULL, NULL, 0},
 };
 
@@ -243,8 +274,8 @@ static int take_keys(struct reading *reading, const struct key *keys)
   return 0;
 }
 
-int mag_definition_take(struct mag_definition *definition, struct mbp_str json, const char *where,
-                        struct mbp_error *err)
+static int take(struct mag_definition *definition, struct mbp_str json, const struct key *keys, const char *where,
+                struct mbp_error *err)
 {
   mag_autojson document = NULL;
   int r = mag_json_parse(json, &document, err);
@@ -252,8 +283,14 @@ int mag_definition_take(struct mag_definition *definition, struct mbp_str json, 
     r = mag_error(err, MBP_E_INVALID, "expected a mapping of keys to values");
   struct reading reading = {definition, json, document, err};
   if (r == 0)
-    r = take_keys(&reading, top_keys);
+    r = take_keys(&reading, keys);
   return r < 0 ? mag_error_wrap(err, "%s", where) : 0;
+}
+
+int mag_definition_take(struct mag_definition *definition, struct mbp_str json, const char *where,
+                        struct mbp_error *err)
+{
+  return take(definition, json, top_keys, where, err);
 }
 
 /* ---- From files ----------------------------------------------------------------------------------------------- */
@@ -301,14 +338,15 @@ int mag_definition_defaults(struct mag_definition *definition, struct mbp_error 
     return mag_error_no_memory(err);
   int r = read_file(path, &text, &own);
   if (r == 0)
-    r = mag_definition_take(definition, mag_buf_str(&text), path, err);
+    r = take(definition, mag_buf_str(&text), default_keys, path, err);
   else if (r != -MBP_E_NOT_FOUND && err)
     *err = own;
   if (r < 0 && r != -MBP_E_NOT_FOUND)
     return r;
-  struct reading reading = {definition, mbp_str(""), NULL, err};
-  r = set(&reading, &definition->tools, mbp_str(DEFAULT_TOOLS));
-  if (r == 0 && (!definition->model || !definition->compute))
+  r = 0;
+  if (!definition->tools && !(definition->tools = mag_str_dup(mbp_str("[]"))))
+    return mag_error_no_memory(err);
+  if ((!definition->model || !definition->compute))
     r = mag_error(err, MBP_E_INVALID, "no default %s: %s is missing; give --%s", definition->model ? "compute" : "model", path,
                   definition->model ? "compute" : "model");
   return r;
@@ -320,7 +358,7 @@ int mag_definition_set_tools(struct mag_definition *definition, const char *list
   mag_writer_array(w, NULL);
   if (strcmp(list, "none") != 0) {
     mag_writer_object(w, NULL);
-    mag_writer_string(w, "type", mbp_str("agent_toolset_20260401"));
+    mag_writer_string(w, "type", mbp_str(BUILT_IN_TOOLSET));
     mag_writer_object(w, "default_config");
     mag_writer_boolean(w, "enabled", 0);
     mag_writer_end(w);

@@ -348,6 +348,8 @@ void mag_session_interrupt(struct mag_session *session)
   pthread_mutex_lock(&session->call_lock);
   if (session->call)
     mag_call_cancel(session->call);
+  else
+    session->interrupted = true;
   pthread_mutex_unlock(&session->call_lock);
 }
 
@@ -361,6 +363,9 @@ int mag_session_run(struct mag_session *session, const struct mag_limits *limits
   mag_call_set_scope(call, session->sandbox);
   pthread_mutex_lock(&session->call_lock);
   session->call = call;
+  if (session->interrupted)
+    mag_call_cancel(call);
+  session->interrupted = false;
   pthread_mutex_unlock(&session->call_lock);
   int r = mag_turn_run(session, call, limits, ret_outcome, err);
   pthread_mutex_lock(&session->call_lock);

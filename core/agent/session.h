@@ -72,6 +72,7 @@ struct mag_session {
   pthread_mutex_t observer_lock;
   pthread_mutex_t call_lock;
   struct mbp_call *call; /* of the running turn */
+  bool interrupted;      /* before there was a turn to interrupt: holds for the next one */
 };
 
 /* Both check everything that can be checked before anything is created: model, tools, provider, network. */
@@ -91,7 +92,7 @@ int mag_session_say(struct mag_session *session, struct mbp_str text, struct mbp
 int mag_session_run(struct mag_session *session, const struct mag_limits *limits, struct mag_outcome *ret_outcome,
                     struct mbp_error *err);
 
-/* Ends the running turn, if there is one. Any thread. */
+/* Ends the running turn, or the next one as soon as it begins. Any thread. */
 void mag_session_interrupt(struct mag_session *session);
 
 /* Commit with the lock; see mag_log_commit. */

@@ -116,7 +116,7 @@ static int take_tool(void *ctx, const struct mbp_event *event)
 static int open_entry(struct mag_toolbox *toolbox, struct mag_registry *registry, struct mbp_str entry,
                       struct mbp_error *err)
 {
-  const struct mag_plugin *found;
+  const struct mag_plugin *found = NULL;
   mag_autojson json = NULL;
   int r = mag_json_parse(entry, &json, err);
   if (r < 0)

@@ -1,0 +1,46 @@
+/* cli.h - what the sub-commands of magent share. One file a sub-command; each prints its own help. */
+#ifndef MAG_CLI_CLI_H
+#define MAG_CLI_CLI_H
+
+#include "agent/engine.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+/* Exit status, the same for all sub-commands. */
+#define EXIT_OK 0
+#define EXIT_ERROR 1
+#define EXIT_USAGE 2
+#define EXIT_WAITING 3     /* a tool call waits for an answer */
+#define EXIT_LIMIT 4       /* a limit was reached */
+#define EXIT_INTERRUPTED 130
+
+#define PLUGIN_DIRS_MAX 16
+
+struct cli {
+  const char *plugin_dirs[PLUGIN_DIRS_MAX + 1]; /* --plugin-dir, NULL-terminated */
+  bool verbose;
+};
+
+int cli_run(struct cli *cli, int argc, char **argv);
+int cli_session(struct cli *cli, int argc, char **argv);
+int cli_doctor(struct cli *cli, int argc, char **argv);
+int cli_plugin(struct cli *cli, int argc, char **argv);
+
+struct mag_session;
+struct mag_limits;
+/* Says `prompt` (NULL: nothing) and runs the session until it is idle, showing it. The exit status. */
+int cli_run_session(struct mag_session *session, const char *prompt, const struct mag_limits *limits, bool yes, bool json);
+
+/* Opens the engine; NULL after the error has been printed. */
+struct mag_engine *cli_engine(struct cli *cli);
+
+/* "magent: message" on stderr, and the status to exit with. */
+int cli_fail(const struct mbp_error *err);
+/* The same for wrong usage, with a pointer to the help. */
+int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Is this stream a terminal that wants colours? (NO_COLOR and TERM=dumb are obeyed.) */
+bool cli_colours(FILE *stream);
+
+#endif

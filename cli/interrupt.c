@@ -1,0 +1,50 @@
+#include "interrupt.h"
+
+#include "cli.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct mag_session *current;
+static sigset_t watched;
+
+static void *watch(void *unused)
+{
+  (void) unused;
+  for (bool again = false;; again = true) {
+    int number;
+    if (sigwait(&watched, &number) != 0)
+      continue;
+    pthread_mutex_lock(&lock);
+    if (!current || again)
+      _exit(EXIT_INTERRUPTED); /* the sandbox dies with us */
+    mag_session_interrupt(current);
+    pthread_mutex_unlock(&lock);
+  }
+  return NULL;
+}
+
+void interrupt_start(void)
+{
+  pthread_t thread;
+  pthread_attr_t attributes;
+  sigemptyset(&watched);
+  sigaddset(&watched, SIGINT);
+  sigaddset(&watched, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &watched, NULL);
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, 64 * 1024);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  if (pthread_create(&thread, &attributes, watch, NULL) != 0)
+    pthread_sigmask(SIG_UNBLOCK, &watched, NULL); /* then Ctrl-C simply ends us */
+  pthread_attr_destroy(&attributes);
+}
+
+void interrupt_session(struct mag_session *session)
+{
+  pthread_mutex_lock(&lock);
+  current = session;
+  pthread_mutex_unlock(&lock);
+}

@@ -1,0 +1,12 @@
+/* interrupt.h - Ctrl-C: the first ends the turn, the second ends the program. */
+#ifndef MAG_CLI_INTERRUPT_H
+#define MAG_CLI_INTERRUPT_H
+
+#include "agent/session.h"
+
+/* Before any other thread is started: SIGINT and SIGTERM go to a thread of their own from now on. */
+void interrupt_start(void);
+/* Which session they interrupt; NULL: none, and the first one ends the program. */
+void interrupt_session(struct mag_session *session);
+
+#endif

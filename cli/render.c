@@ -1,0 +1,220 @@
+#include "render.h"
+
+#include "cli.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define LINE_MAX_SHOWN 200
+
+void render_init(struct render *render, bool json)
+{
+  memset(render, 0, sizeof(*render));
+  render->json = json;
+  render->out_terminal = isatty(STDOUT_FILENO);
+  render->err_terminal = isatty(STDERR_FILENO);
+  render->colours = cli_colours(stderr);
+}
+
+/* What a model or a tool says must not drive the terminal: control characters other than newline and tab are dropped. */
+static void put(FILE *stream, bool terminal, struct mbp_str text)
+{
+  if (!terminal) {
+    fwrite(text.ptr, 1, text.len, stream);
+    return;
+  }
+  size_t start = 0;
+  for (size_t i = 0; i <= text.len; i++) {
+    bool control = i < text.len && ((unsigned char) text.ptr[i] < 0x20 || text.ptr[i] == 0x7f) && text.ptr[i] != '\n' &&
+                   text.ptr[i] != '\t';
+    /* C1 controls are two bytes in UTF-8: C2 80..9F. */
+    bool c1 = i + 1 < text.len && (unsigned char) text.ptr[i] == 0xc2 && (unsigned char) text.ptr[i + 1] < 0xa0;
+    if (i < text.len && !control && !c1)
+      continue;
+    fwrite(text.ptr + start, 1, i - start, stream);
+    i += c1;
+    start = i + 1;
+  }
+}
+
+static void out(struct render *render, struct mbp_str text)
+{
+  if (text.len == 0)
+    return;
+  put(stdout, render->out_terminal, text);
+  render->mid_line = text.ptr[text.len - 1] != '\n';
+  if (fflush(stdout) != 0)
+    render->failed = true;
+}
+
+/* Both streams may be the same terminal: whoever speaks on stderr starts on a new line. */
+static void break_line(struct render *render)
+{
+  if (render->mid_line) {
+    fputc('\n', stdout);
+    fflush(stdout);
+  }
+  if (render->tool_mid_line)
+    fputc('\n', stderr);
+  render->mid_line = render->tool_mid_line = false;
+}
+
+static const char *dim(const struct render *render)
+{
+  return render->colours ? "\033[2m" : "";
+}
+
+static const char *plain(const struct render *render)
+{
+  return render->colours ? "\033[0m" : "";
+}
+
+static void note(struct render *render, const char *mark, struct mbp_str name, struct mbp_str text)
+{
+  size_t len = 0;
+  while (len < text.len && len < LINE_MAX_SHOWN && text.ptr[len] != '\n')
+    len++;
+  while (len < text.len && ((unsigned char) text.ptr[len] & 0xc0) == 0x80)
+    len++;
+  break_line(render);
+  fprintf(stderr, "%s%s %.*s%s", dim(render), mark, (int) name.len, name.ptr, name.len && text.len ? ": " : "");
+  put(stderr, render->err_terminal, mbp_str_n(text.ptr, len));
+  fprintf(stderr, "%s%s\n", len < text.len ? " ..." : "", plain(render));
+}
+
+/* ---- Events --------------------------------------------------------------------------------------------------- */
+
+static void show_message(struct render *render, const struct mbp_json *event)
+{
+  if (mbp_str_eq(mag_json_str(mag_json_get(event, "id")), render->seen)) {
+    break_line(render);
+    return;
+  }
+  for (const struct mbp_json *block = mag_json_first(mag_json_get(event, "content")); block; block = mag_json_next(block))
+    out(render, mag_json_str(mag_json_get(block, "text")));
+  break_line(render);
+}
+
+/* The part of a call's input that a person wants to see first. */
+static struct mbp_str gist(const struct mbp_json *input)
+{
+  static const char *const keys[] = {"command", "file_path", "pattern", "path", "url", "query"};
+  for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+    if (mag_json_str(mag_json_get(input, keys[i])).len)
+      return mag_json_str(mag_json_get(input, keys[i]));
+  return mbp_str("");
+}
+
+static void show_tool_use(struct render *render, const struct mbp_json *event)
+{
+  note(render, ">", mag_json_str(mag_json_get(event, "name")), gist(mag_json_get(event, "input")));
+}
+
+static void show_tool_result(struct render *render, const struct mbp_json *event)
+{
+  if (render->tool_mid_line)
+    fputc('\n', stderr);
+  render->tool_mid_line = false;
+  if (!mag_json_truth(mag_json_get(event, "is_error"), 0))
+    return;
+  const struct mbp_json *block = mag_json_first(mag_json_get(event, "content"));
+  note(render, "!", mbp_str("failed"), mag_json_str(mag_json_get(block, "text")));
+}
+
+static void show_error(struct render *render, const struct mbp_json *event)
+{
+  note(render, "!", mbp_str(""), mag_json_str(mag_json_get(mag_json_get(event, "error"), "message")));
+}
+
+static void show_user_message(struct render *render, const struct mbp_json *event)
+{
+  const struct mbp_json *block = mag_json_first(mag_json_get(event, "content"));
+  note(render, "#", mbp_str("user"), mag_json_str(mag_json_get(block, "text")));
+}
+
+void render_record(struct render *render, const struct mbp_record *record)
+{
+  static const struct {
+    const char *type;
+    void (*show)(struct render *render, const struct mbp_json *event);
+  } rules[] = {
+      {MAG_EV_MESSAGE, show_message},         {MAG_EV_TOOL_USE, show_tool_use}, {MAG_EV_TOOL_RESULT, show_tool_result},
+      {MAG_EV_ERROR, show_error},             {MAG_EV_USER_MESSAGE, show_user_message},
+  };
+  if (record->klass != MBP_RECORD_EVENT)
+    return;
+  if (render->json) {
+    fwrite(record->payload.ptr, 1, record->payload.len, stdout);
+    fputc('\n', stdout);
+    render->failed |= fflush(stdout) != 0;
+    return;
+  }
+  mag_autojson event = NULL;
+  if (mag_json_parse(record->payload, &event, NULL) < 0)
+    return;
+  for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+    if (mbp_str_eq(record->type, rules[i].type))
+      rules[i].show(render, event);
+}
+
+static void on_event(void *ctx, const struct mbp_record *record)
+{
+  struct render *render = ctx;
+  /* The user has just typed it. */
+  if (render->json || !mbp_str_eq(record->type, MAG_EV_USER_MESSAGE))
+    render_record(render, record);
+}
+
+/* ---- Previews ------------------------------------------------------------------------------------------------- */
+
+static void show_output(struct render *render, struct mbp_str data)
+{
+  for (size_t at = 0; at < data.len;) {
+    const char *newline = memchr(data.ptr + at, '\n', data.len - at);
+    size_t len = newline ? (size_t) (newline - data.ptr) - at : data.len - at;
+    if (!render->tool_mid_line) {
+      break_line(render);
+      fprintf(stderr, "%s  | ", dim(render));
+    }
+    put(stderr, render->err_terminal, mbp_str_n(data.ptr + at, len));
+    render->tool_mid_line = !newline;
+    if (newline)
+      fprintf(stderr, "%s\n", plain(render));
+    at += len + (newline != NULL);
+  }
+}
+
+static void on_preview(void *ctx, const struct mag_preview *preview)
+{
+  struct render *render = ctx;
+  if (render->json)
+    return;
+  switch (preview->kind) {
+  case MAG_PREVIEW_TEXT:
+    if (strcmp(render->seen, preview->event_id) != 0)
+      break_line(render);
+    (void) snprintf(render->seen, sizeof(render->seen), "%s", preview->event_id);
+    out(render, preview->data);
+    break;
+  case MAG_PREVIEW_TOOL_OUTPUT:
+    show_output(render, preview->data);
+    break;
+  case MAG_PREVIEW_PROGRESS:
+    note(render, "-", mbp_str(""), preview->data);
+    break;
+  default:
+    break;
+  }
+}
+
+struct mag_observer render_observer(struct render *render)
+{
+  return (struct mag_observer){.ctx = render, .event = on_event, .preview = on_preview};
+}
+
+void render_end(struct render *render)
+{
+  if (!render->json)
+    break_line(render);
+  render->failed |= fflush(stdout) != 0;
+}

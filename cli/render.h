@@ -1,0 +1,26 @@
+/* render.h - shows a running session: the answer on stdout, what tools do on stderr; or one event a line (--json). */
+#ifndef MAG_CLI_RENDER_H
+#define MAG_CLI_RENDER_H
+
+#include "agent/session.h"
+
+#include <stdio.h>
+
+struct render {
+  bool json;
+  bool out_terminal, err_terminal, colours;
+  bool mid_line;       /* stdout does not stand at the start of a line */
+  bool tool_mid_line;  /* the same for tool output on stderr */
+  bool failed;         /* stdout is gone */
+  char seen[MAG_ID_SIZE]; /* the message that was shown as it came */
+};
+
+void render_init(struct render *render, bool json);
+/* The observer that feeds it; confirm is left to the caller. */
+struct mag_observer render_observer(struct render *render);
+void render_end(struct render *render);
+
+/* One stored record, as it would have been shown. */
+void render_record(struct render *render, const struct mbp_record *record);
+
+#endif

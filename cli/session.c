@@ -1,0 +1,204 @@
+#include "cli.h"
+#include "interrupt.h"
+#include "render.h"
+
+#include "agent/session.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <string.h>
+
+static const char help_text[] =
+    "Usage: magent session list [--json]\n"
+    "       magent session show ID [--json]\n"
+    "       magent session resume ID [--yes] [--json]\n"
+    "       magent session rm ID\n"
+    "\n"
+    "  list      all sessions, newest first\n"
+    "  show      what happened in a session; --json: its events, one a line\n"
+    "  resume    go on where a session stopped: after a crash, an error, or a question (--yes answers it)\n"
+    "  rm        remove a session, its log and its private workspace\n"
+    "\n"
+    "`magent run --session ID PROMPT` goes on with a new message.\n";
+
+struct arguments {
+  const char *id;
+  bool yes, json;
+};
+
+/* 0, or a status to exit with. */
+static int read_arguments(struct arguments *arguments, int argc, char **argv, bool id_wanted)
+{
+  for (int i = 1; i < argc; i++) {
+    if (strcmp(argv[i], "--json") == 0)
+      arguments->json = true;
+    else if (strcmp(argv[i], "--yes") == 0)
+      arguments->yes = true;
+    else if (argv[i][0] == '-' || !id_wanted || arguments->id)
+      return cli_usage("session", "%s: unexpected \"%s\"", argv[0], argv[i]);
+    else
+      arguments->id = argv[i];
+  }
+  return id_wanted && !arguments->id ? cli_usage("session", "%s: the id of a session is needed", argv[0]) : 0;
+}
+
+/* ---- list ----------------------------------------------------------------------------------------------------- */
+
+struct listing {
+  bool json;
+  size_t n;
+  char next[256];
+};
+
+static int print_session(void *ctx, const struct mbp_event *event)
+{
+  struct listing *listing = ctx;
+  mag_autojson summary = NULL;
+  if (event->type != MBP_EV_STORE_SESSION)
+    return 0;
+  listing->n++;
+  if (listing->json) {
+    printf("%.*s\n", (int) event->data.len, event->data.ptr);
+    return 0;
+  }
+  if (mag_json_parse(event->data, &summary, NULL) < 0)
+    return 0;
+  if (listing->n == 1)
+    printf("%-32s %-11s %-16s %6s %9s  %s\n", "ID", "STATUS", "UPDATED", "TURNS", "TOKENS", "TITLE");
+  const struct mbp_json *usage = mag_json_get(summary, "usage");
+  int64_t tokens = mag_json_num(mag_json_get(usage, "input_tokens"), 0) + mag_json_num(mag_json_get(usage, "output_tokens"), 0);
+  struct mbp_str updated = mag_json_str(mag_json_get(summary, "updated_at"));
+  printf("%-32.*s %-11s %-16.*s %6lld %9lld  %s\n", (int) event->name.len, event->name.ptr,
+         mag_json_str(mag_json_get(summary, "status")).ptr, (int) MAG_MIN(updated.len, (size_t) 16), updated.ptr,
+         (long long) mag_json_num(mag_json_get(summary, "turns"), 0), (long long) tokens,
+         mag_json_str(mag_json_get(summary, "title")).ptr);
+  return 0;
+}
+
+static int take_page(void *ctx, const void *result, struct mbp_error *err)
+{
+  struct listing *listing = ctx;
+  const struct mbp_page *page = result;
+  (void) err;
+  (void) snprintf(listing->next, sizeof(listing->next), "%.*s", page ? (int) page->next.len : 0, page ? page->next.ptr : "");
+  return 0;
+}
+
+static int list(struct mag_instance *store, struct mag_engine *engine, const struct arguments *arguments, struct mbp_error *err)
+{
+  const struct mbp_store_ops *ops = mag_instance_ops(store);
+  struct listing listing = {.json = arguments->json};
+  int r;
+  (void) engine;
+  do {
+    char page[sizeof(listing.next)];
+    memcpy(page, listing.next, sizeof(page));
+    struct mbp_query query = {.size = MBP_SIZE(struct mbp_query, reserved), .limit = 1000, .page = mbp_str(page), .descending = 1};
+    struct mag_call_options options = {.sink = print_session, .on_result = take_page, .ctx = &listing};
+    listing.next[0] = 0;
+    r = MAG_RUN(store, &options, err, ops->list(plugin, call, &query, err));
+  } while (r == 0 && listing.next[0]);
+  if (r == 0 && listing.n == 0 && !listing.json)
+    puts("no sessions yet; `magent run PROMPT` makes one");
+  return r;
+}
+
+/* ---- show, rm, resume ----------------------------------------------------------------------------------------- */
+
+static int show_record(void *ctx, const struct mbp_record *record)
+{
+  render_record(ctx, record);
+  return 0;
+}
+
+static int show(struct mag_instance *store, struct mag_engine *engine, const struct arguments *arguments, struct mbp_error *err)
+{
+  struct render render;
+  (void) engine;
+  render_init(&render, arguments->json);
+  int r = mag_log_each(store, arguments->id, 1, 0, show_record, &render, err);
+  render_end(&render);
+  return r;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *place)
+{
+  (void) st;
+  (void) type;
+  (void) place;
+  return remove(path);
+}
+
+static int rm(struct mag_instance *store, struct mag_engine *engine, const struct arguments *arguments, struct mbp_error *err)
+{
+  const struct mbp_store_ops *ops = mag_instance_ops(store);
+  struct mag_call_options options = {.timeout_ms = 60000};
+  (void) engine;
+  /* An id becomes a path below: only what we make ourselves is one. */
+  if (strspn(arguments->id, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(arguments->id))
+    return mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"", arguments->id);
+  int r = MAG_RUN(store, &options, err, ops->remove(plugin, call, mbp_str(arguments->id), err));
+  mag_autofree char *workspace = mag_session_workspace(arguments->id);
+  if (r == 0 && workspace && nftw(workspace, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) < 0 && errno != ENOENT)
+    return mag_error_errno(err, errno, "the session is removed, but not its workspace %s", workspace);
+  return r;
+}
+
+static int resume(struct cli *cli, const struct arguments *arguments)
+{
+  struct mbp_error err = MAG_ERROR_INIT;
+  struct mag_session *session = NULL;
+  struct mag_limits limits = {0};
+  interrupt_start();
+  struct mag_engine *engine = cli_engine(cli);
+  if (!engine)
+    return EXIT_ERROR;
+  int status = mag_session_open(engine, arguments->id, NULL, &session, &err) < 0
+                   ? cli_fail(&err)
+                   : cli_run_session(session, NULL, &limits, arguments->yes, arguments->json);
+  mag_session_close(session);
+  mag_engine_free(engine);
+  return status;
+}
+
+/* ---- Dispatch ------------------------------------------------------------------------------------------------- */
+
+typedef int (*action)(struct mag_instance *store, struct mag_engine *engine, const struct arguments *arguments,
+                      struct mbp_error *err);
+
+static int with_store(struct cli *cli, action act, const struct arguments *arguments)
+{
+  struct mbp_error err = MAG_ERROR_INIT;
+  struct mag_instance *store;
+  struct mag_engine *engine = cli_engine(cli);
+  if (!engine)
+    return EXIT_ERROR;
+  int r = mag_engine_store(engine, &store, &err);
+  if (r == 0)
+    r = act(store, engine, arguments, &err);
+  mag_engine_free(engine);
+  return r < 0 ? cli_fail(&err) : EXIT_OK;
+}
+
+int cli_session(struct cli *cli, int argc, char **argv)
+{
+  struct arguments arguments = {0};
+  const char *name = argc > 1 ? argv[1] : "";
+  for (int i = 1; i < argc; i++)
+    if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+      fputs(help_text, stdout);
+      return EXIT_OK;
+    }
+  bool is_list = strcmp(name, "list") == 0, is_resume = strcmp(name, "resume") == 0;
+  action act = is_list ? list : strcmp(name, "show") == 0 ? show : strcmp(name, "rm") == 0 ? rm : NULL;
+  if (!act && !is_resume)
+    return cli_usage("session", *name ? "unknown command \"session %s\"" : "session: a command is needed%s", name);
+  int status = read_arguments(&arguments, argc - 1, argv + 1, !is_list);
+  if (status)
+    return status;
+  return is_resume ? resume(cli, &arguments) : with_store(cli, act, &arguments);
+}
