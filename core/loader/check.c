@@ -165,7 +165,8 @@ static int check_version(const struct mbp_plugin *d, const char *path, struct mb
     return mag_refuse(err, MBP_E_UNSUPPORTED, path, "abi_minor", "0", "1 or newer");
   if (d->needs & ~MAG_KNOWN_NEEDS) {
     (void) snprintf(found, sizeof(found), "unknown bits 0x%llx", (unsigned long long) (d->needs & ~MAG_KNOWN_NEEDS));
-    (void) snprintf(expected, sizeof(expected), "only 0x%llx: it needs a newer magent", (unsigned long long) MAG_KNOWN_NEEDS);
+    (void) snprintf(expected, sizeof(expected), "only 0x%llx: it needs a newer magent",
+                    (unsigned long long) MAG_KNOWN_NEEDS);
     return mag_refuse(err, MBP_E_UNSUPPORTED, path, "needs", found, expected);
   }
   return 0;

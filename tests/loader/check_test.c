@@ -164,8 +164,7 @@ END_TEST
 static void fill(void *ops, uint32_t size)
 {
   for (size_t at = 8; at < size; at += sizeof(void (*)(void))) {
-    int (*function)(struct mbp_instance *, struct mbp_call *, const struct mbp_llm_request *, struct mbp_error *) = an_op;
-    memcpy((char *) ops + at, &function, sizeof(function));
+    memcpy((char *) ops + at, &llm_ops.generate, sizeof(llm_ops.generate));
   }
   memcpy(ops, &size, sizeof(size));
 }
