@@ -240,7 +240,9 @@ int magent_cmd_plugin(struct mag_registry *registry, int argc, char **argv)
     return wrong("list takes no name: did you mean inspect ", options.name);
   if (!list && !options.name)
     return wrong(verb, " needs a plugin's name");
-  r = list ? plugin_list(registry, &options) : inspect ? plugin_inspect(registry, &options) : plugin_help(registry, &options);
+  r = list      ? plugin_list(registry, &options)
+      : inspect ? plugin_inspect(registry, &options)
+                : plugin_help(registry, &options);
   /* A full disk or a closed pipe is an error, not a short list. */
   if (fflush(stdout) != 0 || ferror(stdout)) {
     (void) fputs("magent plugin: standard output cannot be written\n", stderr);

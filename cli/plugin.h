@@ -32,8 +32,8 @@ struct mbp_json *plugin_ask(const char *path, int trust, struct mag_inspection *
 
 /* A member's text, or "" */
 struct mbp_str plugin_text(const struct mbp_json *object, const char *key);
-/* Prints text without control characters, in lines of at most 80 columns: the first goes on at column `at`, the others begin at
- * `indent`. A newline of the text is kept. Ends with a newline. */
+/* Prints text without control characters, in lines of at most 80 columns: the first goes on at column `at`, the others
+ * begin at `indent`. A newline of the text is kept. Ends with a newline. */
 void plugin_wrap(FILE *out, int at, int indent, struct mbp_str text);
 /* Prints and pads to `width` columns. */
 void plugin_cell(FILE *out, struct mbp_str text, int width);

@@ -53,14 +53,16 @@ static const struct kind {
   uint32_t version; /* the newest that this host knows */
   const char *name;
   size_t ops_size, info_size;
+  size_t info_least; /* of the kind's first version: a part of it would be half a pointer */
   const struct slot *slots;
 } kinds[] = {
     {MBP_KIND_COMPUTE, MBP_COMPUTE_VERSION, "compute", sizeof(struct mbp_compute_ops), sizeof(struct mbp_compute_info),
-     compute_slots},
+     MBP_SIZE(struct mbp_compute_info, isolation), compute_slots},
     {MBP_KIND_TOOLSET, MBP_TOOLSET_VERSION, "toolset", sizeof(struct mbp_toolset_ops), sizeof(struct mbp_toolset_info),
-     toolset_slots},
-    {MBP_KIND_LLM, MBP_LLM_VERSION, "llm", sizeof(struct mbp_llm_ops), sizeof(struct mbp_llm_info), llm_slots},
-    {MBP_KIND_STORE, MBP_STORE_VERSION, "store", sizeof(struct mbp_store_ops), 0, store_slots},
+     MBP_SIZE(struct mbp_toolset_info, type), toolset_slots},
+    {MBP_KIND_LLM, MBP_LLM_VERSION, "llm", sizeof(struct mbp_llm_ops), sizeof(struct mbp_llm_info),
+     MBP_SIZE(struct mbp_llm_info, models), llm_slots},
+    {MBP_KIND_STORE, MBP_STORE_VERSION, "store", sizeof(struct mbp_store_ops), 0, 0, store_slots},
 };
 
 static const struct kind *kind_find(uint32_t kind)
@@ -163,7 +165,8 @@ static int check_version(const struct mbp_plugin *d, const char *path, struct mb
     return mag_refuse(err, MBP_E_UNSUPPORTED, path, "abi_minor", "0", "1 or newer");
   if (d->needs & ~MAG_KNOWN_NEEDS) {
     (void) snprintf(found, sizeof(found), "unknown bits 0x%llx", (unsigned long long) (d->needs & ~MAG_KNOWN_NEEDS));
-    (void) snprintf(expected, sizeof(expected), "only 0x%llx: it needs a newer magent", (unsigned long long) MAG_KNOWN_NEEDS);
+    (void) snprintf(expected, sizeof(expected), "only 0x%llx: it needs a newer magent",
+                    (unsigned long long) MAG_KNOWN_NEEDS);
     return mag_refuse(err, MBP_E_UNSUPPORTED, path, "needs", found, expected);
   }
   return 0;
@@ -217,6 +220,9 @@ static int check_ops(struct mag_plugin *plugin, const struct kind *kind, struct 
   int r = check_size(plugin->path, "ops.size", plugin->declared_ops_size, 2 * sizeof(uint32_t), err);
   if (r < 0)
     return r;
+  if ((plugin->declared_ops_size - 2 * sizeof(uint32_t)) % sizeof(void (*)(void)) != 0)
+    return refuse_number(err, MBP_E_INVALID, plugin->path, "ops.size", plugin->declared_ops_size,
+                         "the end of a member: set it with MBP_SIZE");
   memcpy(&plugin->ops, d->ops, MAG_MIN(plugin->declared_ops_size, kind->ops_size));
   for (const struct slot *slot = kind->slots; slot->name; slot++) {
     void (*function)(void);
@@ -253,7 +259,7 @@ static int check_info(struct mag_plugin *plugin, const struct kind *kind, struct
   if (given && kind->info_size) {
     uint32_t size;
     memcpy(&size, given, sizeof(size));
-    int r = check_size(plugin->path, "info.size", size, 2 * sizeof(uint32_t), err);
+    int r = check_size(plugin->path, "info.size", size, kind->info_least, err);
     if (r < 0)
       return r;
     memcpy(&plugin->info, given, MAG_MIN(size, kind->info_size));

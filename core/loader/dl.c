@@ -7,6 +7,7 @@
 #ifdef WITH_LTDL
 #include <ltdl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #endif
 
 /* Turns the dynamic linker's text into one that says what to do. It begins with the name of the file at fault, which is

@@ -1,8 +1,8 @@
 /* dl.h - opening shared objects: the one file that knows dlopen or libltdl.
  *
  * Modules are opened RTLD_NOW | RTLD_LOCAL and never closed: unmapping a module whose threads, thread-specific
- * destructors or exit handlers are still known to the process is how such programs crash. (libltdl opens lazily; a plugin that is to
- * be refused for an unresolved symbol there must be linked with -z now.)
+ * destructors or exit handlers are still known to the process is how such programs crash. (libltdl opens lazily; a
+ * plugin that is to be refused for an unresolved symbol there must be linked with -z now.)
  */
 #ifndef MAG_LOADER_DL_H
 #define MAG_LOADER_DL_H

@@ -26,8 +26,8 @@ static char *problem(const char *path, const char *text)
   return mag_sprintf("%s: %s", mag_path_shown(path), text);
 }
 
-/* stdin and stderr go nowhere, stdout is the pipe, signals are as in a fresh process; the child leads a group of its own, so that
- * what a plugin may have started ends with it. */
+/* stdin and stderr go nowhere, stdout is the pipe, signals are as in a fresh process; the child leads a group of its
+ * own, so that what a plugin may have started ends with it. */
 static int spawn(const char *exe, const char *path, int trust, int out, pid_t *ret_pid)
 {
   char *argv[] = {(char *) "magent", (char *) "plugin", (char *) "query-child",
@@ -85,7 +85,7 @@ static int collect(int fd, int64_t deadline, struct mag_buf *answer)
   }
 }
 
-/* Waits for the child's end: at its end of the pipe it is about to end, unless the plugin has closed the pipe itself. */
+/* Waits for the child's end. Once the pipe has ended it is near, unless the plugin has closed the pipe itself. */
 static int reap(pid_t pid, int64_t deadline, siginfo_t *ret_info)
 {
   int r;
@@ -99,7 +99,8 @@ static int reap(pid_t pid, int64_t deadline, siginfo_t *ret_info)
     (void) poll(NULL, 0, 1);
   }
   bool late = r == 0 && ret_info->si_pid != pid;
-  (void) kill(-pid, SIGKILL); /* the group: also what the plugin has started. The child is not yet reaped: no other has its pid */
+  /* The group: also what the plugin has started. The child is not yet reaped, so nobody else has its number. */
+  (void) kill(-pid, SIGKILL);
   (void) kill(pid, SIGKILL);
   while (waitid(P_PID, (id_t) pid, ret_info, WEXITED) < 0 && errno == EINTR)
     ;
@@ -147,7 +148,8 @@ static void take_answer(const char *path, struct mag_buf *answer, struct mag_ins
   inspection->json = mag_buf_take(answer);
 }
 
-void mag_inspect_child(const char *path, int trust, const char *exe, int timeout_ms, struct mag_inspection *ret_inspection)
+void mag_inspect_child(const char *path, int trust, const char *exe, int timeout_ms,
+                       struct mag_inspection *ret_inspection)
 {
   mag_autobuf answer = MAG_BUF_INIT;
   int pipe_fds[2];

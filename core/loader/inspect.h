@@ -23,7 +23,8 @@ struct mag_inspection {
 
 /* Asks the plugin in `path`. `exe` is the program to run, usually "/proc/self/exe". Never fails: what went wrong
  * is the problem. (Without memory both members are NULL.) */
-void mag_inspect_child(const char *path, int trust, const char *exe, int timeout_ms, struct mag_inspection *ret_inspection);
+void mag_inspect_child(const char *path, int trust, const char *exe, int timeout_ms,
+                       struct mag_inspection *ret_inspection);
 void mag_inspection_done(struct mag_inspection *inspection);
 
 /* The child's side; argv[0] is "query-child". Returns the exit status. */
@@ -31,8 +32,8 @@ int mag_inspect_query(int argc, char **argv);
 
 struct mag_plugin;
 struct mbp_writer;
-/* Writes the members of a description into the open object: file, kind, name, version, abi, kind_version, license, origin,
- * summary, help, threads, caps, operations, params ... */
+/* Writes the members of a description into the open object: file, kind, name, version, license, origin, summary, help,
+ * abi, kind_version, size, ops_size, threads, caps, what the kind states (models, networks ...), probe, params. */
 void mag_plugin_describe(const struct mag_plugin *plugin, struct mbp_writer *writer);
 
 #endif

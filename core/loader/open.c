@@ -11,9 +11,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* The file is checked on its descriptor but opened by its path: a path through /proc/self/fd would be remembered by the dynamic
- * linker under that name, and the next plugin on the same descriptor number would silently be the first one. For a path
- * without links whose directories nobody else can write, both are the same file; that they are is looked at once more. */
+/* The file is checked on its descriptor but opened by its path: a path through /proc/self/fd would be remembered by the
+ * dynamic linker under that name, and the next plugin on the same descriptor number would silently be the first one.
+ * For a path without links whose directories nobody else can write both are the same file, which is looked at once
+ * more. */
 static int same_file(int fd, const char *real_path, struct mbp_error *err)
 {
   struct stat opened, named;

@@ -1,8 +1,8 @@
 /* registry.h - which plugins there are, and opening the ones that a run needs.
  *
  * Directories are searched in this order, and the first plugin of a kind and name is the one: those given by hand
- * (trusted: only the kind of file is checked), the installed one, those of MAGENT_PLUGIN_PATH (colon-separated, absolute;
- * not read by set-id programs). So the environment can add a plugin but not replace an installed one.
+ * (trusted: only the kind of file is checked), the installed one, those of MAGENT_PLUGIN_PATH (colon-separated,
+ * absolute; not read by set-id programs). So the environment can add a plugin but not replace an installed one.
  * Making a registry only reads file names. A plugin is opened when it is asked for; one that cannot be is
  * reported and harms no other. A registry may be used from any thread.
  */
@@ -39,8 +39,8 @@ struct mag_candidate {
   int trust;          /* MAG_TRUST_* of file.h */
 };
 
-/* Calls `each` for every candidate, by kind and name, without opening any; ends early when it answers non-zero and returns
- * that. */
+/* Calls `each` for every candidate, by kind and name, without opening any; ends early when it answers non-zero and
+ * returns that. */
 int mag_registry_each(struct mag_registry *registry, int (*each)(void *ctx, const struct mag_candidate *candidate),
                       void *ctx);
 

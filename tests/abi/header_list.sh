@@ -14,8 +14,8 @@ each_header ()
       echo "#include <magent/$name>"
       # Twice: the guard. And the macros in use.
       echo "#include <magent/$name>"
-      echo "static const struct mbp_plugin it = {MBP_SIZE(struct mbp_plugin, close), MBP_ABI_MAJOR, MBP_ABI_MINOR, 0, 0,"
-      echo "  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};"
+      echo "static const struct mbp_plugin it = {MBP_SIZE(struct mbp_plugin, close), MBP_ABI_MAJOR, MBP_ABI_MINOR,"
+      echo "  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};"
       echo "MBP_PLUGIN(it);"
       echo "int has(const struct mbp_host *host);"
       echo "int has(const struct mbp_host *host) { return MBP_HAS(host, struct mbp_host, session_id); }"

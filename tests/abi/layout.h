@@ -1,5 +1,5 @@
-/* layout.h - every struct, member, constant and name of the plugin interface on 64-bit platforms: what plugins that were
- * built against any earlier header rely on. Lines are added for what is new; a line that is here stays as it is.
+/* layout.h - every struct, member, constant and name of the plugin interface on 64-bit platforms: what plugins that
+ * were built against any earlier header rely on. Lines are added for what is new; a line that is here stays as it is.
  *
  *   STRUCT(name, size)                  begins with `size`, may grow at the end
  *   FROZEN(name, size)                  never changes

@@ -92,9 +92,9 @@ START_TEST(structs_grow_only_where_they_may)
 }
 END_TEST
 
-/* A hole at the end would be the trap of growing structs: an old plugin's sizeof would cover the first bytes of a new member with
- * whatever lay there. MBP_SIZE does not fall into it; without holes nobody can, and a member that is missing in the table
- * is seen. */
+/* A hole at the end would be the trap of growing structs: an old plugin's sizeof would cover the first bytes of a new
+ * member with whatever lay there. MBP_SIZE does not fall into it; without holes nobody can, and a member that is
+ * missing in the table is seen. */
 START_TEST(structs_have_no_holes)
 {
   size_t end = 0;
@@ -105,7 +105,7 @@ START_TEST(structs_have_no_holes)
       continue;
     }
     ck_assert_msg(l->now_offset == end,
-                  "struct %s: %zu bytes before member %s are padding or not in layout.h: fill them with a reserved member",
+                  "struct %s: %zu bytes before member %s are padding or not in layout.h: fill them with a reserved one",
                   l->type, l->now_offset - end, l->member);
     end += l->now_size;
     bool last = i + 1 == COUNT(lines) || !lines[i + 1].member;
@@ -113,8 +113,8 @@ START_TEST(structs_have_no_holes)
     for (size_t j = i; last && j-- > 0 && whole == 0;)
       whole = lines[j].member ? 0 : lines[j].now_size;
     ck_assert_msg(!last || end == whole,
-                  "struct %s: %zu bytes at its end are padding or not in layout.h: end it with a reserved member", l->type,
-                  whole - end);
+                  "struct %s: %zu bytes at its end are padding or not in layout.h: end it with a reserved member",
+                  l->type, whole - end);
   }
 }
 END_TEST
@@ -131,8 +131,9 @@ END_TEST
 START_TEST(constants_and_names_keep_their_values)
 {
   for (size_t i = 0; i < COUNT(constants); i++)
-    ck_assert_msg(constants[i].now == constants[i].value, "%s is 0x%llx, was 0x%llx: nothing is reused (rule 2 of mbp.h)",
-                  constants[i].name, (unsigned long long) constants[i].now, (unsigned long long) constants[i].value);
+    ck_assert_msg(constants[i].now == constants[i].value,
+                  "%s is 0x%llx, was 0x%llx: nothing is reused (rule 2 of mbp.h)", constants[i].name, 
+                  (unsigned long long) constants[i].now, (unsigned long long) constants[i].value);
   for (size_t i = 0; i < COUNT(texts); i++)
     ck_assert_msg(strcmp(texts[i].now, texts[i].value) == 0, "%s is \"%s\", was \"%s\"", texts[i].name, texts[i].now,
                   texts[i].value);

@@ -1,7 +1,7 @@
 /* Negotiation with descriptors that nobody would write.
  *
- * The input is a list of edits to a good descriptor: one byte says which member, the next ones its value. Every struct is
- * put into a block of exactly the size that it claims (4 bytes if that is absurd), so that a sanitizer sees a read
+ * The input is a list of edits to a good descriptor: one byte says which member, the next ones its value. Every struct
+ * is put into a block of exactly the size that it claims (4 bytes if that is absurd), so that a sanitizer sees a read
  * beyond it. What passes must describe itself as valid JSON; what does not must say why.
  */
 #include "base/cleanup.h"

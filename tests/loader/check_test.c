@@ -132,6 +132,8 @@ START_TEST(the_first_fault_in_the_order_of_negotiation_is_told)
   p.ops = &ops;
   says(&p, "ops.size: found 3, expected 8 to 4096");
   ops = llm_ops;
+  ops.size = MBP_SIZE(struct mbp_llm_ops, generate) - 1;
+  says(&p, "expected the end of a member: set it with MBP_SIZE");
   ops.size = 8; /* the slot is filled but not declared */
   says(&p, "required operation generate: found nothing, expected a function");
   ops.size = llm_ops.size;
@@ -162,8 +164,7 @@ END_TEST
 static void fill(void *ops, uint32_t size)
 {
   for (size_t at = 8; at < size; at += sizeof(void (*)(void))) {
-    int (*function)(struct mbp_instance *, struct mbp_call *, const struct mbp_llm_request *, struct mbp_error *) = an_op;
-    memcpy((char *) ops + at, &function, sizeof(function));
+    memcpy((char *) ops + at, &llm_ops.generate, sizeof(llm_ops.generate));
   }
   memcpy(ops, &size, sizeof(size));
 }
@@ -227,8 +228,8 @@ START_TEST(a_toolset_states_its_type)
   says(&p, "info.type: found nothing");
   info.type = "t_20260401";
   ck_assert_int_eq(check(&p, NULL), 0);
-  info.size = 8; /* stated but not declared */
-  says(&p, "info.type: found nothing");
+  info.size = 12; /* half a pointer */
+  says(&p, "info.size: found 12, expected 16 to 4096");
 }
 END_TEST
 

@@ -63,7 +63,7 @@ START_TEST(json_writes_what_it_reads)
   mag_autowriter w = mag_writer_new();
   struct mbp_str text;
   mag_writer_object(w, NULL);
-  mag_writer_string(w, "s", mbp_str_n("q\" \\ \n \x01 \xc3\xa9\" \xff \0 end", 22));
+  mag_writer_string(w, "s", mbp_str_n("q\" \\ \n \x01 \xc3\xa9\" \xff \0 end", 20));
   mag_writer_array(w, "a");
   mag_writer_number(w, NULL, INT64_MIN);
   mag_writer_null(w, NULL);
