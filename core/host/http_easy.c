@@ -364,7 +364,6 @@ static int code_of_result(CURLcode result, bool *ret_retryable)
   *ret_retryable = false;
   switch (result) {
   case CURLE_URL_MALFORMAT:
-  case CURLE_UNSUPPORTED_PROTOCOL:
   case CURLE_SSL_CERTPROBLEM:
   case CURLE_SSL_CACERT_BADFILE:
   case CURLE_SSL_CIPHER:
@@ -380,6 +379,7 @@ static int code_of_result(CURLcode result, bool *ret_retryable)
   case CURLE_NOT_BUILT_IN:
   case CURLE_UNKNOWN_OPTION:
     return MBP_E_UNSUPPORTED;
+  case CURLE_UNSUPPORTED_PROTOCOL: /* the URL was checked: this is an answer that is not HTTP/1.0 or later */
   case CURLE_WEIRD_SERVER_REPLY:
   case CURLE_BAD_CONTENT_ENCODING:
   case CURLE_TOO_MANY_REDIRECTS:
@@ -403,7 +403,7 @@ int mag_http_easy_error(const struct mag_http_request *request, int result, cons
                      : result == CURLE_SSL_CERTPROBLEM        ? " (see cert_file and key_file)"
                                                               : "";
   /* What libcurl says of a URL may quote it, and it may hold a password. */
-  if (result == CURLE_URL_MALFORMAT || result == CURLE_UNSUPPORTED_PROTOCOL)
+  if (result == CURLE_URL_MALFORMAT)
     text = curl_easy_strerror((CURLcode) result);
   (void) mag_error(err, code, "%s: %s%s", request->host, text, cure);
   if (err && retryable)

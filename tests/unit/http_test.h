@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#undef fail /* the table has a member of this name; in Check it is an old macro */
 #define HTTP (&mag_http_table)
 
 /* A request for server's URL + path; change what is needed, then open. The URL is in a buffer of the thread. */
