@@ -443,7 +443,14 @@ static int http_poll_fd(struct mbp_http *http)
 
 static int http_fail(struct mbp_http *http, const char *what, struct mbp_str message, struct mbp_error *err)
 {
-  return mag_http_head_fail(&http->head, what, message, err);
+  pthread_mutex_lock(&http->lock);
+  bool ready = http->head_ready;
+  struct mbp_error why = http->error;
+  pthread_mutex_unlock(&http->lock);
+  if (ready)
+    return mag_http_head_fail(&http->head, what, message, err);
+  return why.code ? mag_error_import(err, &why)
+                  : mag_error(err, MBP_E_INTERNAL, "%s: no response yet", http->request.host);
 }
 
 const struct mbp_http_v1 mag_http_table = {

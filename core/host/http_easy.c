@@ -173,6 +173,10 @@ int mag_http_easy_common(void *handle, const struct mag_http_request *request, c
     SET(CURLOPT_PROXY, request->proxy);
     SET(CURLOPT_NOPROXY, "");
   }
+#if LIBCURL_VERSION_NUM >= 0x075700
+  /* Ending a transfer whose name is still being looked up would wait for the look-up, and hold up all others. */
+  SET(CURLOPT_QUICK_EXIT, 1L);
+#endif
   SET(CURLOPT_SSL_VERIFYPEER, 1L);
   SET(CURLOPT_SSL_VERIFYHOST, 2L);
   if (request->ca_file)

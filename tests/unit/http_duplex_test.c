@@ -144,7 +144,7 @@ START_TEST(a_write_that_waits_is_cancelled)
     check_error(&err, r, MBP_E_CANCELLED, false, "cancelled");
     (void) pthread_join(thread, NULL);
     HTTP->close(exchange);
-    mag_call_unref(call);
+    call_free(call);
     free(data);
     test_server_free(server);
   }
@@ -379,7 +379,7 @@ START_TEST(a_silent_duplex_is_ended_by_cancelling_only)
   ck_assert_int_ge(mag_clock_monotonic_ms() - start, 70);
   (void) pthread_join(thread, NULL);
   HTTP->close(exchange);
-  mag_call_unref(call);
+  call_free(call);
   ck_assert(test_server_wait_closed(server));
   test_server_free(server);
   /* Waiting for the head is another matter: there silence counts. */

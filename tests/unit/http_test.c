@@ -45,6 +45,12 @@ struct mbp_call *call_new(int64_t timeout_ms)
   return call;
 }
 
+void call_free(struct mbp_call *call)
+{
+  mag_call_done(call, NULL, NULL);
+  mag_call_unref(call);
+}
+
 void check_error(const struct mbp_error *err, int r, int code, bool retryable, const char *text)
 {
   ck_assert_msg(r == -code && err->code == code, "%d, code %d (%s), not %d", r, err->code, err->message, code);

@@ -25,6 +25,7 @@ struct mbp_http *must_open(const struct mbp_http_request *request);
 /* The whole body as a string of the exchange's; asserts. */
 const char *must_body(struct mbp_http *exchange);
 struct mbp_call *call_new(int64_t timeout_ms);
+void call_free(struct mbp_call *call); /* done, for caller and plugin */
 /* Checks an error: its code, whether it may be retried, and that the message holds `text`. */
 void check_error(const struct mbp_error *err, int r, int code, bool retryable, const char *text);
 
