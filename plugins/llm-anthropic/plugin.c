@@ -169,7 +169,7 @@ static int refused(const struct exchange *exchange, struct mbp_http *http, struc
   const struct mbp_json_v1 *json = exchange->fetch.json;
   struct mbp_json *body = NULL;
   uint32_t flags;
-  int r = llm_http_error(&exchange->fetch, http, &body, err);
+  int r = llm_http_error(&exchange->fetch, http, &body, NULL, err);
   int code = anthropic_error_code(json->str(json->get(json->get(body, "error"), "type")), &flags);
   json->free(body);
   if (code == 0)

@@ -44,7 +44,7 @@ void llm_endpoint_done(struct llm_endpoint *endpoint)
 }
 
 int llm_http_error(const struct llm_fetch *fetch, struct mbp_http *exchange, struct mbp_json **ret_body,
-                   struct mbp_error *err)
+                   struct mbp_str *ret_text, struct mbp_error *err)
 {
   const struct mbp_json_v1 *json = fetch->json;
   struct mbp_error ignored = {.size = MBP_SIZE(struct mbp_error, message)};
@@ -54,6 +54,8 @@ int llm_http_error(const struct llm_fetch *fetch, struct mbp_http *exchange, str
   if (fetch->http->body(exchange, &body, &ignored) == 0)
     (void) json->parse(body, &document, &ignored);
   int r = fetch->http->fail(exchange, fetch->what, llm_error_text(json, document), err);
+  if (ret_text)
+    *ret_text = body;
   if (ret_body)
     *ret_body = document;
   else
@@ -71,7 +73,7 @@ int llm_fetch_json(const struct llm_fetch *fetch, struct mbp_call *call, struct 
     return r;
   int status = fetch->http->status(exchange);
   if (status < 200 || status > 299)
-    r = llm_http_error(fetch, exchange, NULL, err);
+    r = llm_http_error(fetch, exchange, NULL, NULL, err);
   else
     r = fetch->http->body(exchange, &body, err);
   if (r == 0 && (r = fetch->json->parse(body, ret_document, err)) < 0)

@@ -105,9 +105,9 @@ struct llm_fetch {
 
 int llm_fetch_json(const struct llm_fetch *fetch, struct mbp_call *call, struct mbp_json **ret_document,
                    struct mbp_error *err);
-/* The error of a response that is not 2xx; reads its body. Returns -code. `ret_body` (or NULL) gets a document that the
- * caller frees, or NULL where the body is none. */
+/* The error of a response that is not 2xx; reads its body. Returns -code. `ret_body` gets a document that the caller
+ * frees, or NULL where the body is none; `ret_text` the body, borrowed until the exchange is closed. Both may be NULL. */
 int llm_http_error(const struct llm_fetch *fetch, struct mbp_http *exchange, struct mbp_json **ret_body,
-                   struct mbp_error *err);
+                   struct mbp_str *ret_text, struct mbp_error *err);
 
 #endif
