@@ -253,7 +253,7 @@ static int read_answer(const struct mbp_instance *self, struct mbp_http *http, s
 {
   struct mbp_str type = self->http->header(http, "content-type"), body;
   if (type.len >= 16 && strncasecmp(type.ptr, "application/json", 16) == 0) {
-    int r = self->http->body(http, &body, &text, err);
+    int r = self->http->body(http, &body, err);
     if (r == 0)
       r = openai_decoder_feed(decoder, body, err);
     return r < 0 ? r : 0;
