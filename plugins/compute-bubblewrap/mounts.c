@@ -1,7 +1,9 @@
 /* What a sandbox sees: the machine's programs and libraries read-only, a few harmless files of /etc, and nothing else. */
 #include "plugins/compute-bubblewrap/bubblewrap.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -124,6 +126,49 @@ static void add_extra(struct layout *layout, struct mbp_instance *instance)
   }
 }
 
+static bool is_kernel_dir(const char *name)
+{
+  static const char *const dirs[] = {"sys", "fs", "acpi", "scsi", "driver", "tty", "asound", "pressure"};
+  for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
+    if (strcmp(name, dirs[i]) == 0)
+      return true;
+  return false;
+}
+
+/* Started by root, the sandbox's processes own what root owns in /proc, and for many of those files (kernel.core_pattern,
+ * for one) the kernel asks for nothing more: no capability is needed to take the machine over. bubblewrap covers only irq
+ * and bus of them. What can be written becomes read-only, what is for root's eyes is masked. */
+static void add_proc_walls(struct layout *layout)
+{
+  DIR *proc = geteuid() == 0 ? opendir("/proc") : NULL;
+  for (struct dirent *entry; proc && (entry = readdir(proc)) != NULL;) {
+    struct stat st;
+    char path[300];
+    if (entry->d_name[0] == '.' || (entry->d_name[0] >= '0' && entry->d_name[0] <= '9') ||
+        fstatat(dirfd(proc), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+      continue;
+    (void) snprintf(path, sizeof(path), "/proc/%s", entry->d_name);
+    if (S_ISREG(st.st_mode) && !(st.st_mode & S_IROTH))
+      add3(layout, "--ro-bind", "/dev/null", path);
+    else if ((S_ISREG(st.st_mode) && (st.st_mode & 0222)) || (S_ISDIR(st.st_mode) && is_kernel_dir(entry->d_name)))
+      add3(layout, "--ro-bind", path, path);
+  }
+  if (proc)
+    (void) closedir(proc);
+}
+
+/* What bubblewrap makes on the way to a mount point would be for the owner alone. */
+static void add_dirs(struct layout *layout)
+{
+  static const char *const dirs[] = {"/etc", "/etc/ssl", "/etc/pki", "/run", "/run/magent", "/var"};
+  for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+    if (strncmp(dirs[i], "/etc/", 5) == 0 && access(dirs[i], F_OK) < 0)
+      continue;
+    add2(layout, "--perms", "0755");
+    add2(layout, "--dir", dirs[i]);
+  }
+}
+
 int layout_fill(struct layout *layout, struct mbp_instance *instance, struct mbp_error *err)
 {
   static const char *const isolation[] = {
@@ -137,11 +182,13 @@ int layout_fill(struct layout *layout, struct mbp_instance *instance, struct mbp
     add(layout, "--share-net");
   add_size(layout, 1 << 20);
   add2(layout, "--tmpfs", "/");
+  add_dirs(layout);
   add_system(layout);
   int r = add_generated(layout, err);
   if (r < 0)
     return r;
   add2(layout, "--proc", "/proc");
+  add_proc_walls(layout);
   add2(layout, "--dev", "/dev");
   add_size(layout, 64 << 20);
   add2(layout, "--tmpfs", "/dev/shm");
@@ -149,7 +196,6 @@ int layout_fill(struct layout *layout, struct mbp_instance *instance, struct mbp
   add_size(layout, layout->tmp_bytes);
   add2(layout, "--tmpfs", "/tmp");
   add2(layout, "--dir", INSIDE_HOME);
-  add2(layout, "--dir", "/var");
   add3(layout, "--symlink", "../tmp", "/var/tmp");
   add3(layout, "--ro-bind", layout->helper, INSIDE_HELPER);
   add_extra(layout, instance);
