@@ -1,3 +1,4 @@
+include plugins/common/local.mk
 include plugins/store-sqlite/local.mk
 include plugins/llm-anthropic/local.mk
 include plugins/llm-openai/local.mk

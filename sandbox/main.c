@@ -1,0 +1,23 @@
+/* magent-sandbox: the one program that magent brings into a sandbox. */
+#include "sandbox/modes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+  const char *name;
+  int (*run)(int argc, char **argv);
+} modes[] = {
+    {"init", mag_sandbox_init},
+    {"put", mag_sandbox_put},
+    {"get", mag_sandbox_get},
+};
+
+int main(int argc, char **argv)
+{
+  for (size_t i = 0; argc > 1 && i < sizeof(modes) / sizeof(modes[0]); i++)
+    if (strcmp(argv[1], modes[i].name) == 0)
+      return modes[i].run(argc - 1, argv + 1);
+  (void) fprintf(stderr, "magent-sandbox: works inside magent's sandboxes; it is not meant to be run by hand\n");
+  return 2;
+}

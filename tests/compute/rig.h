@@ -1,0 +1,122 @@
+/* rig.h - a compute plugin under test, driven through its table as the host does. */
+#ifndef MAG_TEST_COMPUTE_RIG_H
+#define MAG_TEST_COMPUTE_RIG_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+#include <magent/mbp-compute.h>
+#include <magent/mbp-host.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* One provider of the suite. A new one is a row in providers.c. */
+struct provider {
+  const char *name;     /* as in magent-compute-NAME */
+  const char *config;   /* JSON; %HELPER% and %WORK% are replaced */
+  uint32_t network;     /* of ordinary sandboxes */
+  bool persistent;      /* host paths mean the same inside: the sandbox has no walls */
+};
+
+extern const struct provider providers[];
+extern const size_t n_providers;
+
+struct rig {
+  const struct provider *provider;
+  const struct mbp_plugin *plugin;
+  const struct mbp_compute_ops *ops;
+  const struct mbp_compute_info *info;
+  const struct mbp_host *host;
+  struct mbp_config *config;
+  struct mbp_instance *instance;
+  char work[64];       /* a host directory of the test's own */
+  char workspace[80];  /* below it: given to sandboxes */
+  char why_not[512];   /* probe's message where no sandbox can be made; else empty */
+};
+
+/* Fails the test if the plugin cannot be opened. */
+void rig_open(struct rig *rig, const struct provider *provider);
+void rig_close(struct rig *rig);
+
+/* A sandbox with the workspace; the id, which is static for each key. Fails the test. */
+struct box_options {
+  uint32_t flags, network, pids;
+  int64_t memory_bytes, disk_bytes, lifetime_ms;
+  const char *workspace; /* NULL: the rig's; "": none */
+  const struct mbp_pair *env;
+  size_t n_env;
+};
+void rig_create(struct rig *rig, const char *key, const struct box_options *options);
+int rig_try_create(struct rig *rig, const char *key, const struct box_options *options, struct mbp_sandbox_info *info,
+                   struct mbp_error *err);
+void rig_destroy(struct rig *rig, const char *key);
+uint32_t rig_state(struct rig *rig, const char *key);
+
+struct outcome {
+  int r;               /* 0 or negative */
+  struct mbp_error err;
+  struct mbp_exec_result result;
+  char message[256];
+  struct mag_buf out[3]; /* 1 stdout, 2 stderr */
+  bool started, orderly; /* orderly: offsets were right */
+  int64_t number;        /* of the started event */
+};
+
+struct run_options {
+  uint32_t flags;
+  int64_t soft_ms, hard_ms, limit;
+  const char *key, *cwd, *spool;
+  const struct mbp_pair *env;
+  size_t n_env;
+  int64_t call_timeout_ms;
+  _Atomic(struct mbp_call *) *call; /* where to put the call, so that another thread can cancel it */
+};
+
+/* `sh -c script`. */
+void rig_sh(struct rig *rig, const char *key, const char *script, const struct run_options *options,
+            struct outcome *outcome);
+void rig_run(struct rig *rig, const char *key, const char *const *argv, const struct run_options *options,
+             struct outcome *outcome);
+void outcome_done(struct outcome *outcome);
+
+/* The output of a script that must exit 0. Static, until the next use. */
+const char *rig_text(struct rig *rig, const char *key, const char *script);
+/* The exit code of a script, whatever it prints; its output is in *rig_last_output. */
+int rig_code(struct rig *rig, const char *key, const char *script);
+extern char rig_last_output[65536];
+
+/* In a thread of its own. */
+struct background {
+  pthread_t thread;
+  struct rig *rig;
+  const char *key, *script;
+  struct run_options options;
+  struct outcome outcome;
+  _Atomic(struct mbp_call *) call;
+  atomic_int started;
+};
+void rig_start(struct background *background, struct rig *rig, const char *key, const char *script,
+               const struct run_options *options);
+void rig_join(struct background *background);
+void rig_wait_started(struct background *background);
+
+int rig_write(struct rig *rig, const char *key, const char *process, struct mbp_str data, uint32_t flags,
+              int64_t timeout_ms, struct mbp_error *err);
+int rig_signal(struct rig *rig, const char *key, const char *process, uint32_t signal, uint32_t flags);
+int rig_put(struct rig *rig, const char *key, const char *path, struct mbp_str content, uint32_t mode,
+            struct mbp_error *err);
+int rig_get(struct rig *rig, const char *key, const char *path, int64_t limit, struct mag_buf *content,
+            struct mbp_file_info *info, struct mbp_error *err);
+/* "key:running command\n" lines. */
+const char *rig_processes(struct rig *rig, const char *key);
+
+/* Host side */
+void host_write(struct rig *rig, const char *name, const char *content);
+bool host_exists(struct rig *rig, const char *name);
+char *host_path(struct rig *rig, const char *name); /* static, one of eight */
+/* Processes on the host with `mark` in their command line; zombies do not count. */
+int host_count(const char *mark);
+/* Waits until there are none, at most so long. */
+bool host_gone(const char *mark, int64_t wait_ms);
+
+#endif
