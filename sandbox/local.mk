@@ -11,3 +11,4 @@ if STATIC_HELPER
 sandbox_magent_sandbox_LDFLAGS += -all-static
 endif
 endif
+include sandbox/tool.mk
