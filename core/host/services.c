@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "host/http.h"
 #include "host/process.h"
 
 #include <pthread.h>
@@ -14,6 +15,7 @@ struct service {
 
 static const struct service own[] = {
     {MBP_JSON_V1, &mag_json_table},
+    {MBP_HTTP_V1, &mag_http_table},
     {MBP_PROCESS_V1, &mag_process_table},
 };
 
