@@ -41,3 +41,8 @@ tests_unit_tools_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_unit_tools_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_tools_test_LDADD = $(TEST_LIBS)
 endif
+
+check_PROGRAMS += tests/unit/log_test
+tests_unit_log_test_SOURCES = tests/unit/log_test.c
+tests_unit_log_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_log_test_LDADD = $(TEST_LIBS)
