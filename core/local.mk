@@ -5,3 +5,4 @@ include core/base/local.mk
 include core/loader/local.mk
 include core/host/local.mk
 include core/agent/local.mk
+include core/embed/local.mk
