@@ -13,6 +13,8 @@ static const char help_text[] =
     "Checks the store, every compute provider, every model provider and all plugin files, and says what is wrong\n"
     "and how to mend it. Exit status 1 if the defaults cannot work.\n";
 
+#define REMARK_MAX 256
+
 struct examination {
   struct mag_engine *engine;
   struct mag_definition defaults;
@@ -24,17 +26,23 @@ static void line(const char *mark, const char *what, const char *text)
   printf("%-4s %-22s %s\n", mark, what, text);
 }
 
+/* What a probe says beside yes or no: limits in force, and the like. */
+static int keep_remark(void *ctx, const struct mbp_event *event)
+{
+  if (event->type == MBP_EV_PROGRESS)
+    (void) snprintf(ctx, REMARK_MAX, "%.*s", (int) MAG_MIN(event->data.len, (size_t) REMARK_MAX - 1), event->data.ptr);
+  return 0;
+}
+
 /* Opens a plugin and asks it whether it can be used. */
-static int examine(struct examination *examination, const struct mag_plugin *found, char note[424], struct mbp_error *err)
+static int examine(const struct mag_plugin *found, char remark[REMARK_MAX], struct mbp_error *err)
 {
   struct mag_instance *instance = NULL;
   int r = mag_instance_open(&found->descriptor, mbp_str(""), &instance, err);
-  (void) examination;
   if (r == 0 && found->descriptor.probe) {
-    struct mag_call_options options = {.timeout_ms = 15000};
+    struct mag_call_options options = {.timeout_ms = 15000, .sink = keep_remark, .ctx = remark};
     r = MAG_RUN(instance, &options, err, found->descriptor.probe(plugin, call, err));
   }
-  (void) snprintf(note, 424, "%s", r < 0 ? err->message : "");
   mag_instance_close(instance);
   return r;
 }
@@ -56,14 +64,16 @@ static int examine_candidate(void *ctx, const struct mag_candidate *candidate)
   struct mag_registry *registry = mag_engine_registry(examination->engine);
   struct mbp_error err = MAG_ERROR_INIT;
   const struct mag_plugin *plugin;
-  char note[424], name[96];
+  char remark[REMARK_MAX] = "", name[96];
   bool wanted = is_default(examination, candidate);
   (void) snprintf(name, sizeof(name), "%s-%s%s", mag_kind_name(candidate->kind), candidate->name, wanted ? " *" : "");
   int r = mag_registry_find(registry, candidate->kind, candidate->name, &plugin, &err);
   if (r == 0)
-    r = examine(examination, plugin, note, &err);
+    r = examine(plugin, remark, &err);
   if (r == 0) {
     line("ok", name, plugin->descriptor.summary);
+    if (remark[0])
+      line("", "", remark);
   } else {
     line(wanted ? "FAIL" : "-", name, err.message);
     examination->problems += wanted;

@@ -180,6 +180,14 @@ static void tell_about_offline_model(const struct mag_session *session)
             "        Set ANTHROPIC_API_KEY or OPENAI_API_KEY, or OPENAI_BASE_URL for a local server, for a real one.\n");
 }
 
+static void tell_about_missing_isolation(const struct mag_session *session)
+{
+  const struct mbp_compute_info *info = session->compute ? mag_instance_info(session->compute) : NULL;
+  if (info && info->isolation == MBP_ISOLATION_NONE)
+    fprintf(stderr, "magent: compute %s has no sandbox: tools run on this machine with your own rights.\n",
+            session->definition.compute);
+}
+
 static int status_of(const struct mag_session *session, const struct mag_outcome *outcome)
 {
   switch (outcome->ending) {
@@ -250,8 +258,10 @@ static int run(struct cli *cli, struct options *options)
   if (open_session(options, engine, &session, &err) < 0) {
     status = cli_fail(&err);
   } else {
-    if (!options->json)
+    if (!options->json) {
       tell_about_offline_model(session);
+      tell_about_missing_isolation(session);
+    }
     status = cli_run_session(session, options->prompt, &options->limits, options->yes, options->json);
   }
   mag_session_close(session);

@@ -445,6 +445,9 @@ int mag_provider_probe(struct mbp_instance *instance, struct mbp_call *call, str
   int r = make(instance, call, &spec, &box, err);
   if (r < 0)
     return r;
+  struct mbp_event limits = {.size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_PROGRESS, .number = -1,
+                             .data = mbp_str(box->limits)};
+  (void) instance->host->emit(call, &limits);
   mag_box_unref(box);
   return conclude(instance, call, 0, NULL, NULL);
 }
