@@ -137,9 +137,34 @@ static void start_thread(struct run *run)
     invoke(run);
 }
 
-static void add_result(struct run *run)
+#define SANDBOX_LOST                                                                                                   \
+  "Note: the sandbox was made anew before this. Processes that ran in it, and files outside of the working directory, " \
+  "are gone."
+
+/* The same blocks, and one more. NULL without memory. */
+static char *with_note(const char *content)
+{
+  mag_autowriter w = mag_writer_new();
+  struct mbp_str block;
+  size_t at = 0;
+  mag_writer_array(w, NULL);
+  while (mag_json_step(mbp_str(content), &at, NULL, &block))
+    mag_writer_raw(w, NULL, block);
+  mag_write_text_block(w, mbp_str(SANDBOX_LOST));
+  mag_writer_end(w);
+  return mag_writer_take(w);
+}
+
+static void add_result(struct run *run, bool sandbox_lost)
 {
   struct mag_turn *turn = run->turn;
+  if (run->content && sandbox_lost) {
+    char *noted = with_note(run->content);
+    if (noted) {
+      free(run->content);
+      run->content = noted;
+    }
+  }
   if (run->content) {
     mag_batch_tool_result(&turn->batch, mbp_str(run->call->event_id), mbp_str(run->content), run->is_error);
     free(run->content);
@@ -163,7 +188,7 @@ static void run_group(struct mag_turn *turn, const struct mag_tool_call *calls, 
   for (size_t i = 0; i < n; i++) {
     if (runs[i].threaded)
       pthread_join(runs[i].thread, NULL);
-    add_result(&runs[i]);
+    add_result(&runs[i], i == 0 && turn->session->log.state.sandbox_lost && runs[i].tool->flags & MBP_TOOL_SANDBOX);
   }
 }
 

@@ -103,6 +103,16 @@ static int take_count(struct reading *reading, const struct mbp_json *value, siz
   return 0;
 }
 
+static int take_duration(struct reading *reading, const struct mbp_json *value, size_t offset)
+{
+  int64_t *place = (int64_t *) (void *) ((char *) reading->definition + offset), ms;
+  if (mag_parse_duration(mag_json_str(value), &ms) < 0)
+    return wrong_type(reading, value, "a duration such as 30s or 5m");
+  if (*place == 0)
+    *place = ms;
+  return 0;
+}
+
 static int take_cpu(struct reading *reading, const struct mbp_json *value, size_t offset)
 {
   double cpus = mag_json_double(value, -1);
@@ -180,6 +190,7 @@ static const struct key compute_keys[] = {
     {"cpu", take_cpu, 0},
     {"memory", take_size, offsetof(struct mag_definition, memory_bytes)},
     {"pids", take_count, offsetof(struct mag_definition, pids)},
+    {"idle_timeout", take_duration, offsetof(struct mag_definition, idle_ms)},
     {"env", take_object, offsetof(struct mag_definition, env)},
     {"working_dir", take_text, offsetof(struct mag_definition, working_dir)},
     {"workspace", take_text, offsetof(struct mag_definition, workspace)},
@@ -440,6 +451,7 @@ int mag_definition_resources(const struct mag_definition *definition, char **ret
   optional_number(w, "memory", definition->memory_bytes);
   optional_number(w, "cpu_millis", definition->cpu_millis);
   optional_number(w, "pids", definition->pids);
+  optional_number(w, "idle_ms", definition->idle_ms);
   mag_writer_end(w);
   mag_writer_end(w);
   char *environment = mag_writer_take(w);
@@ -496,6 +508,7 @@ int mag_definition_from_resources(struct mag_definition *definition, struct mbp_
   d.memory_bytes = mag_json_num(mag_json_get(x, "memory"), 0);
   d.cpu_millis = mag_json_num(mag_json_get(x, "cpu_millis"), 0);
   d.pids = mag_json_num(mag_json_get(x, "pids"), 0);
+  d.idle_ms = mag_json_num(mag_json_get(x, "idle_ms"), 0);
   *definition = d;
   return 0;
 }

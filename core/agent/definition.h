@@ -24,6 +24,7 @@ struct mag_definition {
   char *env;           /* JSON object of strings */
   char *metadata;      /* JSON object */
   int64_t memory_bytes, cpu_millis, pids; /* 0: the provider's default */
+  int64_t idle_ms; /* a sandbox unused for so long goes; 0: 5 minutes */
 };
 
 void mag_definition_done(struct mag_definition *definition);

@@ -7,7 +7,9 @@
 #include "host/services.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <string.h>
+#include <time.h>
 
 /* The kind of plugin that keeps logs when nobody says otherwise; data, like all defaults. */
 #ifndef MAGENT_DEFAULT_STORE
@@ -26,6 +28,7 @@ struct mag_engine {
   char *store_name, *store_config;
   pthread_mutex_t lock;
   struct opened *opened;
+  sem_t turns; /* how many more may run */
 };
 
 char *mag_state_dir(void)
@@ -42,6 +45,7 @@ int mag_engine_new(const struct mag_engine_options *options, struct mag_engine *
   if (!engine)
     return mag_error_no_memory(err);
   pthread_mutex_init(&engine->lock, NULL);
+  sem_init(&engine->turns, 0, MAG_TURNS_MAX);
   mag_service_add(MBP_COMPUTE_V1, &mag_compute_table);
   engine->store_name = mag_str_dup(mbp_str(options->store ? options->store : MAGENT_DEFAULT_STORE));
   engine->store_config = mag_str_dup(options->store_config);
@@ -70,9 +74,31 @@ void mag_engine_free(struct mag_engine *engine)
   }
   mag_registry_free(engine->registry);
   pthread_mutex_destroy(&engine->lock);
+  sem_destroy(&engine->turns);
   free(engine->store_name);
   free(engine->store_config);
   free(engine);
+}
+
+int mag_engine_begin_turn(struct mag_engine *engine, struct mbp_call *call, struct mbp_error *err)
+{
+  while (sem_trywait(&engine->turns) != 0) {
+    struct timespec until;
+    (void) clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += 50 * 1000 * 1000; /* how soon a cancellation is heard while waiting in the queue */
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    if (sem_timedwait(&engine->turns, &until) == 0)
+      return 0;
+    if (mag_call_cancelled(call))
+      return mag_call_cancel_error(call, err);
+  }
+  return 0;
+}
+
+void mag_engine_end_turn(struct mag_engine *engine)
+{
+  sem_post(&engine->turns);
 }
 
 struct mag_registry *mag_engine_registry(struct mag_engine *engine)

@@ -26,6 +26,12 @@ int mag_engine_llm(struct mag_engine *engine, const char *model, struct mag_inst
 int mag_engine_compute(struct mag_engine *engine, const char *provider, struct mbp_str options,
                        struct mag_instance **ret_compute, struct mbp_error *err);
 
+#define MAG_TURNS_MAX 256 /* running at the same time in one process; more wait for their turn */
+
+/* Waits until there is room for one more running turn, or the call is cancelled. */
+int mag_engine_begin_turn(struct mag_engine *engine, struct mbp_call *call, struct mbp_error *err);
+void mag_engine_end_turn(struct mag_engine *engine);
+
 /* $XDG_STATE_HOME/magent or ~/.local/state/magent. Caller frees; NULL without HOME or memory. */
 char *mag_state_dir(void);
 

@@ -15,9 +15,7 @@ static void close_request(struct mag_turn *turn)
 
 void mag_turn_recover(struct mag_turn *turn)
 {
-  const struct mag_session *session = turn->session;
-  const struct mag_state *state = &session->log.state;
-  bool attachable = session->compute && mag_instance_descriptor(session->compute)->caps & MBP_CAP_COMPUTE_OUTLIVES;
+  const struct mag_state *state = &turn->session->log.state;
   if (state->request)
     close_request(turn);
   for (size_t i = 0; i < state->n_calls; i++) {
@@ -25,7 +23,15 @@ void mag_turn_recover(struct mag_turn *turn)
     if (!call->result && call->started && !call->repeatable)
       mag_batch_tool_text(&turn->batch, mbp_str(call->event_id), mbp_str(UNKNOWN), /* is_error= */ true);
   }
-  if (state->sandbox_there && !attachable)
+}
+
+void mag_turn_forget_sandbox(struct mag_turn *turn)
+{
+  struct mag_session *session = turn->session;
+  const struct mag_state *state = &session->log.state;
+  bool outlives = session->compute && mag_instance_descriptor(session->compute)->caps & MBP_CAP_COMPUTE_OUTLIVES;
+  if (!session->sandbox_known && state->sandbox_there && !outlives)
     mag_batch_sandbox(&turn->batch, state->sandbox_provider ? state->sandbox_provider : "", mbp_str(state->sandbox_key),
                       mbp_str(state->sandbox_id), "gone");
+  session->sandbox_known = true;
 }

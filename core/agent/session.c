@@ -3,6 +3,7 @@
 #include "agent/turn.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "host/redact.h"
@@ -10,6 +11,8 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#define SANDBOX_IDLE_MS 300000
 
 /* ---- Sandbox -------------------------------------------------------------------------------------------------- */
 
@@ -129,6 +132,29 @@ static int check_compute(struct mag_session *session, struct mbp_error *err)
   return r;
 }
 
+/* A sandbox that has not been used for a while goes; the next tool makes a new one. */
+static void drop_idle_sandbox(void *ctx)
+{
+  struct mag_session *session = ctx;
+  int64_t limit = session->definition.idle_ms ? session->definition.idle_ms : SANDBOX_IDLE_MS;
+  pthread_mutex_lock(&session->call_lock);
+  bool in_turn = session->call != NULL;
+  pthread_mutex_unlock(&session->call_lock);
+  if (in_turn || !mag_sandbox_exists(session->sandbox) ||
+      mag_clock_monotonic_ms() - mag_sandbox_last_use_ms(session->sandbox) < limit)
+    return;
+  mag_sandbox_drop(session->sandbox);
+  if (mag_sandbox_exists(session->sandbox))
+    return;
+  struct mag_batch batch = MAG_BATCH_INIT;
+  pthread_mutex_lock(&session->commit_lock); /* a turn may begin at this moment */
+  mag_batch_sandbox(&batch, session->definition.compute, mbp_str(session->log.state.sandbox_key),
+                    mbp_str(session->log.state.sandbox_id), "gone");
+  (void) mag_log_commit(&session->log, &batch, NULL); /* if not, the next turn finds out */
+  pthread_mutex_unlock(&session->commit_lock);
+  mag_batch_done(&batch);
+}
+
 /* Makes nothing but the workspace: the sandbox itself is made when a tool needs it. */
 static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
 {
@@ -169,7 +195,12 @@ static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
       .made = sandbox_made,
       .ctx = session,
   };
-  return mag_sandbox_new(&options, &session->sandbox, err);
+  r = mag_sandbox_new(&options, &session->sandbox, err);
+  if (r == 0) {
+    session->idle = (struct mag_idle){.look = drop_idle_sandbox, .ctx = session};
+    mag_idle_watch(&session->idle);
+  }
+  return r;
 }
 
 /* ---- Opening and closing -------------------------------------------------------------------------------------- */
@@ -190,6 +221,8 @@ void mag_session_close(struct mag_session *session)
 {
   if (!session)
     return;
+  if (session->sandbox)
+    mag_idle_unwatch(&session->idle);
   mag_sandbox_free(session->sandbox, /* keep= */ false);
   mag_toolbox_close(&session->toolbox);
   mag_log_close(&session->log);
@@ -367,7 +400,11 @@ int mag_session_run(struct mag_session *session, const struct mag_limits *limits
     mag_call_cancel(call);
   session->interrupted = false;
   pthread_mutex_unlock(&session->call_lock);
-  int r = mag_turn_run(session, call, limits, ret_outcome, err);
+  int r = mag_engine_begin_turn(session->engine, call, err);
+  if (r == 0) {
+    r = mag_turn_run(session, call, limits, ret_outcome, err);
+    mag_engine_end_turn(session->engine);
+  }
   pthread_mutex_lock(&session->call_lock);
   session->call = NULL;
   pthread_mutex_unlock(&session->call_lock);

@@ -7,6 +7,7 @@
 
 #include "agent/definition.h"
 #include "agent/engine.h"
+#include "agent/idle.h"
 #include "agent/log.h"
 #include "agent/sandbox.h"
 #include "agent/toolbox.h"
@@ -68,6 +69,8 @@ struct mag_session {
   struct mag_instance *compute; /* NULL: the agent has no tool that needs one */
   uint32_t network;             /* MBP_NET_* */
   struct mag_sandbox *sandbox;
+  bool sandbox_known;           /* what the log says of a sandbox is about one of this process */
+  struct mag_idle idle;
   struct mag_observer observer;
   pthread_mutex_t observer_lock;
   pthread_mutex_t call_lock;

@@ -288,7 +288,9 @@ static int fold_sandbox(struct fold *fold)
     r = set_text(fold, &state->sandbox_id, get_str(fold, "id"));
   if (r == 0)
     r = set_text(fold, &state->sandbox_provider, get_str(fold, "provider"));
-  state->sandbox_there = !mbp_str_eq(get_str(fold, "state"), "gone");
+  bool gone = mbp_str_eq(get_str(fold, "state"), "gone");
+  state->sandbox_lost |= gone && state->sandbox_there;
+  state->sandbox_there = !gone;
   return r;
 }
 
@@ -367,6 +369,7 @@ static int fold_tool_result(struct fold *fold)
   if (!call->result)
     return mag_error_no_memory(fold->err);
   call->is_error = mag_json_truth(mag_json_get(fold->json, "is_error"), 0);
+  state->sandbox_lost = false; /* the first result after it says so */
   if (--state->n_open)
     return 0;
   /* The last one: all of them become one message, in call order. */

@@ -56,6 +56,7 @@ struct mag_state {
   int64_t turns, steps, turn_steps, tool_calls;
   char *sandbox_key, *sandbox_id, *sandbox_provider;
   bool sandbox_there;     /* intent, made or attached, and not gone */
+  bool sandbox_lost;      /* it went away, and the model has not been told yet */
 };
 
 void mag_state_init(struct mag_state *state);

@@ -188,6 +188,7 @@ int mag_turn_run(struct mag_session *session, struct mbp_call *call, const struc
     mag_turn_recover(&turn);
   else
     mag_batch_running(&turn.batch);
+  mag_turn_forget_sandbox(&turn);
   int r = 0;
   while (r == 0 && !turn.ended)
     r = advance(&turn, err);

@@ -43,5 +43,8 @@ void mag_turn_close_calls(struct mag_turn *turn, const char *why);
 
 /* recover.c: closes what a dead runner left open. */
 void mag_turn_recover(struct mag_turn *turn);
+/* On the first turn after a session was opened: records that a sandbox of an earlier process is gone, if its provider cannot
+ * keep it. */
+void mag_turn_forget_sandbox(struct mag_turn *turn);
 
 #endif
