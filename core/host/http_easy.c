@@ -208,6 +208,17 @@ static CURLcode set_method(CURL *curl, const struct mag_http_request *request)
   return code;
 }
 
+/* libcurl before 8.0 cannot use a plain HTTP/2 connection twice (its pull request 10643). */
+static CURLcode set_reuse(CURL *curl, const struct mag_http_request *request)
+{
+  CURLcode code = CURLE_OK;
+  if (LIBCURL_VERSION_NUM < 0x080000 && (request->flags & MBP_HTTP_H2_PRIOR) && !request->is_tls) {
+    SET(CURLOPT_FRESH_CONNECT, 1L);
+    SET(CURLOPT_FORBID_REUSE, 1L);
+  }
+  return code;
+}
+
 static CURLcode set_callbacks(CURL *curl, struct mbp_http *http)
 {
   CURLcode code = CURLE_OK;
@@ -277,6 +288,8 @@ int mag_http_easy_new(struct mbp_http *http, struct mbp_error *err)
                             (request->flags & MBP_HTTP_H2_PRIOR) && !request->is_tls
                                 ? (long) CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE
                                 : (long) CURL_HTTP_VERSION_2TLS);
+  if (code == CURLE_OK)
+    code = set_reuse(easy->curl, request);
   if (code == CURLE_OK)
     code = set_method(easy->curl, request);
   if (code == CURLE_OK)
