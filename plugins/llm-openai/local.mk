@@ -1,3 +1,4 @@
+EXTRA_DIST += plugins/llm-openai/README.md
 if PLUGIN_LLM_OPENAI
 plugin_LTLIBRARIES += plugins/llm-openai/magent-llm-openai.la
 llm_openai_parts = plugins/llm-openai/calls.c plugins/llm-openai/calls.h \

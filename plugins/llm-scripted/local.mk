@@ -1,3 +1,4 @@
+EXTRA_DIST += plugins/llm-scripted/README.md
 if PLUGIN_LLM_SCRIPTED
 plugin_LTLIBRARIES += plugins/llm-scripted/magent-llm-scripted.la
 llm_scripted_parts = plugins/llm-scripted/builtin.c plugins/llm-scripted/play.c plugins/llm-scripted/play.h \
