@@ -1,3 +1,4 @@
+EXTRA_DIST += scripts/check-vendor-types
 EXTRA_DIST += plugins/llm-anthropic/README.md
 if PLUGIN_LLM_ANTHROPIC
 plugin_LTLIBRARIES += plugins/llm-anthropic/magent-llm-anthropic.la
