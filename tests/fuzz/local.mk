@@ -26,3 +26,29 @@ tests_fuzz_sse_fuzz_SOURCES = tests/fuzz/sse_fuzz.c $(fuzz_main)
 tests_fuzz_sse_fuzz_LDFLAGS = $(fuzz_link)
 tests_fuzz_sse_fuzz_LDADD = libmagcore.la
 EXTRA_DIST += tests/fuzz/corpus/sse
+
+fuzz_targets += tests/fuzz/anthropic_fuzz
+tests_fuzz_anthropic_fuzz_SOURCES = tests/fuzz/anthropic_fuzz.c plugins/llm-anthropic/decoder.c plugins/llm-anthropic/decoder.h \
+  plugins/llm-common/llm.c plugins/llm-common/llm.h $(fuzz_main)
+tests_fuzz_anthropic_fuzz_CFLAGS = $(AM_CFLAGS)
+tests_fuzz_anthropic_fuzz_LDFLAGS = $(fuzz_link)
+tests_fuzz_anthropic_fuzz_LDADD = libmagcore.la
+EXTRA_DIST += tests/fuzz/corpus/anthropic
+
+fuzz_targets += tests/fuzz/openai_fuzz
+tests_fuzz_openai_fuzz_SOURCES = tests/fuzz/openai_fuzz.c plugins/llm-openai/calls.c plugins/llm-openai/calls.h \
+  plugins/llm-openai/decoder.c plugins/llm-openai/decoder.h plugins/llm-openai/error.c plugins/llm-openai/names.c \
+  plugins/llm-openai/names.h plugins/llm-common/llm.c plugins/llm-common/llm.h $(fuzz_main)
+tests_fuzz_openai_fuzz_CFLAGS = $(AM_CFLAGS)
+tests_fuzz_openai_fuzz_LDFLAGS = $(fuzz_link)
+tests_fuzz_openai_fuzz_LDADD = libmagcore.la
+EXTRA_DIST += tests/fuzz/corpus/openai
+
+fuzz_targets += tests/fuzz/script_fuzz
+tests_fuzz_script_fuzz_SOURCES = tests/fuzz/script_fuzz.c plugins/llm-scripted/play.c plugins/llm-scripted/play.h \
+  plugins/llm-scripted/script.c plugins/llm-scripted/script.h plugins/llm-scripted/view.c plugins/llm-common/llm.c \
+  plugins/llm-common/llm.h $(fuzz_main)
+tests_fuzz_script_fuzz_CFLAGS = $(AM_CFLAGS)
+tests_fuzz_script_fuzz_LDFLAGS = $(fuzz_link)
+tests_fuzz_script_fuzz_LDADD = libmagcore.la
+EXTRA_DIST += tests/fuzz/corpus/script
