@@ -16,7 +16,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-#define GROUP_NAME 128
+#define GROUP_NAME 160
 
 struct mbp_group {
   int dirs[MAG_TREES]; /* the group's directory in each tree, or -1 */
@@ -129,7 +129,9 @@ int mag_group_new(const struct mbp_group_spec *given, struct mbp_group **ret_gro
   for (int i = 0; i < MAG_TREES; i++)
     group->dirs[i] = -1;
   /* The owner's pid lets a later magent sweep what a killed one left; the number makes the name unique. */
-  (void) snprintf(group->name, sizeof(group->name), "magent-%d-%u-%s", (int) getpid(), atomic_fetch_add(&counter, 1),
+  char prefix[MAG_GROUP_PREFIX];
+  (void) mag_group_prefix(prefix);
+  (void) snprintf(group->name, sizeof(group->name), "%s%d-%u-%s", prefix, (int) getpid(), atomic_fetch_add(&counter, 1),
                   spec.name);
   const struct mag_group_tree *trees = mag_group_trees();
   make_in(group, trees, MAG_TREE_V2);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 static struct mag_group_tree trees[MAG_TREES];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -154,18 +155,34 @@ static void find_v1(const struct mount *mount, int index, const char *controller
   tree->limits = limit | (index == MAG_TREE_PIDS ? MAG_GROUP_KILL : 0);
 }
 
-/* Groups of processes that died without removing them; a group with members refuses to go, so nothing is harmed. */
+/* Groups of magents of this pid namespace that died without removing them. Their members are killed where the tree can
+ * do that at once; else a group that still has some refuses to go. */
 static void sweep(const char *path)
 {
+  char prefix[MAG_GROUP_PREFIX], name[512];
+  size_t len = mag_group_prefix(prefix);
   DIR *dir = opendir(path);
-  if (!dir)
-    return;
-  for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+  for (struct dirent *entry; dir && (entry = readdir(dir)) != NULL;) {
     int owner;
-    if (sscanf(entry->d_name, "magent-%d-", &owner) == 1 && owner > 0 && kill(owner, 0) < 0 && errno == ESRCH)
-      (void) unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
+    if (strncmp(entry->d_name, prefix, len) != 0 || sscanf(entry->d_name + len, "%d-", &owner) != 1 || owner <= 0 ||
+        kill(owner, 0) == 0 || errno != ESRCH)
+      continue;
+    (void) snprintf(name, sizeof(name), "%s/cgroup.kill", entry->d_name);
+    mag_autoclose int fd = openat(dirfd(dir), name, O_WRONLY | O_CLOEXEC);
+    if (fd >= 0 && write(fd, "1", 1) != 1)
+      continue;
+    for (int i = 0; i < 20 && unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR) < 0 && errno == EBUSY && fd >= 0; i++)
+      (void) nanosleep(&(struct timespec){0, 1000000}, NULL);
   }
-  (void) closedir(dir);
+  if (dir)
+    (void) closedir(dir);
+}
+
+size_t mag_group_prefix(char prefix[MAG_GROUP_PREFIX])
+{
+  struct stat st = {0};
+  (void) stat("/proc/self/ns/pid", &st); /* a pid says who only where it was given */
+  return (size_t) snprintf(prefix, MAG_GROUP_PREFIX, "magent-%llu-", (unsigned long long) st.st_ino);
 }
 
 static void find_all(void)

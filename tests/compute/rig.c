@@ -68,11 +68,9 @@ void rig_open(struct rig *rig, const struct provider *provider)
     (void) snprintf(rig->why_not, sizeof(rig->why_not), "%s", err.message);
 }
 
-void rig_close(struct rig *rig)
+void rig_remove(const char *work)
 {
-  rig->plugin->close(rig->instance);
-  mag_config_free(rig->config);
-  mag_autofree char *command = mag_sprintf("rm -rf '%s'", rig->work);
+  mag_autofree char *command = mag_sprintf("rm -rf '%s'", work);
   pid_t pid = fork();
   if (pid == 0) {
     (void) execl("/bin/sh", "sh", "-c", command, (char *) NULL);
@@ -80,6 +78,13 @@ void rig_close(struct rig *rig)
   }
   siginfo_t info;
   (void) waitid(P_PID, (id_t) pid, &info, WEXITED);
+}
+
+void rig_close(struct rig *rig)
+{
+  rig->plugin->close(rig->instance);
+  mag_config_free(rig->config);
+  rig_remove(rig->work);
 }
 
 /* ---- Sandboxes -------------------------------------------------------------------------------------------------- */

@@ -37,6 +37,7 @@ struct rig {
 /* Fails the test if the plugin cannot be opened. */
 void rig_open(struct rig *rig, const struct provider *provider);
 void rig_close(struct rig *rig);
+void rig_remove(const char *work); /* a rig's directory */
 
 /* A sandbox with the workspace; the id, which is static for each key. Fails the test. */
 struct box_options {

@@ -1,0 +1,125 @@
+/* What eats memory, processes, disk. */
+#include "cases.h"
+
+#include "host/process.h"
+
+#include <poll.h>
+#include <stdio.h>
+
+/* What limit groups can do on this machine. */
+static uint32_t enforced(void)
+{
+  struct mbp_group_spec spec = {.size = MBP_SIZE(struct mbp_group_spec, reserved), .name = "probe",
+                                .memory_bytes = 64 << 20, .pids = 10};
+  struct mbp_group_state state = {.size = MBP_SIZE(struct mbp_group_state, how)};
+  struct mbp_error err = MAG_ERROR_INIT;
+  struct mbp_group *group = NULL;
+  ck_assert_int_eq(mag_process_table.group_new(&spec, &group, &err), 0);
+  (void) mag_process_table.group_state(group, &state);
+  mag_process_table.group_free(group);
+  return state.enforced;
+}
+
+static bool can(uint32_t bit, const char *what)
+{
+  if (enforced() & bit)
+    return true;
+  (void) fprintf(stderr, "compute_test: SKIPPED %s: this machine lets us make no such group\n", what);
+  return false;
+}
+
+START_TEST(a_memory_hog_is_killed_and_the_cause_told)
+{
+  struct rig rig;
+  struct outcome outcome;
+  struct box_options options = {.memory_bytes = 96 << 20};
+  if (!can(1, "memory limit") || !begin(&rig, _i, &options))
+    return;
+  rig_sh(&rig, "a", "echo before; exec sh -c 'x=$(head -c 400000000 /dev/zero | tr \"\\0\" x); echo $x'", NULL, &outcome);
+  ck_assert_int_eq(outcome.r, 0);
+  ck_assert_msg(outcome.result.reason == MBP_EXIT_MEMORY, "reason %u code %d", outcome.result.reason,
+                outcome.result.exit_code);
+  ck_assert(out_is(&outcome, 1, "before\n"));
+  ck_assert_msg(strstr(outcome.message, "memory limit of 96 MiB"), "%s", outcome.message);
+  outcome_done(&outcome);
+  rig_sh(&rig, "a", "kill -9 $$", NULL, &outcome); /* not every 9 is the memory's */
+  ck_assert_uint_eq(outcome.result.reason, MBP_EXIT_SIGNALED);
+  outcome_done(&outcome);
+  ck_assert_int_eq(rig_code(&rig, "a", "exit 5"), 5);
+  finish(&rig);
+}
+END_TEST
+
+START_TEST(a_fork_bomb_is_contained)
+{
+  struct rig rig;
+  struct outcome outcome;
+  struct box_options options = {.pids = 40};
+  if (!can(2, "process limit") || !begin(&rig, _i, &options))
+    return;
+  struct run_options hard = {.hard_ms = 1500, .limit = 10000};
+  rig_sh(&rig, "a", "bomb() { bomb | bomb & }; bomb; sleep 94.567", &hard, &outcome);
+  ck_assert_int_eq(outcome.r, 0);
+  outcome_done(&outcome);
+  if (rig.info->isolation == MBP_ISOLATION_NONE) { /* a bomb may take the supervisor's last process */
+    rig_destroy(&rig, "a");
+    rig_create(&rig, "a", &options);
+  }
+  int code = -1;
+  for (int i = 0; i < 50 && code != 7; i++, (void) poll(NULL, 0, 20)) {
+    rig_sh(&rig, "a", "exit 7", NULL, &outcome);
+    code = outcome.result.exit_code;
+    outcome_done(&outcome);
+  }
+  ck_assert_int_eq(code, 7);
+  rig_destroy(&rig, "a");
+  ck_assert(host_gone("94.567", 2000) && host_gone("bomb", 2000));
+  rig_close(&rig);
+}
+END_TEST
+
+START_TEST(a_full_disk_is_an_error_of_the_writer)
+{
+  struct rig rig;
+  struct box_options options = {.disk_bytes = 8 << 20};
+  if (!begin_isolated(&rig, _i, &options))
+    return;
+  ck_assert_int_ne(rig_code(&rig, "a", "head -c 20000000 /dev/zero > /tmp/big"), 0);
+  ck_assert_msg(strstr(rig_last_output, "No space"), "%s", rig_last_output);
+  ck_assert_int_ne(rig_code(&rig, "a", "head -c 200000000 /dev/zero > /dev/shm/big"), 0);
+  ck_assert_str_eq(rig_text(&rig, "a", "rm /tmp/big && echo x > /tmp/small && cat /tmp/small"), "x\n");
+  struct mbp_error err = MAG_ERROR_INIT;
+  ck_assert_int_eq(rig_code(&rig, "a", "head -c 20000000 /dev/zero > /tmp/big"), 1);
+  char block[65536] = "";
+  ck_assert_int_eq(rig_put(&rig, "a", "/tmp/more", mbp_str_n(block, sizeof(block)), 0644, &err), -MBP_E_NO_SPACE);
+  finish(&rig);
+}
+END_TEST
+
+START_TEST(endless_output_is_contained)
+{
+  struct rig rig;
+  struct outcome outcome;
+  if (!begin(&rig, _i, NULL))
+    return;
+  struct run_options options = {.limit = 100000, .hard_ms = 500};
+  rig_sh(&rig, "a", "yes & yes >&2", &options, &outcome);
+  ck_assert_uint_eq(outcome.result.reason, MBP_EXIT_HARD_TIMEOUT);
+  ck_assert_uint_eq(outcome.out[1].len + outcome.out[2].len, 100000);
+  ck_assert_int_gt(outcome.result.dropped, 1000000);
+  outcome_done(&outcome);
+  finish(&rig);
+}
+END_TEST
+
+void add_limit_cases(Suite *suite)
+{
+  TCase *tcase = tcase_create("limits");
+  int n = (int) n_providers;
+  tcase_set_timeout(tcase, 60);
+  tcase_add_loop_test(tcase, a_memory_hog_is_killed_and_the_cause_told, 0, n);
+  tcase_add_loop_test(tcase, a_fork_bomb_is_contained, 0, n);
+  tcase_add_loop_test(tcase, a_full_disk_is_an_error_of_the_writer, 0, n);
+  tcase_add_loop_test(tcase, endless_output_is_contained, 0, n);
+  suite_add_tcase(suite, tcase);
+}

@@ -1,0 +1,309 @@
+/* What a sandbox with walls must not let through, and what put and get must not leave. */
+#include "cases.h"
+
+#include "base/cleanup.h"
+#include "base/text.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+static void shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void shell(const char *format, ...)
+{
+  char command[2048];
+  va_list args;
+  va_start(args, format);
+  (void) vsnprintf(command, sizeof(command), format, args);
+  va_end(args);
+  pid_t pid = fork();
+  if (pid == 0) {
+    (void) execl("/bin/sh", "sh", "-c", command, (char *) NULL);
+    _exit(127);
+  }
+  int status = -1;
+  ck_assert(waitpid(pid, &status, 0) == pid);
+  ck_assert_msg(status == 0, "%s", command);
+}
+
+/* Runs one attack inside; nothing of it may succeed. */
+static void attack(struct rig *rig, const char *words)
+{
+  shell("test -e '%s/attack' || cp '%s/tests/compute/attack' '%s/attack'", rig->workspace, TEST_BUILDDIR,
+        rig->workspace);
+  mag_autofree char *script = mag_sprintf("exec ./attack %s", words);
+  int code = rig_code(rig, "a", script);
+  ck_assert_msg(code == 0, "attack %s: exit %d\n%s", words, code, rig_last_output);
+}
+
+START_TEST(other_files_and_processes_are_not_there)
+{
+  struct rig rig;
+  if (!begin_isolated(&rig, _i, NULL))
+    return;
+  shell("mkdir '%s/other' && echo secret > '%s/other/file'", rig.work, rig.work);
+  mag_autofree char *script = mag_sprintf("cat '%s/other/file' /etc/shadow /root/.bashrc; ls /root /home /boot /srv "
+                                          "/var/log /sys '%s'; true", rig.work, rig.work);
+  ck_assert_int_eq(rig_code(&rig, "a", script), 0);
+  ck_assert(!strstr(rig_last_output, "secret") && !strstr(rig_last_output, "root:"));
+  ck_assert_str_eq(rig_text(&rig, "a", "ls -d /root /home /boot /srv /sys /var/log 2>/dev/null | wc -l"), "0\n");
+  /* init, the leader, sh, ls, wc */
+  ck_assert_str_eq(rig_text(&rig, "a", "n=$(ls -d /proc/[0-9]* | wc -l); test $n -lt 8 && echo few"), "few\n");
+  finish(&rig);
+}
+END_TEST
+
+START_TEST(the_hosts_network_is_out_of_reach)
+{
+  struct rig rig;
+  struct box_options options = {.network = MBP_NET_NONE};
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t len = sizeof(address);
+  if (!begin_isolated(&rig, _i, &options))
+    return;
+  mag_autoclose int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ck_assert_int_eq(bind(listener, (struct sockaddr *) &address, sizeof(address)), 0);
+  ck_assert_int_eq(listen(listener, 5), 0);
+  ck_assert_int_eq(getsockname(listener, (struct sockaddr *) &address, &len), 0);
+  mag_autofree char *words = mag_sprintf("dial %d", ntohs(address.sin_port));
+  attack(&rig, words);
+  attack(&rig, "families");
+  ck_assert_str_eq(rig_text(&rig, "a", "tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '"), "lo\n");
+  ck_assert_str_eq(rig_text(&rig, "a", "tail -n +2 /proc/net/route | wc -l"), "0\n");
+  /* The same attack must be able to succeed, or it proves nothing. */
+  struct box_options shared = {.network = MBP_NET_HOST};
+  rig_destroy(&rig, "a");
+  rig_create(&rig, "a", &shared);
+  mag_autofree char *again = mag_sprintf("./attack %s", words);
+  ck_assert_int_eq(rig_code(&rig, "a", again), 1);
+  finish(&rig);
+}
+END_TEST
+
+START_TEST(a_host_socket_in_a_bound_directory_is_out_of_reach)
+{
+  struct rig rig;
+  struct box_options options = {.flags = MBP_WORKSPACE_GUARDED};
+  if (!begin_isolated(&rig, _i, &options))
+    return;
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  (void) snprintf(address.sun_path, sizeof(address.sun_path), "%s/host.sock", rig.workspace);
+  mag_autoclose int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ck_assert_int_eq(bind(listener, (struct sockaddr *) &address, sizeof(address)), 0);
+  ck_assert_int_eq(listen(listener, 5), 0);
+  attack(&rig, "unix host.sock");
+  ck_assert_str_eq(rig_last_output, ""); /* and a socketpair there is */
+  finish(&rig);
+}
+END_TEST
+
+START_TEST(what_git_and_friends_would_run_cannot_be_planted)
+{
+  static const char *const attempts[] = {
+      "echo x > .git/hooks/pre-commit", "echo x > .git/config", "mv .git/hooks .git/h2", "rm -rf .git/hooks && mkdir .git/hooks",
+      "mv .git .g2", "ln -sf ../x .git/hooks", "echo . > .git/commondir", "mkdir .git/modules/m", "echo x > .envrc",
+      "mkdir -p .vscode/x", "echo x > .vscode/tasks.json", "mkdir .idea/x", "echo x > .magent/agent.yaml",
+      "git config core.fsmonitor ./x", "echo x > .git/config.worktree", "rm .git/config", "chmod 777 .git/hooks",
+      "echo x > .profile", "mv .profile p2", "cp /bin/true .git/hooks/pre-commit", "touch -d 2001-01-01 .git/config",
+  };
+  struct rig rig;
+  struct box_options options = {.flags = MBP_WORKSPACE_GUARDED};
+  rig_open(&rig, &providers[_i]);
+  if (rig.why_not[0] || rig.info->isolation == MBP_ISOLATION_NONE) {
+    rig_close(&rig);
+    return;
+  }
+  shell("cd '%s' && mkdir -p .git/hooks .git/objects .git/refs && echo 'ref: refs/heads/x' > .git/HEAD && "
+        "echo '[core]' > .git/config && echo mine > .profile", rig.workspace);
+  rig_create(&rig, "a", &options);
+  for (size_t i = 0; i < MAG_COUNT(attempts); i++)
+    ck_assert_msg(rig_code(&rig, "a", attempts[i]) != 0, "BREACH: %s", attempts[i]);
+  /* What the agent needs stays possible. */
+  ck_assert_int_eq(rig_code(&rig, "a", "echo x > .git/index && mkdir .git/refs/heads && echo y > file"), 0);
+  rig_destroy(&rig, "a");
+  shell("cd '%s' && test \"$(cat .git/config .profile)\" = '[core]\nmine' && test -z \"$(ls .git/hooks)\"",
+        rig.workspace);
+  static const char *const litter[] = {".envrc", ".vscode", ".idea", ".magent", ".bashrc", "HEAD", ".git/commondir",
+                                       ".git/modules", ".git/config.worktree", ".gitconfig"};
+  for (size_t i = 0; i < MAG_COUNT(litter); i++)
+    ck_assert_msg(!host_exists(&rig, litter[i]), "left behind: %s", litter[i]);
+  rig_close(&rig);
+}
+END_TEST
+
+START_TEST(no_repository_can_be_made_in_a_guarded_directory)
+{
+  struct rig rig;
+  struct box_options options = {.flags = MBP_WORKSPACE_GUARDED};
+  if (!begin_isolated(&rig, _i, &options))
+    return;
+  ck_assert_int_ne(rig_code(&rig, "a", "mkdir .git/hooks"), 0);
+  ck_assert_int_ne(rig_code(&rig, "a", "rmdir .git"), 0);
+  ck_assert_int_ne(rig_code(&rig, "a", "mv .git x"), 0);
+  ck_assert_int_ne(rig_code(&rig, "a", "echo 'gitdir: x' > .git"), 0);
+  ck_assert_int_ne(rig_code(&rig, "a", "echo 'ref: refs/heads/x' > HEAD"), 0); /* a bare one */
+  /* A second sandbox keeps what the first one would take away. */
+  rig_create(&rig, "b", &options);
+  rig_destroy(&rig, "a");
+  ck_assert(host_exists(&rig, ".git"));
+  ck_assert_int_ne(rig_code(&rig, "b", "mkdir .git/hooks"), 0);
+  rig_destroy(&rig, "b");
+  ck_assert(!host_exists(&rig, ".git") && !host_exists(&rig, "HEAD"));
+  /* A link cannot be held fast: no sandbox is made. */
+  struct mbp_error err = MAG_ERROR_INIT;
+  struct mbp_sandbox_info info;
+  shell("ln -s x '%s/.envrc'", rig.workspace);
+  ck_assert_int_eq(rig_try_create(&rig, "c", &options, &info, &err), -MBP_E_UNSUPPORTED);
+  ck_assert(strstr(err.message, ".envrc"));
+  ck_assert(!host_exists(&rig, ".git"));
+  rig_close(&rig);
+}
+END_TEST
+
+START_TEST(set_id_files_and_devices_cannot_be_made)
+{
+  struct rig rig;
+  if (!begin_isolated(&rig, _i, NULL))
+    return;
+  attack(&rig, "set-id");
+  ck_assert_int_eq(rig_code(&rig, "a", "cp /bin/true t; chmod u+s t; chmod g+s t; test -u t -o -g t"), 1);
+  finish(&rig);
+}
+END_TEST
+
+START_TEST(nothing_outside_the_workspace_can_be_written)
+{
+  static const char *const attempts[] = {
+      "touch /usr/x", "touch /etc/x", "touch /x", "touch /bin/x", "touch /run/x", "touch /run/magent/x", "touch /dev/x",
+      "echo x > /run/magent/magent-sandbox", "mv /run/magent/magent-sandbox /tmp", "mkdir /home", "touch /var/x",
+      "echo core > /proc/sys/kernel/core_pattern", "echo 1 > /proc/sys/vm/drop_caches", "echo x > /proc/sysrq-trigger",
+      "echo 60 > /proc/sys/vm/swappiness", "echo x > /etc/passwd", "rm /etc/passwd", "echo > /proc/1/oom_score_adj x",
+      "mknod /tmp/null c 1 3", "cat /proc/kcore", "cat /proc/kmsg", "cat /dev/vda", "cat /proc/slabinfo",
+  };
+  struct rig rig;
+  if (!begin_isolated(&rig, _i, NULL))
+    return;
+  for (size_t i = 0; i < MAG_COUNT(attempts); i++)
+    ck_assert_msg(rig_code(&rig, "a", attempts[i]) != 0, "BREACH: %s", attempts[i]);
+  ck_assert_str_eq(rig_text(&rig, "a", "echo x > /tmp/x && echo y > ~/y && echo z > z && cat /tmp/x ~/y z"), "x\ny\nz\n");
+  ck_assert(host_exists(&rig, "z"));
+  finish(&rig);
+}
+END_TEST
+
+START_TEST(put_and_get_do_not_leave_by_links)
+{
+  struct rig rig;
+  struct mbp_error err = MAG_ERROR_INIT;
+  struct mbp_file_info info;
+  mag_autobuf content = MAG_BUF_INIT;
+  if (!begin(&rig, _i, NULL))
+    return;
+  shell("mkdir '%s/outside' && echo secret > '%s/outside/file'", rig.work, rig.work);
+  mag_autofree char *links = mag_sprintf("ln -s '%s/outside' dir; ln -s '%s/outside/file' file; ln -s .. up", rig.work,
+                                         rig.work);
+  rig_text(&rig, "a", links);
+  static const char *const paths[] = {"dir/file", "file", "up/outside/file", "../outside/file", "dir/../outside/file"};
+  for (size_t i = 0; i < MAG_COUNT(paths); i++) {
+    ck_assert_msg(rig_get(&rig, "a", paths[i], 100, &content, &info, &err) < 0, "BREACH: get %s", paths[i]);
+    if (strcmp(paths[i], "file") != 0) /* that link itself is replaced, which is right */
+      ck_assert_msg(rig_put(&rig, "a", paths[i], mbp_str("evil"), 0644, &err) < 0 || rig.info->isolation,
+                    "BREACH: put %s", paths[i]);
+  }
+  mag_autofree char *absolute = mag_sprintf("%s/outside/file", rig.work);
+  ck_assert_int_lt(rig_get(&rig, "a", absolute, 100, &content, &info, &err), 0);
+  (void) rig_put(&rig, "a", absolute, mbp_str("evil"), 0644, &err);
+  shell("test \"$(cat '%s/outside/file')\" = secret && test \"$(ls '%s/outside')\" = file", rig.work, rig.work);
+  /* The same while somebody turns the directory into the link and back. */
+  struct background race;
+  struct run_options options = {.hard_ms = 1500};
+  mag_autofree char *spin = mag_sprintf("mkdir real; ln -s '%s/outside' evil; while :; do ln -sfn real d; rm d; "
+                                        "mkdir d; rmdir d; ln -sfn evil d; done 2>/dev/null", rig.work);
+  rig_start(&race, &rig, "a", spin, &options);
+  for (int i = 0; i < 150; i++)
+    (void) rig_put(&rig, "a", "d/file", mbp_str("evil"), 0644, &err);
+  rig_join(&race);
+  outcome_done(&race.outcome);
+  shell("test \"$(cat '%s/outside/file')\" = secret && test \"$(ls '%s/outside')\" = file", rig.work, rig.work);
+  finish(&rig);
+}
+END_TEST
+
+START_TEST(no_capability_can_be_had)
+{
+  struct rig rig;
+  if (!begin_isolated(&rig, _i, NULL))
+    return;
+  ck_assert_str_eq(rig_text(&rig, "a", "grep -E 'CapInh|CapPrm|CapEff|CapBnd|CapAmb' /proc/self/status | cut -f2 | sort -u"),
+                   "0000000000000000\n");
+  ck_assert_str_eq(rig_text(&rig, "a", "grep NoNewPrivs /proc/self/status | cut -f2"), "1\n");
+  attack(&rig, "namespaces");
+  finish(&rig);
+}
+END_TEST
+
+START_TEST(the_hosts_keys_and_memory_are_out_of_reach)
+{
+  struct rig rig;
+  ck_assert_int_eq(setenv("MAGENT_TEST_SECRET", "hunter2-secret", 1), 0);
+  if (!begin_isolated(&rig, _i, NULL))
+    return;
+  /* Taken apart, so that the search does not find itself. */
+  ck_assert_int_ne(rig_code(&rig, "a", "cat /proc/[0-9]*/environ 2>/dev/null | grep -a hunter'2-se'cret"), 0);
+  ck_assert_int_ne(rig_code(&rig, "a", "env | grep SECRET"), 0);
+  ck_assert_int_eq(rig_code(&rig, "a", "cat /proc/1/environ /proc/1/mem"), 1);
+  attack(&rig, "trace");
+  attack(&rig, "trace-leader");
+  finish(&rig);
+}
+END_TEST
+
+START_TEST(init_cannot_be_killed_or_starved)
+{
+  struct rig rig;
+  if (!begin_isolated(&rig, _i, NULL))
+    return;
+  attack(&rig, "starve");
+  ck_assert_str_eq(rig_text(&rig, "a", "kill -9 1; kill -STOP 1; echo on"), "on\n");
+  for (int i = 0; i < 20; i++)
+    ck_assert_int_eq(rig_code(&rig, "a", "exit 3"), 3);
+  finish(&rig);
+}
+END_TEST
+
+START_TEST(descriptors_of_the_host_do_not_reach_commands)
+{
+  struct rig rig;
+  int leak = dup(2); /* not close-on-exec, as a program's own may be */
+  if (!begin(&rig, _i, NULL))
+    return;
+  ck_assert_str_eq(rig_text(&rig, "a", "ls /proc/self/fd | tr '\\n' ' '"), "0 1 2 3 "); /* 3: the directory */
+  (void) close(leak);
+  finish(&rig);
+}
+END_TEST
+
+void add_wall_cases(Suite *suite)
+{
+  TCase *tcase = tcase_create("walls");
+  int n = (int) n_providers;
+  tcase_set_timeout(tcase, 90);
+  tcase_add_loop_test(tcase, other_files_and_processes_are_not_there, 0, n);
+  tcase_add_loop_test(tcase, the_hosts_network_is_out_of_reach, 0, n);
+  tcase_add_loop_test(tcase, a_host_socket_in_a_bound_directory_is_out_of_reach, 0, n);
+  tcase_add_loop_test(tcase, what_git_and_friends_would_run_cannot_be_planted, 0, n);
+  tcase_add_loop_test(tcase, no_repository_can_be_made_in_a_guarded_directory, 0, n);
+  tcase_add_loop_test(tcase, set_id_files_and_devices_cannot_be_made, 0, n);
+  tcase_add_loop_test(tcase, nothing_outside_the_workspace_can_be_written, 0, n);
+  tcase_add_loop_test(tcase, put_and_get_do_not_leave_by_links, 0, n);
+  tcase_add_loop_test(tcase, no_capability_can_be_had, 0, n);
+  tcase_add_loop_test(tcase, the_hosts_keys_and_memory_are_out_of_reach, 0, n);
+  tcase_add_loop_test(tcase, init_cannot_be_killed_or_starved, 0, n);
+  tcase_add_loop_test(tcase, descriptors_of_the_host_do_not_reach_commands, 0, n);
+  suite_add_tcase(suite, tcase);
+}
