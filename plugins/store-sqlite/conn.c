@@ -211,7 +211,7 @@ static int configure(struct store_conn *conn, enum store_role role, struct mbp_e
   sqlite3_snprintf(sizeof(pragmas), pragmas, "PRAGMA synchronous = %s; PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;%s",
                    conn->instance->durable ? "FULL" : "OFF",
                    /* What is removed is overwritten: logs may hold what people want to be gone. */
-                   role == STORE_WRITER ? "PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 67108864"
+                   role == STORE_WRITER ? "PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 2000"
                                         : "PRAGMA query_only = ON");
   int code = sqlite3_exec(conn->db, pragmas, NULL, NULL, NULL);
   return code == SQLITE_OK ? 0 : store_fault(conn, code, err);
