@@ -1,6 +1,7 @@
 include sandbox/tool.mk
 
 # magent-sandbox: static where it can be, because it runs inside any sandbox. A new mode is a row in main.c.
+include sandbox/tool.mk
 if SANDBOX_HELPER
 pkglibexec_PROGRAMS += sandbox/magent-sandbox
 sandbox_magent_sandbox_SOURCES = sandbox/main.c sandbox/modes.h sandbox/protocol.h sandbox/init.c sandbox/init.h \

@@ -12,6 +12,11 @@ static const struct {
     {"init", mag_sandbox_init},
     {"put", mag_sandbox_put},
     {"get", mag_sandbox_get},
+    {"read", mag_tool_read},
+    {"write", mag_tool_write},
+    {"edit", mag_tool_edit},
+    {"glob", mag_tool_glob},
+    {"grep", mag_tool_grep},
 };
 
 int main(int argc, char **argv)

@@ -8,3 +8,11 @@ plugins_toolset_agent_magent_toolset_agent_la_SOURCES = $(toolset_agent_sources)
 plugins_toolset_agent_magent_toolset_agent_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 plugins_toolset_agent_magent_toolset_agent_la_LIBADD =
 endif
+if HAVE_CHECK
+check_PROGRAMS += plugins/toolset-agent/agent_test
+plugins_toolset_agent_agent_test_SOURCES = plugins/toolset-agent/agent_test.c $(toolset_agent_sources) \
+  tests/unit/fake_compute.c tests/unit/fake_compute.h
+plugins_toolset_agent_agent_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir) -I$(srcdir)/tests/unit -DMBP_ENTRY=agent_entry
+plugins_toolset_agent_agent_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+plugins_toolset_agent_agent_test_LDADD = $(TEST_LIBS)
+endif

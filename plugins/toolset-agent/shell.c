@@ -140,10 +140,11 @@ static int have_shell(struct mbp_instance *agent, struct mbp_call *call, struct 
 
 /* ---- One command ------------------------------------------------------------------------------------------------- */
 
-/* The command is one quoted word for eval, so nothing in it can break what stands around it. */
+/* The command is one quoted word for eval, so nothing in it can break what stands around it. One that ends with a
+ * backslash makes bash lose a character of what it reads next: hence line ends before and after, and all in one line. */
 static void write_script(const struct shell *shell, struct mbp_str command, const char *nonce, struct text *script)
 {
-  text_add_str(script, "eval '");
+  text_add_str(script, "\neval '");
   while (command.len) {
     const char *quote = memchr(command.ptr, '\'', command.len);
     size_t n = quote ? (size_t) (quote - command.ptr) : command.len;
@@ -153,7 +154,7 @@ static void write_script(const struct shell *shell, struct mbp_str command, cons
     text_add_str(script, "'\\''");
     command = mbp_str_n(command.ptr + n + 1, command.len - n - 1);
   }
-  text_printf(script, "' </dev/null %s>&-\n", mark_fd(shell));
+  text_printf(script, "\n\n' </dev/null %s>&-; ", mark_fd(shell));
   /* The group keeps `set -x` from showing it. */
   text_printf(script, "{ %sprintf '\\036%%s %%d\\036' %s \"$?\" >&%s; } 2>/dev/null\n", shell->is_sh ? "" : "builtin ", nonce,
               mark_fd(shell));

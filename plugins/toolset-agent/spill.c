@@ -9,7 +9,7 @@ static const char script[] = "umask 077; d=${TMPDIR:-/tmp}/$1; mkdir -p \"$d\" &
 
 static void give_up(struct mbp_instance *agent, struct spill *spill, const char *why)
 {
-  (void) snprintf(spill->problem, sizeof(spill->problem), "%.*s", (int) sizeof(spill->problem) - 1, why);
+  (void) snprintf(spill->problem, sizeof(spill->problem), "%.199s", why);
   agent->compute->close(spill->stream);
   spill->stream = NULL;
 }
