@@ -1,5 +1,3 @@
-include sandbox/tool.mk
-
 # magent-sandbox: static where it can be, because it runs inside any sandbox. A new mode is a row in main.c.
 include sandbox/tool.mk
 if SANDBOX_HELPER

@@ -24,9 +24,6 @@ int main(int argc, char **argv)
   for (size_t i = 0; argc > 1 && i < sizeof(modes) / sizeof(modes[0]); i++)
     if (strcmp(argv[1], modes[i].name) == 0)
       return modes[i].run(argc - 1, argv + 1);
-  mag_tool_main tool = argc > 1 ? mag_tool_find(argv[1]) : NULL;
-  if (tool)
-    return tool(argc - 1, argv + 1);
   (void) fprintf(stderr, "magent-sandbox: works inside magent's sandboxes; it is not meant to be run by hand\n");
   return 2;
 }
