@@ -50,21 +50,27 @@ void mag_http_signal_out(struct mbp_http *http)
   http->out_signalled = true;
 }
 
-/* The exchange is over for its caller; the transfer is ended on the HTTP thread. */
-static int give_up(struct mbp_http *http, struct mbp_error *err)
+/* The exchange is over for its caller, and tells why from now on; the transfer is ended on the HTTP thread. */
+static int give_up(struct mbp_http *http, const struct mbp_error *why, struct mbp_error *err)
 {
-  struct mbp_error why = MAG_ERROR_INIT;
-  (void) mag_call_cancel_error(http->call, &why);
+  struct mbp_error told;
   pthread_mutex_lock(&http->lock);
-  if (!http->ended) {
-    http->ended = true;
-    http->error = why;
-  }
-  http->closed = true;
+  http->ended = http->closed = true;
+  if (!http->error.code)
+    http->error = *why;
+  told = http->error;
+  mag_buf_done(&http->in); /* what came will not be taken any more */
   pthread_mutex_unlock(&http->lock);
   if (!http->upgrade)
     mag_http_post(http, MAG_HTTP_CLOSE);
-  return mag_error_import(err, &why);
+  return mag_error_import(err, &told);
+}
+
+static int give_up_cancelled(struct mbp_http *http, struct mbp_error *err)
+{
+  struct mbp_error why = MAG_ERROR_INIT;
+  (void) mag_call_cancel_error(http->call, &why);
+  return give_up(http, &why, err);
 }
 
 int mag_http_wait(struct mbp_http *http, int fd, short events, int64_t wait_ms, struct mbp_error *err)
@@ -73,7 +79,7 @@ int mag_http_wait(struct mbp_http *http, int fd, short events, int64_t wait_ms, 
   for (;;) {
     struct pollfd fds[2] = {{fd, events, 0}, {-1, POLLIN, 0}};
     if (http->call && mag_call_cancelled(http->call))
-      return give_up(http, err);
+      return give_up_cancelled(http, err);
     int64_t left = until_ms == INT64_MAX ? -1 : MAG_MAX(until_ms - mag_clock_monotonic_ms(), (int64_t) 0);
     if (http->call) {
       fds[1].fd = mag_call_cancel_fd(http->call);
@@ -86,7 +92,7 @@ int mag_http_wait(struct mbp_http *http, int fd, short events, int64_t wait_ms, 
     if (n > 0 && fds[0].revents)
       return 1;
     if (n > 0 && fds[1].revents && mag_call_cancelled(http->call))
-      return give_up(http, err);
+      return give_up_cancelled(http, err);
     if (until_ms != INT64_MAX && mag_clock_monotonic_ms() >= until_ms)
       return 0;
   }
@@ -144,6 +150,14 @@ static int wait_head(struct mbp_http *http, struct mbp_error *err)
   return r;
 }
 
+static int refill_upgrade(struct mbp_http *http, struct mbp_error *err)
+{
+  pthread_mutex_lock(&http->lock);
+  struct mbp_error why = http->error;
+  pthread_mutex_unlock(&http->lock);
+  return why.code ? mag_error_import(err, &why) : mag_http_upgrade_refill(http, err);
+}
+
 /* Makes `local` non-empty: 1; 0 at the end of the body. One lock for all that has come; both buffers keep their memory,
  * so a steady stream allocates nothing. */
 static int refill(struct mbp_http *http, struct mbp_error *err)
@@ -153,9 +167,9 @@ static int refill(struct mbp_http *http, struct mbp_error *err)
   mag_buf_clear(&http->local);
   http->local_at = 0;
   if (http->call && mag_call_cancelled(http->call))
-    return give_up(http, err);
+    return give_up_cancelled(http, err);
   if (http->upgrade)
-    return mag_http_upgrade_refill(http, err);
+    return refill_upgrade(http, err);
   int r = wait_until(http, has_bytes, err);
   if (r < 0)
     return r;
@@ -193,7 +207,7 @@ static void settle_polled(struct mbp_http *http)
   pthread_mutex_unlock(&http->lock);
 }
 
-/* ---- The table ------------------------------------------------------------------------------------------------ */
+/* ---- The table ---- */
 
 static struct mbp_http *http_new(struct mbp_call *call, const struct mbp_http_request *request, struct mbp_error *err)
 {
@@ -307,9 +321,13 @@ static int http_body(struct mbp_http *http, struct mbp_str *ret_body, struct mbp
 {
   for (;;) {
     size_t left = local_left(http);
-    if ((uint64_t) left > (uint64_t) http->request.max_body - http->body.len)
-      return mag_error(err, MBP_E_LIMIT, "%s: the response is larger than %lld bytes", http->request.host,
+    if ((uint64_t) left > (uint64_t) http->request.max_body - http->body.len) {
+      struct mbp_error why = MAG_ERROR_INIT;
+      (void) mag_error(&why, MBP_E_LIMIT, "%s: the response is larger than %lld bytes", http->request.host,
                        (long long) http->request.max_body);
+      http->local_at = http->local.len;
+      return give_up(http, &why, err);
+    }
     mag_buf_add(&http->body, left ? http->local.ptr + http->local_at : "", left);
     http->local_at += left;
     if (http->body.failed)
@@ -322,6 +340,18 @@ static int http_body(struct mbp_http *http, struct mbp_str *ret_body, struct mbp
   }
   *ret_body = mag_buf_str(&http->body);
   return 0;
+}
+
+static int event_error(struct mbp_http *http, int r, struct mbp_error *err)
+{
+  struct mbp_error why = MAG_ERROR_INIT;
+  if (r == -MBP_E_LIMIT)
+    (void) mag_error(&why, MBP_E_LIMIT, "%s: a server-sent event is larger than %zu bytes", http->request.host,
+                     http->sse.max);
+  else
+    (void) mag_error_no_memory(&why);
+  http->local_at = http->local.len;
+  return give_up(http, &why, err);
 }
 
 static int http_next_event(struct mbp_http *http, struct mbp_sse_event *ret_event, struct mbp_error *err)
@@ -343,9 +373,7 @@ static int http_next_event(struct mbp_http *http, struct mbp_sse_event *ret_even
         return 1;
       }
       if (r < 0)
-        return r == -MBP_E_LIMIT ? mag_error(err, MBP_E_LIMIT, "%s: a server-sent event is larger than %zu bytes",
-                                             http->request.host, http->sse.max)
-                                 : mag_error_no_memory(err);
+        return event_error(http, r, err);
     }
     int r = refill(http, err);
     if (r <= 0)

@@ -18,7 +18,7 @@ struct mag_http_easy {
   char detail[CURL_ERROR_SIZE];
 };
 
-/* ---- Callbacks: each takes the exchange's lock, for its caller runs in another thread ---------------------------- */
+/* ---- Callbacks: each takes the exchange's lock, for its caller runs in another thread ---- */
 
 static bool is_redirect(const struct mbp_http *http)
 {
@@ -141,7 +141,7 @@ static int on_request(void *ctx, char *local_ip, char *remote_ip, int local_port
   return CURL_PREREQFUNC_OK;
 }
 
-/* ---- Options ------------------------------------------------------------------------------------------------- */
+/* ---- Options ---- */
 
 #define SET(option, value)                                                                                             \
   if (code == CURLE_OK)                                                                                                \
@@ -319,7 +319,7 @@ void *mag_http_easy_handle(struct mag_http_easy *easy)
   return easy->curl;
 }
 
-/* ---- Redirects: own, because libcurl would take the caller's headers, keys too, to any host ---------------------- */
+/* ---- Redirects: own, because libcurl would take the caller's headers, keys too, to any host ---- */
 
 static bool url_part(CURLU *url, CURLUPart part, char **ret)
 {
@@ -358,14 +358,14 @@ static int follow(struct mbp_http *http, struct mbp_error *err)
   (void) curl_easy_getinfo(easy->curl, CURLINFO_EFFECTIVE_URL, &now);
   int same = next && now ? same_origin(now, next) : -1;
   if (same < 0 || (same == 0 && http->request.unix_socket))
-    return mag_error(err, MBP_E_PROTOCOL, "%s: a redirect that is not followed (only http and https, never from https to http)",
-                     host);
+    return mag_error(err, MBP_E_PROTOCOL,
+                     "%s: a redirect that is not followed (only http and https, never from https to http)", host);
   if (++http->redirects > REDIRECTS_MAX)
     return mag_error(err, MBP_E_PROTOCOL, "%s: more than %d redirects", host, REDIRECTS_MAX);
   /* Once elsewhere, the keys stay at home, also if another redirect leads back. */
-  if (same == 0 && (!set_headers(easy, &http->request, true) ||
-                    curl_easy_setopt(easy->curl, CURLOPT_SSLCERT, NULL) != CURLE_OK ||
-                    curl_easy_setopt(easy->curl, CURLOPT_SSLKEY, NULL) != CURLE_OK))
+  if (same == 0 &&
+      (!set_headers(easy, &http->request, true) || curl_easy_setopt(easy->curl, CURLOPT_SSLCERT, NULL) != CURLE_OK ||
+       curl_easy_setopt(easy->curl, CURLOPT_SSLKEY, NULL) != CURLE_OK))
     return mag_error_no_memory(err);
   if (curl_easy_setopt(easy->curl, CURLOPT_URL, next) != CURLE_OK) /* copies */
     return mag_error_no_memory(err);
@@ -374,7 +374,7 @@ static int follow(struct mbp_http *http, struct mbp_error *err)
   return 1;
 }
 
-/* ---- The end ------------------------------------------------------------------------------------------------- */
+/* ---- The end ---- */
 
 static int code_of_result(CURLcode result, bool *ret_retryable)
 {
@@ -415,10 +415,11 @@ int mag_http_easy_error(const struct mag_http_request *request, int result, cons
   bool retryable;
   int code = code_of_result((CURLcode) result, &retryable);
   const char *text = detail && detail[0] ? detail : curl_easy_strerror((CURLcode) result);
-  const char *cure = result == CURLE_PEER_FAILED_VERIFICATION ? " (the TLS certificate is not trusted; ca_file names others)"
-                     : result == CURLE_SSL_CACERT_BADFILE     ? " (see ca_file)"
-                     : result == CURLE_SSL_CERTPROBLEM        ? " (see cert_file and key_file)"
-                                                              : "";
+  const char *cure = result == CURLE_PEER_FAILED_VERIFICATION
+                         ? " (the TLS certificate is not trusted; ca_file names others)"
+                     : result == CURLE_SSL_CACERT_BADFILE ? " (see ca_file)"
+                     : result == CURLE_SSL_CERTPROBLEM    ? " (see cert_file and key_file)"
+                                                          : "";
   /* What libcurl says of a URL may quote it, and it may hold a password. */
   if (result == CURLE_URL_MALFORMAT)
     text = curl_easy_strerror((CURLcode) result);

@@ -7,15 +7,16 @@
 #define MAG_HTTP_HEAD_MAX ((size_t) 256 << 10) /* bytes of all headers and trailers of one exchange */
 
 struct mag_http_head {
-  int status;             /* 0: not known yet */
-  size_t total;           /* bytes seen, interim responses too */
-  struct mag_buf lines;   /* header lines as they came, without the status line */
+  int status;           /* 0: not known yet */
+  size_t total;         /* bytes seen, interim responses too */
+  struct mag_buf lines; /* header lines as they came, without the status line */
   struct mag_buf trailers;
 };
 
 void mag_http_head_done(struct mag_http_head *head);
 
-/* One line, with or without its end. A status line begins a new head. -MBP_E_LIMIT, -MBP_E_PROTOCOL, -MBP_E_NO_MEMORY. */
+/* One line, with or without its end. A status line begins a new head. -MBP_E_LIMIT, -MBP_E_PROTOCOL or
+ * -MBP_E_NO_MEMORY. */
 int mag_http_head_line(struct mag_http_head *head, const char *line, size_t len);
 int mag_http_head_trailer(struct mag_http_head *head, const char *line, size_t len);
 

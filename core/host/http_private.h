@@ -11,8 +11,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#define MAG_HTTP_HIGH_WATER ((size_t) 1 << 20)  /* bytes of a body that wait for their reader, either way */
-#define MAG_HTTP_KEEP ((size_t) 128 << 10)      /* an empty buffer larger than this is given back */
+#define MAG_HTTP_HIGH_WATER ((size_t) 1 << 20) /* bytes of a body that wait for their reader, either way */
+#define MAG_HTTP_KEEP ((size_t) 128 << 10)     /* an empty buffer larger than this is given back */
 
 /* What the caller asks of the HTTP thread. */
 #define MAG_HTTP_ADD 0x1u
@@ -26,8 +26,8 @@ struct mag_http_upgrade; /* raw duplex: no HTTP thread */
 struct mbp_http {
   atomic_uint refs; /* the caller, the running transfer, a command in the queue */
   struct mag_http_request request;
-  int efd;      /* readable: `in` has bytes, the head is there or it has ended */
-  int out_efd;  /* readable: there is room in `out` or it has ended; -1 without a streamed body */
+  int efd;     /* readable: `in` has bytes, the head is there or it has ended */
+  int out_efd; /* readable: there is room in `out` or it has ended; -1 without a streamed body */
 
   /* ---- Under `lock`. */
   pthread_mutex_t lock;
@@ -36,9 +36,9 @@ struct mbp_http {
   struct mag_buf out;        /* body that is not sent yet, from out_at on */
   size_t out_at;
   bool head_ready, ended, closed;
-  bool in_paused;  /* the transfer waits until `in` was taken */
-  bool out_paused; /* the transfer waits for `out` */
-  bool out_done;   /* nothing is added to `out` any more */
+  bool in_paused;                /* the transfer waits until `in` was taken */
+  bool out_paused;               /* the transfer waits for `out` */
+  bool out_done;                 /* nothing is added to `out` any more */
   bool signalled, out_signalled; /* efd, out_efd were written since they were last read */
   struct mbp_error error;        /* code 0: the end was a good one */
 
@@ -57,7 +57,7 @@ struct mbp_http {
   int64_t active_ms;                /* last sign of life; 0 until the request is being sent */
   int64_t sent;                     /* bytes of the request body at the last look */
   unsigned redirects;
-  bool redirecting;    /* the response is a redirect that will be followed: its body is dropped */
+  bool redirecting; /* the response is a redirect that will be followed: its body is dropped */
   size_t dropped;
 
   /* ---- Under the service's lock. */
@@ -75,10 +75,10 @@ void mag_http_signal(struct mbp_http *http);
 void mag_http_signal_out(struct mbp_http *http);
 
 /* ---- http_thread.c */
-int mag_http_start(struct mbp_error *err);   /* the thread, if it does not run; also libcurl's initialisation */
+int mag_http_start(struct mbp_error *err); /* the thread, if it does not run; also libcurl's initialisation */
 int mag_http_global_init(struct mbp_error *err);
 void mag_http_post(struct mbp_http *http, unsigned commands);
-int64_t mag_http_now(void);                  /* the HTTP thread's clock: read once a round */
+int64_t mag_http_now(void);                     /* the HTTP thread's clock: read once a round */
 void mag_http_idle_from(struct mbp_http *http); /* the request is being sent: the idle time counts from now */
 
 /* ---- http_easy.c: in the HTTP thread, but for the last two */

@@ -198,7 +198,8 @@ bool mag_http_request_has(const struct mag_http_request *request, const char *na
 {
   size_t n = strlen(name);
   for (size_t i = 0; i < request->n_headers; i++)
-    if (strncasecmp(request->headers[i], name, n) == 0 && (request->headers[i][n] == ':' || request->headers[i][n] == ';'))
+    if (strncasecmp(request->headers[i], name, n) == 0 &&
+        (request->headers[i][n] == ':' || request->headers[i][n] == ';'))
       return true;
   return false;
 }

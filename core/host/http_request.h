@@ -8,13 +8,13 @@
 
 struct mag_http_request {
   uint32_t flags;
-  bool follow;      /* redirects */
+  bool follow; /* redirects */
   bool is_tls;
   char *method;
   char *url;
-  char *host;       /* for messages: the URL's host and port without user and password, or the socket's path */
+  char *host; /* for messages: the URL's host and port without user and password, or the socket's path */
   char *unix_socket, *ca_file, *cert_file, *key_file, *proxy; /* NULL where not given */
-  char **headers;   /* "Name: value" */
+  char **headers;                                             /* "Name: value" */
   size_t n_headers;
   struct mag_buf body;
   int64_t content_length; /* of a streamed body; -1: not told */

@@ -68,7 +68,7 @@ void mag_http_post(struct mbp_http *http, unsigned commands)
   pthread_mutex_unlock(&service.lock);
 }
 
-/* ---- Transfers ------------------------------------------------------------------------------------------------ */
+/* ---- Transfers ---- */
 
 /* Takes a transfer out of libcurl's hands; `err` NULL: it is at its good end. */
 static void end_transfer(struct mbp_http *http, const struct mbp_error *err)
@@ -178,7 +178,7 @@ static void take_results(void)
   }
 }
 
-/* ---- Silence --------------------------------------------------------------------------------------------------- */
+/* ---- Silence ---- */
 
 /* When it will have been silent for too long; INT64_MAX while silence is nobody's fault: connecting (libcurl's own
  * timeout), or waiting for the caller to read or to write. */
@@ -221,7 +221,7 @@ static void end_idle(void)
   }
 }
 
-/* ---- The loop -------------------------------------------------------------------------------------------------- */
+/* ---- The loop ---- */
 
 static int on_socket(CURL *curl, curl_socket_t fd, int what, void *ctx, void *known)
 {
@@ -309,7 +309,7 @@ static void *thread_main(void *ctx)
   return NULL;
 }
 
-/* ---- Start and stop -------------------------------------------------------------------------------------------- */
+/* ---- Start and stop ---- */
 
 static int make_multi(struct mbp_error *err)
 {

@@ -62,7 +62,7 @@ static int cut(const struct mbp_http *http, const char *where, struct mbp_error 
   return -MBP_E_NETWORK;
 }
 
-/* ---- Connecting ------------------------------------------------------------------------------------------------ */
+/* ---- Connecting ---- */
 
 static int make_handles(struct mbp_http *http, struct mag_http_upgrade *upgrade, struct mbp_error *err)
 {
@@ -112,7 +112,7 @@ static int connect_it(struct mbp_http *http, struct mag_http_upgrade *upgrade, s
   }
 }
 
-/* ---- Bytes ----------------------------------------------------------------------------------------------------- */
+/* ---- Bytes ---- */
 
 /* Waits for bytes; idle_ms -1: for ever. The number, 0 at the end of the stream. */
 static int64_t receive(struct mbp_http *http, void *buf, size_t cap, int64_t idle_ms, struct mbp_error *err)
@@ -172,10 +172,11 @@ int mag_http_upgrade_finish(struct mbp_http *http, struct mbp_error *err)
   upgrade->half_closed = true;
   int number = shutdown(upgrade->fd, SHUT_WR) < 0 ? errno : 0;
   pthread_mutex_unlock(&upgrade->lock);
-  return number && number != ENOTCONN ? mag_error_errno(err, number, "%s: cannot end the input", http->request.host) : 0;
+  return number && number != ENOTCONN ? mag_error_errno(err, number, "%s: cannot end the input", http->request.host)
+                                      : 0;
 }
 
-/* ---- Request and head ------------------------------------------------------------------------------------------- */
+/* ---- Request and head ---- */
 
 static void add_host(const struct mag_http_request *request, CURLU *url, struct mag_buf *out)
 {
@@ -201,7 +202,8 @@ static int write_request(struct mbp_http *http, struct mag_buf *out, struct mbp_
   (void) curl_url_get(url, CURLUPART_PATH, &path, 0);
   (void) curl_url_get(url, CURLUPART_QUERY, &query, 0);
   (void) curl_url_get(url, CURLUPART_USER, &user, 0);
-  mag_buf_printf(out, "%s %s%s%s HTTP/1.1\r\n", request->method, path ? path : "/", query ? "?" : "", query ? query : "");
+  mag_buf_printf(out, "%s %s%s%s HTTP/1.1\r\n", request->method, path ? path : "/", query ? "?" : "",
+                 query ? query : "");
   add_host(request, url, out);
   for (size_t i = 0; i < request->n_headers; i++) {
     size_t len = strlen(request->headers[i]); /* "Name;" is the list's way of an empty value */
@@ -310,7 +312,7 @@ static int read_head(struct mbp_http *http, struct mbp_error *err)
   return r;
 }
 
-/* ---- What is read ----------------------------------------------------------------------------------------------- */
+/* ---- What is read ---- */
 
 /* Cuts `local` to what belongs to the body. 1: bytes, 0: none yet, 2: the end (what is in `local` is the last). */
 static int frame(struct mbp_http *http, struct mbp_error *err)
@@ -373,7 +375,7 @@ int mag_http_upgrade_refill(struct mbp_http *http, struct mbp_error *err)
   return r;
 }
 
-/* ---- Open ------------------------------------------------------------------------------------------------------- */
+/* ---- Open ---- */
 
 int mag_http_upgrade_open(struct mbp_http *http, struct mbp_error *err)
 {

@@ -13,8 +13,8 @@
 int64_t mag_retry_delay_ms(unsigned attempt, const struct mbp_error *err);
 
 /* Whether to try again after `attempt` failed ones when `max` retries are allowed. Never once something of the answer
- * was `shown`: the caller's reader would see it twice. Where only the length of the wait forbids it, the error's message
- * says so. */
+ * was `shown`: the caller's reader would see it twice. Where only the length of the wait forbids it, the error's
+ * message says so. */
 bool mag_retry_wanted(unsigned attempt, unsigned max, struct mbp_error *err, bool shown);
 
 #endif

@@ -75,28 +75,37 @@ struct mbp_json_v1 {
 struct mbp_http; /* one exchange */
 
 #define MBP_HTTP_STREAM_BODY 0x1u /* the body is written with `write` and ended with `finish` */
-#define MBP_HTTP_UPGRADE 0x2u     /* raw duplex after 101 (or 200): `write`, `finish` half-closes, `read` */
-#define MBP_HTTP_H2_PRIOR 0x4u    /* HTTP/2 without upgrade on plain connections */
+#define MBP_HTTP_UPGRADE 0x2u     /* raw duplex after 101 or a 2xx without length: `write`, `finish` half-closes, `read` */
+#define MBP_HTTP_H2_PRIOR 0x4u    /* HTTP/2 without upgrade on plain connections; over TLS it is used when offered */
 #define MBP_HTTP_NO_REDIRECT 0x8u /* redirects are followed only for GET and HEAD, and never with this */
+
+/* Headers are sent as given. Added are Host, the body's framing (a Content-Length given with STREAM_BODY is kept, then
+ * the body must have that length; Transfer-Encoding is refused) and User-Agent if it is absent; nothing else, so an
+ * UPGRADE gives its own "Connection: Upgrade" and "Upgrade: ...". Bodies are passed as they come: no content coding is
+ * asked for and none is undone. A redirect to another host takes along none of the headers but Accept, Accept-Language,
+ * User-Agent and Range, and no client certificate; one from https to http is an error. */
 
 struct mbp_http_request {
   uint32_t size;
   uint32_t flags;               /* MBP_HTTP_* */
   struct mbp_str method;        /* empty: GET, or POST with a body */
-  struct mbp_str url;           /* http: or https: */
-  struct mbp_str unix_socket;   /* path: connect there instead of to the URL's host */
+  struct mbp_str url;           /* http: or https:, encoded (no spaces) */
+  struct mbp_str unix_socket;   /* path: connect there instead of to the URL's host; no proxy then */
   const struct mbp_pair *headers;
   size_t n_headers;
   struct mbp_str body;
   int64_t connect_timeout_ms;   /* 0: 30 s */
-  int64_t idle_timeout_ms;      /* longest silence once sent; 0: 5 min. There is no total timeout but the call's */
+  int64_t idle_timeout_ms;      /* longest silence once sent; 0: 5 min. Time in which the caller does not read, or has
+                                 * a streamed body open, is no silence; after an upgrade there is no limit. There is no
+                                 * total timeout but the call's */
   struct mbp_str ca_file;       /* PEM; empty: the system's */
   struct mbp_str cert_file, key_file; /* client certificate, PEM */
   struct mbp_str proxy;         /* empty: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY of the environment */
   int64_t max_body;             /* bytes that `body` collects; 0: 32 MiB */
 };
 
-/* One server-sent event; borrowed until the next call on the exchange. */
+/* One server-sent event; borrowed until the next call on the exchange. Text is passed as it came (check its UTF-8);
+ * `id` stays from one event to the next until it is changed, as the format says. */
 struct mbp_sse_event {
   uint32_t size;
   uint32_t reserved;
@@ -106,29 +115,46 @@ struct mbp_sse_event {
   int64_t retry_ms; /* -1: not told */
 };
 
+/* `call` ends every wait of its exchanges when it is cancelled or past its deadline (-MBP_E_CANCELLED, -MBP_E_TIMEOUT),
+ * and the transfer with it. An exchange is used by one thread at a time; of an UPGRADE one thread may write and finish
+ * while another reads, and nobody uses what is being closed.
+ *
+ * Transport errors: MBP_E_NETWORK (not found, refused, cut; retryable), MBP_E_NETWORK without the flag (a certificate
+ * that is not trusted), MBP_E_TIMEOUT (connecting, silence; retryable), MBP_E_PROTOCOL (not HTTP, a redirect not
+ * followed), MBP_E_LIMIT (256 KiB of headers, max_body, 16 MiB for an event), MBP_E_INVALID (the request itself). After
+ * an error every further call on the exchange tells the same one. Messages name the host, never a header or a password.
+ *
+ * Responses wait in memory, about 1 MiB at most; then the sender is held until they are read. A streamed body is held
+ * in the same way, so who sends much to a server that answers meanwhile must read meanwhile. */
 struct mbp_http_v1 {
   uint32_t size;
   uint32_t reserved;
   /* Sends and waits for the response's status and headers (with STREAM_BODY: returns at once; the first of status,
-   * read, next_event waits). Any status is a success here. */
+   * read, next_event waits). Any status is a success here. `call` may be NULL: nothing cancels. */
   int (*open)(struct mbp_call *call, const struct mbp_http_request *request, struct mbp_http **ret_exchange,
               struct mbp_error *err);
+  /* The HTTP status, or a negative code if there will be none (read tells the error). */
   int (*status)(struct mbp_http *exchange);
-  /* First header, or trailer once the body has ended, of that name, any case; empty if absent. Borrowed. */
+  /* First header, or trailer once the body has ended, of that name, any case; empty if absent or if the status is not
+   * known yet. Borrowed until close. An upgraded exchange has no trailers. */
   struct mbp_str (*header)(struct mbp_http *exchange, const char *name);
   struct mbp_str (*trailer)(struct mbp_http *exchange, const char *name);
   /* Next bytes of the body: number read, 0 at its end. A body that was cut is an error, never an end. */
   int64_t (*read)(struct mbp_http *exchange, void *buf, size_t cap, struct mbp_error *err);
   /* The whole (rest of the) body, up to max_body; borrowed until close. */
   int (*body)(struct mbp_http *exchange, struct mbp_str *ret_body, struct mbp_error *err);
-  /* Next server-sent event: 1, or 0 at the end of the body. Do not mix with read. */
+  /* Next server-sent event: 1, or 0 at the end of the body. Set ret_event->size first. Do not mix with read. */
   int (*next_event)(struct mbp_http *exchange, struct mbp_sse_event *ret_event, struct mbp_error *err);
-  /* STREAM_BODY and UPGRADE. Takes all of `data` (waits while the other side is slow). */
+  /* STREAM_BODY and UPGRADE. Takes all of `data` (waits while the other side is slow). -MBP_E_LOST: the response came
+   * before the end of the body; status and read tell what it is. */
   int (*write)(struct mbp_http *exchange, struct mbp_str data, struct mbp_error *err);
+  /* No more is written. An UPGRADE over TLS cannot close one direction: -MBP_E_UNSUPPORTED. Without it, close cuts the
+   * request. */
   int (*finish)(struct mbp_http *exchange, struct mbp_error *err);
-  /* Readable while read, next_event or status would not wait. Owned by the exchange. */
+  /* Readable while read or status would not wait; next_event may wait for the rest of an event that has begun. Owned by
+   * the exchange; level-triggered; costs a little more for each read from the first call on. -1: no descriptor left. */
   int (*poll_fd)(struct mbp_http *exchange);
-  /* Ends it wherever it is. Accepts NULL. */
+  /* Ends it wherever it is, without waiting. Accepts NULL. */
   void (*close)(struct mbp_http *exchange);
   /* Fills `err` from a response that is not 2xx: code, retryable, Retry-After (also retry-after-ms, x-should-retry),
    * request id; message = `what` and `message` as the service said it, or the status if that is empty. Returns -code. */

@@ -15,7 +15,9 @@
 #include <unistd.h>
 
 #define DELTAS 200000
-#define EVENT "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\" word\"}}\n\n"
+#define EVENT                                                                                                          \
+  "event: content_block_delta\ndata: "                                                                                 \
+  "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\" word\"}}\n\n"
 
 /* "/N/SIZE/US": N events in writes of SIZE events, US microseconds between the writes. */
 static void serve(struct test_conn *conn, const struct test_request *request, void *ctx)
@@ -39,7 +41,8 @@ static double cpu_us(void)
 {
   struct rusage use;
   (void) getrusage(RUSAGE_SELF, &use);
-  return (double) (use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1e6 + (double) (use.ru_utime.tv_usec + use.ru_stime.tv_usec);
+  return (double) (use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1e6 +
+         (double) (use.ru_utime.tv_usec + use.ru_stime.tv_usec);
 }
 
 static void *stream(void *url)
@@ -76,7 +79,8 @@ static void measure(const char *name, const char *base, int streams, int events,
     total += (long) count;
   }
   double used = cpu_us() - before;
-  printf("{\"metric\":\"%s\",\"events\":%ld,\"cpu_us_per_event\":%.3f}\n", name, total, total ? used / (double) total : 0);
+  printf("{\"metric\":\"%s\",\"events\":%ld,\"cpu_us_per_event\":%.3f}\n", name, total,
+         total ? used / (double) total : 0);
 }
 
 static void measure_parser(void)
@@ -94,7 +98,8 @@ static void measure_parser(void)
       struct mbp_sse_event event;
       count += mag_sse_feed(&sse, text + at, len * 1000 - at, &used, &event) == 1;
     }
-  printf("{\"metric\":\"sse_parse\",\"events\":%ld,\"cpu_us_per_event\":%.3f}\n", count, (cpu_us() - before) / (double) count);
+  printf("{\"metric\":\"sse_parse\",\"events\":%ld,\"cpu_us_per_event\":%.3f}\n", count,
+         (cpu_us() - before) / (double) count);
   mag_sse_done(&sse);
   free(text);
 }

@@ -127,17 +127,38 @@ static void edit_param(struct edited *e, struct input *in, struct made *made)
   struct mbp_param *p = &e->params[which / 16 % PARAMS];
   e->n_params = MAG_MAX(e->n_params, (size_t) (which / 16 % PARAMS) + 1);
   switch (which % 16) {
-  case 0: p->size = (uint32_t) number(in, 4); break;
-  case 1: p->type = (uint32_t) number(in, 1); break;
-  case 2: p->flags = (uint32_t) number(in, 4); break;
-  case 3: p->name = string(in, made); break;
-  case 4: p->default_value = string(in, made); break;
-  case 5: p->choices = e->choices; break;
-  case 6: p->min = number(in, 8); break;
-  case 7: p->max = number(in, 8); break;
-  case 8: p->env = string(in, made); break;
-  case 9: p->help = string(in, made); break;
-  default: break;
+  case 0:
+    p->size = (uint32_t) number(in, 4);
+    break;
+  case 1:
+    p->type = (uint32_t) number(in, 1);
+    break;
+  case 2:
+    p->flags = (uint32_t) number(in, 4);
+    break;
+  case 3:
+    p->name = string(in, made);
+    break;
+  case 4:
+    p->default_value = string(in, made);
+    break;
+  case 5:
+    p->choices = e->choices;
+    break;
+  case 6:
+    p->min = number(in, 8);
+    break;
+  case 7:
+    p->max = number(in, 8);
+    break;
+  case 8:
+    p->env = string(in, made);
+    break;
+  case 9:
+    p->help = string(in, made);
+    break;
+  default:
+    break;
   }
 }
 
@@ -145,29 +166,75 @@ static void edit(struct edited *e, struct input *in, struct made *made)
 {
   struct mbp_plugin *p = &e->plugin;
   switch (number(in, 1) % 25) {
-  case 0: p->size = (uint32_t) number(in, 4); break;
-  case 1: p->abi_major = (uint16_t) number(in, 2); break;
-  case 2: p->abi_minor = (uint16_t) number(in, 2); break;
-  case 3: p->needs = (uint64_t) number(in, 8); break;
-  case 4: p->caps = (uint64_t) number(in, 8); break;
-  case 5: p->kind = (uint32_t) number(in, 1); break;
-  case 6: p->kind_version = (uint32_t) number(in, 4); break;
-  case 7: p->threads = (uint32_t) number(in, 4); break;
-  case 8: p->name = string(in, made); break;
-  case 9: p->version = string(in, made); break;
-  case 10: p->license = string(in, made); break;
-  case 11: p->origin = string(in, made); break;
-  case 12: p->summary = string(in, made); break;
-  case 13: p->help = string(in, made); break;
-  case 14: p->open = NULL; break;
-  case 15: p->close = NULL; break;
-  case 16: e->ops[0] = (uint64_t) number(in, 4); break;
-  case 17: e->ops[1 + (uint8_t) number(in, 1) % 63] = 0; break;
-  case 18: e->info[0] = (uint64_t) number(in, 8); break;
-  case 19: e->info[1] = (uint64_t) number(in, 8); break; /* models and type are pointers: see below */
-  case 20: e->models[(size_t) number(in, 1) % 2] = string(in, made); break;
-  case 21: e->choices[(size_t) number(in, 1) % 2] = string(in, made); break;
-  default: edit_param(e, in, made); break;
+  case 0:
+    p->size = (uint32_t) number(in, 4);
+    break;
+  case 1:
+    p->abi_major = (uint16_t) number(in, 2);
+    break;
+  case 2:
+    p->abi_minor = (uint16_t) number(in, 2);
+    break;
+  case 3:
+    p->needs = (uint64_t) number(in, 8);
+    break;
+  case 4:
+    p->caps = (uint64_t) number(in, 8);
+    break;
+  case 5:
+    p->kind = (uint32_t) number(in, 1);
+    break;
+  case 6:
+    p->kind_version = (uint32_t) number(in, 4);
+    break;
+  case 7:
+    p->threads = (uint32_t) number(in, 4);
+    break;
+  case 8:
+    p->name = string(in, made);
+    break;
+  case 9:
+    p->version = string(in, made);
+    break;
+  case 10:
+    p->license = string(in, made);
+    break;
+  case 11:
+    p->origin = string(in, made);
+    break;
+  case 12:
+    p->summary = string(in, made);
+    break;
+  case 13:
+    p->help = string(in, made);
+    break;
+  case 14:
+    p->open = NULL;
+    break;
+  case 15:
+    p->close = NULL;
+    break;
+  case 16:
+    e->ops[0] = (uint64_t) number(in, 4);
+    break;
+  case 17:
+    e->ops[1 + (uint8_t) number(in, 1) % 63] = 0;
+    break;
+  case 18:
+    e->info[0] = (uint64_t) number(in, 8);
+    break;
+  case 19:
+    e->info[1] = (uint64_t) number(in, 8);
+    break; /* models and type are pointers: see below */
+  case 20:
+    e->models[(size_t) number(in, 1) % 2] = string(in, made);
+    break;
+  case 21:
+    e->choices[(size_t) number(in, 1) % 2] = string(in, made);
+    break;
+  default:
+    edit_param(e, in, made);
+    break;
   }
 }
 

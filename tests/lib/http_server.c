@@ -56,7 +56,7 @@ static void *need(void *memory)
   return memory;
 }
 
-/* ---- Reading --------------------------------------------------------------------------------------------------- */
+/* ---- Reading ---- */
 
 static bool fill(struct test_conn *conn)
 {
@@ -176,7 +176,8 @@ const char *test_request_header(const struct test_request *request, const char *
   static _Thread_local char values[4][8192];
   static _Thread_local unsigned turn;
   size_t n = strlen(name);
-  for (const char *line = request->headers; line && *line; line = strstr(line, "\r\n") ? strstr(line, "\r\n") + 2 : NULL) {
+  for (const char *line = request->headers; line && *line;
+       line = strstr(line, "\r\n") ? strstr(line, "\r\n") + 2 : NULL) {
     if (strncasecmp(line, name, n) != 0 || line[n] != ':')
       continue;
     char *value = values[turn++ % 4];
@@ -188,7 +189,7 @@ const char *test_request_header(const struct test_request *request, const char *
   return NULL;
 }
 
-/* ---- Connections ----------------------------------------------------------------------------------------------- */
+/* ---- Connections ---- */
 
 static void record(struct test_server *server, struct test_request *request)
 {
@@ -394,7 +395,7 @@ bool test_server_wait_closed(struct test_server *server)
   return false;
 }
 
-/* ---- Answers ---------------------------------------------------------------------------------------------------- */
+/* ---- Answers ---- */
 
 bool test_reply_raw(struct test_conn *conn, const void *data, size_t len)
 {
@@ -500,7 +501,7 @@ bool test_reply_sse_cut(struct test_conn *conn, const char *text, size_t len)
   return good;
 }
 
-/* ---- Misbehaviour ----------------------------------------------------------------------------------------------- */
+/* ---- Misbehaviour ---- */
 
 void test_conn_close(struct test_conn *conn)
 {

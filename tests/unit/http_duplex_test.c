@@ -13,7 +13,7 @@ static void sleep_ms(int ms)
   (void) nanosleep(&(struct timespec){.tv_nsec = ms * 1000000L}, NULL);
 }
 
-/* ---- Streamed bodies -------------------------------------------------------------------------------------------------- */
+/* ---- Streamed bodies ---- */
 
 static void echo_body(struct test_conn *conn, const struct test_request *request, void *ctx)
 {
@@ -172,12 +172,12 @@ START_TEST(closing_without_finish_cuts_the_request)
 }
 END_TEST
 
-/* ---- Upgrade ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Upgrade ---- */
 
 struct plan {
   const char *head; /* as it is sent, a byte at a time */
   size_t split;
-  bool echo;        /* then everything is sent back in capitals until the client's end, then "bye" */
+  bool echo; /* then everything is sent back in capitals until the client's end, then "bye" */
 };
 
 static void upgrade(struct test_conn *conn, const struct test_request *request, void *ctx)
@@ -199,8 +199,8 @@ static void upgrade(struct test_conn *conn, const struct test_request *request, 
   test_conn_close(conn);
 }
 
-static const struct mbp_pair upgrade_headers[] = {{{"Connection", 10}, {"Upgrade", 7}}, {{"Upgrade", 7}, {"tcp", 3}},
-                                                  {{"X-None", 6}, {"", 0}}};
+static const struct mbp_pair upgrade_headers[] = {
+    {{"Connection", 10}, {"Upgrade", 7}}, {{"Upgrade", 7}, {"tcp", 3}}, {{"X-None", 6}, {"", 0}}};
 
 static struct mbp_http_request upgrade_request(struct test_server *server, const char *socket)
 {
@@ -262,8 +262,9 @@ START_TEST(a_refused_upgrade_gives_its_body)
     const char *body; /* NULL: cut or malformed */
   } cases[] = {
       {"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\n{\"m\":\"x\"}rest", 404, "{\"m\":\"x\"}"},
-      {"HTTP/1.1 409 Conflict\r\nTransfer-Encoding: chunked\r\n\r\n4;a=b\r\n{\"m\"\r\n5 \r\n:\"x\"}\r\n0\r\nT: 1\r\n\r\n", 409,
-       "{\"m\":\"x\"}"},
+      {"HTTP/1.1 409 Conflict\r\nTransfer-Encoding: chunked\r\n\r\n4;a=b\r\n{\"m\"\r\n5 \r\n:\"x\"}\r\n0\r\nT: "
+       "1\r\n\r\n",
+       409, "{\"m\":\"x\"}"},
       {"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n", 500, ""},
       {"HTTP/1.1 400 X\r\n\r\nuntil the end", 400, "until the end"},
       {"HTTP/1.1 404 X\r\nContent-Length: 20\r\n\r\nshort", 404, NULL},

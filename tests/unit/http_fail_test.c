@@ -37,9 +37,9 @@ START_TEST(each_status_has_its_code)
   static const struct {
     int status, code, retryable;
   } cases[] = {
-      {400, MBP_E_INVALID, 0},  {401, MBP_E_AUTH, 0},       {402, MBP_E_BILLING, 0},    {403, MBP_E_PERMISSION, 0},
-      {404, MBP_E_NOT_FOUND, 0}, {408, MBP_E_TIMEOUT, 1},   {409, MBP_E_CONFLICT, 1},   {413, MBP_E_LIMIT, 0},
-      {422, MBP_E_INVALID, 0},  {429, MBP_E_RATE, 1},       {500, MBP_E_UPSTREAM, 1},   {502, MBP_E_UPSTREAM, 1},
+      {400, MBP_E_INVALID, 0},    {401, MBP_E_AUTH, 0},     {402, MBP_E_BILLING, 0},    {403, MBP_E_PERMISSION, 0},
+      {404, MBP_E_NOT_FOUND, 0},  {408, MBP_E_TIMEOUT, 1},  {409, MBP_E_CONFLICT, 1},   {413, MBP_E_LIMIT, 0},
+      {422, MBP_E_INVALID, 0},    {429, MBP_E_RATE, 1},     {500, MBP_E_UPSTREAM, 1},   {502, MBP_E_UPSTREAM, 1},
       {503, MBP_E_OVERLOADED, 1}, {504, MBP_E_UPSTREAM, 1}, {529, MBP_E_OVERLOADED, 1},
   };
   for (size_t i = 0; i < MAG_COUNT(cases); i++) {
@@ -53,7 +53,8 @@ END_TEST
 
 START_TEST(the_service_says_whether_to_retry)
 {
-  struct mbp_error err = fail_of(409, "X-Should-Retry: false\r\nrequest-id: req_1\r\nx-request-id: no\r\n", "Bad\nline");
+  struct mbp_error err =
+      fail_of(409, "X-Should-Retry: false\r\nrequest-id: req_1\r\nx-request-id: no\r\n", "Bad\nline");
   check_error(&err, -err.code, MBP_E_CONFLICT, false, "messages: Bad line");
   ck_assert_str_eq(err.upstream_request, "req_1");
   err = fail_of(400, "x-should-retry: true\r\nx-request-id: req_2\r\n", "");
@@ -68,24 +69,25 @@ START_TEST(retry_after_has_many_forms)
     const char *headers;
     int64_t ms;
   } cases[] = {
-      {"Retry-After: 7\r\n", 7000},       {"retry-after: 0\r\n", 1},
-      {"Retry-After: 1.25\r\n", 1250},    {"Retry-After-Ms: 1500\r\nRetry-After: 9\r\n", 1500},
-      {"retry-after-ms: 12.7\r\n", 12},   {"Retry-After: soon\r\n", 0},
-      {"Retry-After: -5\r\n", 0},         {"Retry-After: 99999999999999999999\r\n", 31536000000},
-      {"Retry-After:\r\n", 0},            {"Retry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\n", 1},
+      {"Retry-After: 7\r\n", 7000},     {"retry-after: 0\r\n", 1},
+      {"Retry-After: 1.25\r\n", 1250},  {"Retry-After-Ms: 1500\r\nRetry-After: 9\r\n", 1500},
+      {"retry-after-ms: 12.7\r\n", 12}, {"Retry-After: soon\r\n", 0},
+      {"Retry-After: -5\r\n", 0},       {"Retry-After: 99999999999999999999\r\n", 31536000000},
+      {"Retry-After:\r\n", 0},          {"Retry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\n", 1},
   };
   for (size_t i = 0; i < MAG_COUNT(cases); i++) {
     struct mbp_error err = fail_of(429, cases[i].headers, "");
     ck_assert_msg(err.retry_after_ms == cases[i].ms, "%s: %lld", cases[i].headers, (long long) err.retry_after_ms);
   }
   static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-  static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
   time_t then = (time_t) (mag_clock_wall_ms() / 1000) + 30;
   struct tm tm;
   char header[128];
   ck_assert_ptr_nonnull(gmtime_r(&then, &tm));
-  (void) snprintf(header, sizeof(header), "Retry-After: %s, %02d %s %d %02d:%02d:%02d GMT\r\n", days[tm.tm_wday], tm.tm_mday,
-                  months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+  (void) snprintf(header, sizeof(header), "Retry-After: %s, %02d %s %d %02d:%02d:%02d GMT\r\n", days[tm.tm_wday],
+                  tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
   struct mbp_error err = fail_of(503, header, "");
   ck_assert_msg(err.retry_after_ms > 25000 && err.retry_after_ms <= 30000, "%s: %lld", header,
                 (long long) err.retry_after_ms);

@@ -16,7 +16,8 @@ static void sleep_ms(int ms)
 }
 
 #define EVENTS                                                                                                         \
-  "event: message_start\ndata: {\"n\":1}\n\n: ping\r\n\r\nid: 4\nevent: delta\r\ndata: one\rdata: two\n\ndata: end\n\n"
+  "event: message_start\ndata: {\"n\":1}\n\n: ping\r\n\r\nid: 4\nevent: delta\r\ndata: one\rdata: two\n\ndata: "       \
+  "end\n\n"
 
 /* "/sse?SPLIT", "/cut?LENGTH", "/stall" (nothing), "/head" (a head, then nothing), "/some" (an event, then nothing),
  * "/slow" (an event each 40 ms), "/big" (8 MiB). */
@@ -104,7 +105,7 @@ START_TEST(a_stream_that_is_cut_gives_its_events_and_an_error)
 }
 END_TEST
 
-/* ---- Cancellation -------------------------------------------------------------------------------------------------- */
+/* ---- Cancellation ---- */
 
 static void *cancel_soon(void *call)
 {
@@ -237,8 +238,8 @@ START_TEST(connecting_has_its_own_limit)
 END_TEST
 
 /* libcurl's look-ups come here: one name takes its time. */
-__attribute__((visibility("default"))) int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
-                                                       struct addrinfo **ret)
+__attribute__((visibility("default"))) int getaddrinfo(const char *name, const char *service,
+                                                       const struct addrinfo *hints, struct addrinfo **ret)
 {
   int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
   *(void **) &real = dlsym(RTLD_NEXT, "getaddrinfo");
@@ -278,7 +279,7 @@ START_TEST(a_name_that_is_not_found_holds_nobody_up)
 }
 END_TEST
 
-/* ---- Early close, back pressure --------------------------------------------------------------------------------------- */
+/* ---- Early close, back pressure ---- */
 
 START_TEST(closing_early_neither_waits_nor_leaks)
 {
@@ -362,7 +363,7 @@ START_TEST(poll_fd_tells_when_read_would_not_wait)
 }
 END_TEST
 
-/* ---- Many ------------------------------------------------------------------------------------------------------------ */
+/* ---- Many ---- */
 
 #define MANY 200
 

@@ -51,9 +51,15 @@ static const struct {
     {"id: 7\ndata: a\n\ndata: b\n\nid\ndata: c\n\n", 0, "[|a|7|-1][|b|7|-1][|c||-1]"},
     {"id: a\0b\ndata: x\n\n", 17, "[|x||-1]"},
     {"retry: 1500\ndata: a\n\ndata: b\n\nretry: 1s\ndata: c\n\n", 0, "[|a||1500][|b||-1][|c||-1]"},
-    {"\xef\xbb\xbf" "data: a\n\n", 0, "[|a||-1]"},
-    {"\xef\xbb" "data: a\n\ndata: b\n\n", 0, "[|b||-1]"},
-    {"\xef\xbb\xbf\xef\xbb\xbf" "data: a\n\n", 0, ""},
+    {"\xef\xbb\xbf"
+     "data: a\n\n",
+     0, "[|a||-1]"},
+    {"\xef\xbb"
+     "data: a\n\ndata: b\n\n",
+     0, "[|b||-1]"},
+    {"\xef\xbb\xbf\xef\xbb\xbf"
+     "data: a\n\n",
+     0, ""},
     {"DATA: a\nfoo: b\n data: c\n\n", 0, ""},
     {"data: a\n", 0, ""}, /* not ended by a blank line */
     {"data: a\ndata: b", 0, ""},
