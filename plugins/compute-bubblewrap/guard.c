@@ -2,17 +2,19 @@
  * run something is protected while a sandbox has the directory:
  *
  *   what is there      is bound read-only over itself: a mount point can be neither written nor renamed nor removed;
- *   what is not there  gets an empty placeholder, bound the same way, that is taken away afterwards;
+ *   what is not there  gets a placeholder, bound the same way, that is taken away afterwards;
  *   .git itself        is bound over itself writable, or the whole of it could be renamed and a new one made.
  *
- * A placeholder is known by its odd time stamp, so that one left behind by a killed process is taken away by the next
- * sandbox's end. A shared lock says that a sandbox uses it. Symbolic links cannot be held fast like this and are
+ * Placeholders are empty directories where that does no harm, because git does not see those; a file is one only inside
+ * .git. They are known by their odd time stamp, so that one left behind by a killed process is taken away at the next
+ * sandbox's end; a shared lock says that a sandbox uses one. Symbolic links cannot be held fast like this and are
  * refused. Only the top of the directory is guarded: a repository below it is like any other file that the agent wrote.
  */
 #include "plugins/compute-bubblewrap/bubblewrap.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -20,28 +22,55 @@
 #define PLACEHOLDER_SECOND 1
 #define PLACEHOLDER_NANOSECOND 20260401
 
-enum kind { FILE_GUARD, DIR_GUARD };
+enum placeholder {
+  EMPTY_DIR,
+  EMPTY_FILE,
+  DOT_FILE, /* holds ".", which for git's commondir is the same as no file at all; an empty one would stop git */
+};
+
+/* When a rule also holds for what is not there. What is there is always protected. */
+enum when {
+  ALWAYS,
+  IN_HOME,   /* shells read their start-up files from the home directory only */
+  WITHOUT_GIT,
+};
 
 struct rule {
   const char *path;
-  enum kind kind; /* of the placeholder */
+  enum placeholder placeholder;
+  enum when when;
 };
 
-/* Parents come before what is in them. */
+/* Parents come before what is in them; .git is the first. */
 static const struct rule rules[] = {
-    {".git", DIR_GUARD},           {".git/hooks", DIR_GUARD},     {".git/config", FILE_GUARD},
-    {".git/config.worktree", FILE_GUARD}, {".git/commondir", FILE_GUARD}, {".git/modules", DIR_GUARD},
-    {".gitmodules", FILE_GUARD},   {".gitconfig", FILE_GUARD},    {".envrc", FILE_GUARD},
-    {".bashrc", FILE_GUARD},       {".bash_profile", FILE_GUARD}, {".bash_login", FILE_GUARD},
-    {".bash_logout", FILE_GUARD},  {".profile", FILE_GUARD},      {".zshrc", FILE_GUARD},
-    {".zshenv", FILE_GUARD},       {".zprofile", FILE_GUARD},     {".zlogin", FILE_GUARD},
-    {".vscode", DIR_GUARD},        {".idea", DIR_GUARD},          {".magent", DIR_GUARD},
+    {".git", EMPTY_DIR, ALWAYS},
+    {".git/hooks", EMPTY_DIR, ALWAYS},
+    {".git/config", EMPTY_FILE, ALWAYS},
+    {".git/config.worktree", EMPTY_FILE, ALWAYS},
+    {".git/commondir", DOT_FILE, ALWAYS},
+    {".git/modules", EMPTY_DIR, ALWAYS},
+    {"HEAD", EMPTY_DIR, WITHOUT_GIT}, /* without it the directory itself cannot be made a bare repository */
+    {".envrc", EMPTY_DIR, ALWAYS},
+    {".vscode", EMPTY_DIR, ALWAYS},
+    {".idea", EMPTY_DIR, ALWAYS},
+    {".magent", EMPTY_DIR, ALWAYS},
+    {".gitconfig", EMPTY_FILE, IN_HOME},
+    {".bashrc", EMPTY_FILE, IN_HOME},
+    {".bash_profile", EMPTY_FILE, IN_HOME},
+    {".bash_login", EMPTY_FILE, IN_HOME},
+    {".bash_logout", EMPTY_FILE, IN_HOME},
+    {".profile", EMPTY_FILE, IN_HOME},
+    {".zshrc", EMPTY_FILE, IN_HOME},
+    {".zshenv", EMPTY_FILE, IN_HOME},
+    {".zprofile", EMPTY_FILE, IN_HOME},
+    {".zlogin", EMPTY_FILE, IN_HOME},
 };
 
 #define RULES (sizeof(rules) / sizeof(rules[0]))
 
 struct guard {
   char *workspace;
+  bool in_home;
   bool mounted[RULES], writable[RULES];
   int placeholder[RULES]; /* locked; -1: not ours */
 };
@@ -49,7 +78,7 @@ struct guard {
 static bool is_placeholder(const struct stat *st)
 {
   return st->st_mtim.tv_sec == PLACEHOLDER_SECOND && st->st_mtim.tv_nsec == PLACEHOLDER_NANOSECOND &&
-         (S_ISDIR(st->st_mode) || (S_ISREG(st->st_mode) && st->st_size == 0));
+         (S_ISDIR(st->st_mode) || (S_ISREG(st->st_mode) && st->st_size <= 1));
 }
 
 static char *path_of(const struct guard *guard, size_t i)
@@ -70,21 +99,30 @@ static int lock_placeholder(const char *path)
   return -1;
 }
 
-static int make_placeholder(const char *path, enum kind kind)
+static int make_placeholder(const char *path, enum placeholder kind)
 {
   const struct timespec times[2] = {{PLACEHOLDER_SECOND, PLACEHOLDER_NANOSECOND},
                                     {PLACEHOLDER_SECOND, PLACEHOLDER_NANOSECOND}};
   int fd = -1;
-  if (kind == DIR_GUARD) {
+  if (kind == EMPTY_DIR) {
     if (mkdir(path, 0755) < 0)
       return -1;
   } else {
     fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (fd < 0)
       return -1;
+    ssize_t n = kind == DOT_FILE ? write(fd, ".", 1) : 0;
     (void) close(fd);
+    if (n < 0)
+      return -1;
   }
   return utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW);
+}
+
+static bool wants_placeholder(const struct guard *guard, size_t i)
+{
+  return rules[i].when == ALWAYS || (rules[i].when == IN_HOME && guard->in_home) ||
+         (rules[i].when == WITHOUT_GIT && guard->placeholder[0] >= 0);
 }
 
 /* One rule. 0, or an errno. */
@@ -100,7 +138,9 @@ static int protect(struct guard *guard, size_t i)
         return 0; /* .git is a file, which is protected whole */
       if (errno != ENOENT)
         return errno;
-      if (make_placeholder(path, rules[i].kind) < 0 && errno != EEXIST)
+      if (!wants_placeholder(guard, i))
+        return 0;
+      if (make_placeholder(path, rules[i].placeholder) < 0 && errno != EEXIST)
         return errno;
       continue;
     }
@@ -122,6 +162,15 @@ static bool is_below_placeholder(const struct guard *guard, size_t i)
   return strncmp(rules[i].path, ".git/", 5) == 0 && guard->placeholder[0] >= 0;
 }
 
+static bool is_home(const char *path)
+{
+  struct passwd entry, *found = NULL;
+  char buf[4096];
+  struct stat home, here;
+  return getpwuid_r(geteuid(), &entry, buf, sizeof(buf), &found) == 0 && found && stat(found->pw_dir, &home) == 0 &&
+         stat(path, &here) == 0 && home.st_ino == here.st_ino && home.st_dev == here.st_dev;
+}
+
 int guard_new(const char *workspace, struct guard **ret_guard, struct mbp_error *err)
 {
   struct guard *guard = calloc(1, sizeof(*guard));
@@ -130,12 +179,15 @@ int guard_new(const char *workspace, struct guard **ret_guard, struct mbp_error 
   for (size_t i = 0; i < RULES; i++)
     guard->placeholder[i] = -1;
   guard->workspace = plug_dup(mbp_str(workspace));
+  guard->in_home = is_home(workspace);
   int number = guard->workspace ? 0 : ENOMEM;
   for (size_t i = 0; i < RULES && number == 0; i++) {
     if (is_below_placeholder(guard, i))
       continue;
     number = protect(guard, i);
-    if (number == ELOOP)
+    if (number == ENOMEM)
+      (void) plug_no_memory(err);
+    else if (number == ELOOP)
       (void) plug_error(err, MBP_E_UNSUPPORTED,
                         "'%s/%s' is a symbolic link, which cannot be protected from a sandbox: put a file in its "
                         "place, or work in another directory", workspace, rules[i].path);

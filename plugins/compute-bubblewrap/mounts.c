@@ -10,11 +10,9 @@
 
 /* Shown if they are there. No keys, no accounts, no configuration of services. */
 static const char *const etc[] = {
-    "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime", "/etc/timezone",
-    "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/ca-certificates", "/etc/ca-certificates.conf",
-    "/etc/pki/ca-trust", "/etc/pki/tls/certs", "/etc/crypto-policies", "/etc/os-release", "/etc/debian_version",
-    "/etc/mime.types", "/etc/magic", "/etc/services", "/etc/protocols", "/etc/terminfo", "/etc/fonts", "/etc/perl",
-    "/etc/python3", "/etc/java-17-openjdk", "/etc/java-21-openjdk", "/etc/inputrc",
+    "/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/etc/ssl/certs", "/etc/ssl/openssl.cnf",
+    "/etc/pki/ca-trust", "/etc/pki/tls/certs", "/etc/crypto-policies", "/etc/mime.types", "/etc/services",
+    "/etc/protocols", "/etc/fonts", "/etc/java-17-openjdk", "/etc/java-21-openjdk",
 };
 
 static const char *const system_dirs[] = {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"};
@@ -62,6 +60,7 @@ static void add_system(struct layout *layout)
   for (size_t i = 0; i < sizeof(etc) / sizeof(etc[0]); i++)
     if (access(etc[i], R_OK) == 0)
       add3(layout, "--ro-bind", etc[i], etc[i]);
+  add3(layout, "--symlink", "../usr/lib/os-release", "/etc/os-release");
 }
 
 /* A file that is made for the sandbox; bubblewrap reads it from a descriptor. */

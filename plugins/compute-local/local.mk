@@ -1,2 +1,7 @@
 if PLUGIN_COMPUTE_LOCAL
+plugin_LTLIBRARIES += plugins/compute-local/magent-compute-local.la
+plugins_compute_local_magent_compute_local_la_SOURCES = plugins/compute-local/local.c
+plugins_compute_local_magent_compute_local_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
+plugins_compute_local_magent_compute_local_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+plugins_compute_local_magent_compute_local_la_LIBADD = libmagbox.la
 endif
