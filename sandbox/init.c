@@ -438,6 +438,8 @@ int mag_sandbox_init(int argc, char **argv)
   isolated = option(argc, argv, "isolated") != 0;
   if (isolated && getpid() != 1)
     return fail("not PID 1 of the sandbox", EINVAL);
+  if (isolated) /* whoever kills the program around the sandbox means the sandbox */
+    (void) prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   (void) fcntl(MAG_BOX_CONTROL_FD, F_SETFD, FD_CLOEXEC);
   set_limits(argc, argv);
   shared = mmap(NULL, sizeof(*shared) * MAG_BOX_SLOTS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -57,7 +57,10 @@ static int spawn(struct layout *layout, struct mbp_call *call, struct mag_box *b
     fds[2 + i] = (struct mbp_fd){layout->files[i], FIRST_FILE_FD + i};
   struct mbp_spawn spawn = {
       .size = MBP_SIZE(struct mbp_spawn, group),
-      .flags = MBP_SPAWN_SESSION | MBP_SPAWN_PDEATHSIG,
+      /* No death signal, and no --die-with-parent: bubblewrap's child waits for its parent while the user namespace is
+       * set up, and would wait for ever if that were killed just then. If magent dies, the sandbox is finished and
+       * ends at once, because magent-sandbox finds the other end of its socket closed. */
+      .flags = MBP_SPAWN_SESSION,
       .argv = (const char *const *) layout->args.items,
       .envp = env,
       .fds = fds,

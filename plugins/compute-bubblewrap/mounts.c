@@ -171,7 +171,7 @@ static void add_dirs(struct layout *layout)
 int layout_fill(struct layout *layout, struct mbp_instance *instance, struct mbp_error *err)
 {
   static const char *const isolation[] = {
-      "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session", "--as-pid-1",
+      "--unshare-all", "--unshare-user", "--disable-userns", "--new-session", "--as-pid-1",
       "--cap-drop", "ALL", "--uid", "1000", "--gid", "1000", "--hostname", "sandbox", "--clearenv",
   };
   add(layout, layout->bwrap);

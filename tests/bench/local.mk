@@ -1,12 +1,20 @@
-# Programs that measure; built by "make bench-programs" or by name, never run as tests.
-EXTRA_PROGRAMS = tests/bench/sse_bench
+# Programs that measure; built by "make bench" or by name, never run as tests.
+EXTRA_PROGRAMS = tests/bench/sse_bench tests/bench/agent_bench tests/bench/bare_loop
 tests_bench_sse_bench_SOURCES = tests/bench/sse_bench.c
 tests_bench_sse_bench_LDADD = tests/lib/libtestlib.la $(TEST_LIBS)
-CLEANFILES += $(EXTRA_PROGRAMS)
+tests_bench_agent_bench_SOURCES = tests/bench/agent_bench.c tests/bench/client.c tests/bench/client.h \
+  tests/bench/delta_bench.c tests/bench/delta_bench.h tests/bench/model_server.c tests/bench/model_server.h \
+  tests/bench/report.c tests/bench/report.h
+tests_bench_agent_bench_LDADD = libmagcore.la
+tests_bench_bare_loop_SOURCES = tests/bench/bare_loop.c
 if PLUGIN_STORE_SQLITE
-# Built by "make check", run by hand.
-noinst_PROGRAMS += tests/bench/store_bench
+EXTRA_PROGRAMS += tests/bench/store_bench
+bench_store = tests/bench/store_bench
 tests_bench_store_bench_SOURCES = tests/bench/store_bench.c $(store_sqlite_sources)
 tests_bench_store_bench_CFLAGS = $(AM_CFLAGS) $(SQLITE_CFLAGS)
 tests_bench_store_bench_LDADD = libmagcore.la $(SQLITE_LIBS)
 endif
+CLEANFILES += $(EXTRA_PROGRAMS)
+
+bench: all tests/bench/agent_bench tests/bench/bare_loop $(bench_store)
+	tests/bench/agent_bench $(bin_PROGRAMS) $(pkglibexec_PROGRAMS) plugins-0/*.so
