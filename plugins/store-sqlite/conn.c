@@ -67,7 +67,7 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_FILTER_CHECK] = "SELECT count(*), count(CASE WHEN f.type IN ('object', 'array') THEN 1 END) FROM json_each(?1) f",
     /* The condition that the fewest sessions meet; beyond a bound they count as equal. */
     [SQL_FILTER_BEST] = "SELECT f.key, " AS_JSON("f") " FROM json_each(?1) f ORDER BY (SELECT count(*) FROM"
-                        " (SELECT 1 FROM member m WHERE m.key = f.key AND m.value = " AS_JSON("f") " LIMIT 200)) LIMIT 1",
+                        " (SELECT 1 FROM member m WHERE m.key = f.key AND m.value = " AS_JSON("f") " LIMIT 2000)) LIMIT 1",
     [SQL_LIST_UP] = LISTED "session s WHERE s.name IS NOT NULL AND s.id > ?2 ORDER BY s.id LIMIT ?3",
     [SQL_LIST_DOWN] = LISTED "session s WHERE s.name IS NOT NULL AND s.id < ?2 ORDER BY s.id DESC LIMIT ?3",
     [SQL_LIST_FILTER_UP] = LISTED "member m CROSS JOIN session s ON s.id = m.session WHERE m.key = ?4 AND m.value = ?5"
@@ -104,6 +104,7 @@ sqlite3_stmt *store_statement(struct store_conn *conn, enum store_sql which, str
 
 int store_step(struct store_conn *conn, sqlite3_stmt *statement, struct mbp_error *err)
 {
+  errno = 0; /* see store_fault */
   int code = sqlite3_step(statement);
   if (code == SQLITE_ROW)
     return 1;

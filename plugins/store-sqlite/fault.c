@@ -112,8 +112,10 @@ int store_fault_of(const char *path, int code, int number, const char *text, str
 
 int store_fault(struct store_conn *conn, int code, struct mbp_error *err)
 {
+  /* SQLite keeps the errno of an open, but not that of a commit, which is still the thread's. */
+  int number = (code & 0xff) == SQLITE_IOERR && errno ? errno : sqlite3_system_errno(conn->db);
   /* The first failure is the cause; what follows it is its consequence. */
   if (!conn->fault)
     conn->fault = code;
-  return store_fault_of(conn->instance->path, code, sqlite3_system_errno(conn->db), sqlite3_errmsg(conn->db), err);
+  return store_fault_of(conn->instance->path, code, number, sqlite3_errmsg(conn->db), err);
 }

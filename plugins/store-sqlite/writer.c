@@ -202,10 +202,26 @@ static struct store_job *take_batch(struct store_writer *writer)
 
 /* ---- What the thread does beside jobs ------------------------------------------------------------------------- */
 
+/* Asked first, so that a start without garbage takes no lock. */
+static bool any_garbage(struct store_conn *conn)
+{
+  struct mbp_error err;
+  store_error_init(&err);
+  store_autoreset *statement = store_statement(conn, SQL_GARBAGE_FIND, &err);
+  if (!statement)
+    return false;
+  sqlite3_bind_int64(statement, 1, INT64_MAX);
+  return store_step(conn, statement, &err) == 1;
+}
+
 static void collect_garbage(struct mbp_instance *instance)
 {
   struct mbp_error err;
   store_error_init(&err);
+  if (!any_garbage(instance->writer.conn)) {
+    instance->writer.garbage = false;
+    return;
+  }
   int r = begin(instance, &err);
   if (r == 0)
     r = store_collect_garbage(instance->writer.conn, &err);

@@ -56,7 +56,7 @@ static int take_result(void *ctx, const void *result, struct mbp_error *err)
 
 /* Makes a call, runs the operation in it and waits. */
 #define RUN(client_, taker_, operation_)                                                                               \
-  ({                                                                                                                   \
+  __extension__({                                                                                                      \
     struct mag_call_options options_ = {.timeout_ms = 60000, .sink = take_event, .on_result = take_result,             \
                                         .ctx = (taker_)};                                                              \
     struct mbp_call *call = mag_call_new(&options_);                                                                   \
