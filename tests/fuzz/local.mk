@@ -26,3 +26,12 @@ tests_fuzz_sse_fuzz_SOURCES = tests/fuzz/sse_fuzz.c $(fuzz_main)
 tests_fuzz_sse_fuzz_LDFLAGS = $(fuzz_link)
 tests_fuzz_sse_fuzz_LDADD = libmagcore.la
 EXTRA_DIST += tests/fuzz/corpus/sse
+
+if SANDBOX_HELPER
+fuzz_targets += tests/fuzz/sandbox_fuzz
+tests_fuzz_sandbox_fuzz_SOURCES = tests/fuzz/sandbox_fuzz.c $(fuzz_main)
+tests_fuzz_sandbox_fuzz_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
+tests_fuzz_sandbox_fuzz_LDFLAGS = $(fuzz_link)
+tests_fuzz_sandbox_fuzz_LDADD = libmagbox.la
+endif
+EXTRA_DIST += tests/fuzz/corpus/sandbox
