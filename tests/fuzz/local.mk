@@ -52,3 +52,11 @@ tests_fuzz_script_fuzz_CFLAGS = $(AM_CFLAGS)
 tests_fuzz_script_fuzz_LDFLAGS = $(fuzz_link)
 tests_fuzz_script_fuzz_LDADD = libmagcore.la
 EXTRA_DIST += tests/fuzz/corpus/script
+if SANDBOX_HELPER
+fuzz_targets += tests/fuzz/sandbox_fuzz
+tests_fuzz_sandbox_fuzz_SOURCES = tests/fuzz/sandbox_fuzz.c $(fuzz_main)
+tests_fuzz_sandbox_fuzz_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
+tests_fuzz_sandbox_fuzz_LDFLAGS = $(fuzz_link)
+tests_fuzz_sandbox_fuzz_LDADD = libmagbox.la
+endif
+EXTRA_DIST += tests/fuzz/corpus/sandbox
