@@ -13,7 +13,7 @@ check_PROGRAMS += plugins/llm-anthropic/anthropic_test
 plugins_llm_anthropic_anthropic_test_SOURCES = plugins/llm-anthropic/anthropic_test.c plugins/llm-anthropic/plugin.c \
   $(llm_anthropic_parts) plugins/llm-common/llm_test.c plugins/llm-common/llm_test.h
 plugins_llm_anthropic_anthropic_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
-plugins_llm_anthropic_anthropic_test_LDADD = $(TEST_LIBS)
+plugins_llm_anthropic_anthropic_test_LDADD = tests/lib/libtestlib.la $(TEST_LIBS)
 endif
 endif
 EXTRA_DIST += plugins/llm-anthropic/testdata

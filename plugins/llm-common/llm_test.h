@@ -39,6 +39,8 @@ struct test_http {
   struct llm_buf body;
 };
 extern struct test_http test_http;
+/* Set: plugins get the real HTTP client instead. */
+extern int test_real_http;
 
 /* What generate gave. */
 struct test_outcome {

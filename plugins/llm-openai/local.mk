@@ -14,7 +14,7 @@ check_PROGRAMS += plugins/llm-openai/openai_test
 plugins_llm_openai_openai_test_SOURCES = plugins/llm-openai/openai_test.c plugins/llm-openai/plugin.c \
   $(llm_openai_parts) plugins/llm-common/llm_test.c plugins/llm-common/llm_test.h
 plugins_llm_openai_openai_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
-plugins_llm_openai_openai_test_LDADD = $(TEST_LIBS)
+plugins_llm_openai_openai_test_LDADD = tests/lib/libtestlib.la $(TEST_LIBS)
 endif
 endif
 EXTRA_DIST += plugins/llm-openai/testdata

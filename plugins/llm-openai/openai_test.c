@@ -6,6 +6,7 @@
 #include "decoder.h"
 #include "names.h"
 #include "request.h"
+#include "../../tests/lib/http_server.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -509,6 +510,62 @@ START_TEST(models_are_listed)
 }
 END_TEST
 
+/* ---- The wire ------------------------------------------------------------------------------------------------- */
+
+/* What the server does with each request, in order. */
+static void serve(struct test_conn *conn, const struct test_request *request, void *ctx)
+{
+  const char *stream = ctx;
+  switch (request->number) {
+  case 0:
+    (void) test_reply_sse(conn, stream, 1);
+    break;
+  case 1:
+    (void) test_reply_sse_cut(conn, stream, strlen(stream) / 2);
+    break;
+  case 2:
+    (void) test_reply(conn, 503, "Retry-After: 3\r\nContent-Type: application/json\r\nx-request-id: req_77\r\n",
+                      "{\"error\":{\"message\":\"busy\",\"type\":\"overloaded_error\"}}");
+    break;
+  default:
+    (void) test_reply(conn, 401, "Content-Type: application/json\r\n", "{\"error\":{\"message\":\"bad key\",\"code\":\"invalid_api_key\"}}");
+  }
+}
+
+START_TEST(it_works_over_a_real_connection)
+{
+  char *stream = test_read(CORPUS "tools.sse"), config[256];
+  struct test_server *server = test_server_new(serve, stream);
+  struct mbp_llm_request request = request_of(1, "sys", "");
+  struct test_outcome o = {0};
+  test_real_http = 1;
+  (void) snprintf(config, sizeof(config), "{\"api_key\":\"k1234567\",\"base_url\":\"%s\"}", test_server_url(server));
+  test_generate(mbp_plugin_v0(), config, &request, &o);
+  ck_assert_msg(o.r == 0, "%s", o.err.message);
+  ck_assert_uint_eq(o.stop, MBP_STOP_TOOL_USE);
+  ck_assert_str_eq(test_server_request(server, 0)->path, "/v1/chat/completions");
+  ck_assert_str_eq(test_server_request(server, 0)->method, "POST");
+  ck_assert_ptr_nonnull(strstr(test_server_request(server, 0)->body, "\"stream\":true"));
+  ck_assert_str_eq(test_request_header(test_server_request(server, 0), "Authorization"), "Bearer k1234567");
+  test_generate(mbp_plugin_v0(), config, &request, &o);
+  ck_assert_int_eq(o.r, -MBP_E_NETWORK);
+  ck_assert_uint_eq(o.err.flags, MBP_ERR_RETRYABLE);
+  ck_assert_str_eq(o.content, "");
+  test_generate(mbp_plugin_v0(), config, &request, &o);
+  ck_assert_int_eq(o.r, -MBP_E_OVERLOADED);
+  ck_assert_uint_eq(o.err.flags, MBP_ERR_RETRYABLE);
+  ck_assert_int_eq(o.err.retry_after_ms, 3000);
+  ck_assert_str_eq(o.err.upstream_request, "req_77");
+  test_generate(mbp_plugin_v0(), config, &request, &o);
+  ck_assert_int_eq(o.r, -MBP_E_AUTH);
+  ck_assert_uint_eq(o.err.flags, 0);
+  ck_assert_ptr_null(strstr(o.err.message, "k1234567"));
+  test_real_http = 0;
+  test_server_free(server);
+  free(stream);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("llm-openai");
@@ -536,6 +593,10 @@ int main(void)
   tcase_add_test(t, failures_say_what_happened);
   tcase_add_test(t, answers_without_a_stream_and_cuts_after_the_end_are_whole);
   tcase_add_test(t, models_are_listed);
+  suite_add_tcase(suite, t);
+  t = tcase_create("wire");
+  tcase_set_timeout(t, 30);
+  tcase_add_test(t, it_works_over_a_real_connection);
   suite_add_tcase(suite, t);
   return test_run(suite);
 }

@@ -441,7 +441,7 @@ static struct mbp_str skip_comments(struct mbp_str text)
       break;
     at += len + (end != NULL);
   }
-  return mbp_str_n(text.ptr + at, text.len - at);
+  return text.len ? mbp_str_n(text.ptr + at, text.len - at) : text;
 }
 
 int script_parse(const struct mbp_json_v1 *json, const char *name, struct mbp_str text, struct script **ret_script,

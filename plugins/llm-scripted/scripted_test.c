@@ -238,6 +238,7 @@ static void *cancel_soon(void *call)
 START_TEST(a_pause_ends_when_the_call_is_cancelled)
 {
   const char *path = with_script("{\"delay_ms\":600000,\"text\":\"late\"}");
+  static const struct mbp_host *host; /* lives until the process ends */
   const struct mbp_plugin *plugin = mbp_plugin_v0();
   struct mbp_config *config = NULL;
   struct mbp_instance *instance = NULL;
@@ -246,7 +247,8 @@ START_TEST(a_pause_ends_when_the_call_is_cancelled)
   struct mbp_llm_request request = {.size = MBP_SIZE(struct mbp_llm_request, params), .model = mbp_str("scripted"),
                                     .messages = messages, .n_messages = 1};
   ck_assert_int_eq(mag_config_new("scripted", plugin->params, mbp_str(config_text), &config, &err), 0);
-  ck_assert_int_eq(plugin->open(mag_host_for("scripted"), config, &instance, &err), 0);
+  host = mag_host_for("scripted");
+  ck_assert_int_eq(plugin->open(host, config, &instance, &err), 0);
   struct mag_call_options options = {0};
   struct mbp_call *call = mag_call_new(&options);
   pthread_t thread;
