@@ -12,5 +12,4 @@ include tests/fuzz/local.mk
 include tests/abi/local.mk
 include tests/bench/local.mk
 include tests/crash/local.mk
-check-long: $(check_long_targets)
 endif
