@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "host/http.h"
 
 #include <locale.h>
 #include <signal.h>
@@ -137,7 +138,10 @@ int main(int argc, char **argv)
   if (cli.verbose)
     mag_log_set(print_log, NULL, MBP_LOG_DEBUG);
   for (const struct command *command = commands; command->name; command++)
-    if (strcmp(command->name, argv[at]) == 0)
-      return command->run(&cli, argc - at, argv + at);
+    if (strcmp(command->name, argv[at]) == 0) {
+      int status = command->run(&cli, argc - at, argv + at);
+      mag_http_stop(); /* no TLS work beside exit handlers */
+      return status;
+    }
   return unknown_command(argv[at]);
 }
