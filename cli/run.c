@@ -259,7 +259,8 @@ static int run(struct cli *cli, struct options *options)
     status = cli_fail(&err);
   } else {
     if (!options->json) {
-      tell_about_offline_model(session);
+      if (!options->model_given && !options->session)
+        tell_about_offline_model(session);
       tell_about_missing_isolation(session);
     }
     status = cli_run_session(session, options->prompt, &options->limits, options->yes, options->json);
