@@ -71,6 +71,7 @@ struct run {
   const struct mag_tool *tool;
   char *content; /* JSON array; NULL if the tool could not be run */
   bool is_error;
+  struct mag_preview_stream output;
   struct mbp_error error;
   pthread_t thread;
   bool threaded;
@@ -80,8 +81,8 @@ static int show_output(void *ctx, const struct mbp_event *event)
 {
   struct run *run = ctx;
   if (event->type == MBP_EV_TOOL_OUTPUT)
-    mag_session_preview(run->turn->session, MAG_PREVIEW_TOOL_OUTPUT, run->call->event_id, mbp_str(run->call->name),
-                        event->data);
+    mag_session_preview_piece(run->turn->session, &run->output, MAG_PREVIEW_TOOL_OUTPUT, run->call->event_id, run->call->name,
+                              event->data);
   else if (event->type == MBP_EV_PROGRESS)
     mag_session_preview(run->turn->session, MAG_PREVIEW_PROGRESS, run->call->event_id, mbp_str(run->call->name),
                         event->data);
@@ -114,6 +115,7 @@ static void invoke(struct run *run)
   mag_error_clear(&run->error);
   (void) MAG_RUN(run->tool->toolset, &options, &run->error,
                  ops->invoke(plugin, call, mbp_str(run->call->name), mbp_str(run->call->input), &run->error));
+  mag_session_preview_rest(run->turn->session, &run->output);
 }
 
 static void *invoke_in_thread(void *arg)

@@ -9,6 +9,7 @@
 #include "host/redact.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -112,6 +113,24 @@ static int env_pairs(const char *json, struct mbp_json **ret_document, struct mb
   return 0;
 }
 
+static int check_env(const char *json, struct mbp_error *err)
+{
+  mag_autojson document = NULL;
+  mag_autofree struct mbp_pair *pairs = NULL;
+  size_t n = 0;
+  return env_pairs(json, &document, &pairs, &n, err);
+}
+
+static int check_workspace(const char *path, struct mbp_error *err)
+{
+  struct stat st;
+  if (path[0] != '/')
+    return mag_error(err, MBP_E_INVALID, "workspace %s: must be an absolute path", path);
+  if (stat(path, &st) < 0)
+    return mag_error_errno(err, errno, "workspace %s", path);
+  return S_ISDIR(st.st_mode) ? 0 : mag_error(err, MBP_E_INVALID, "workspace %s: not a directory", path);
+}
+
 /* What the environment asks for and the provider cannot give is refused here, before there is a log or a sandbox. */
 static int check_compute(struct mag_session *session, struct mbp_error *err)
 {
@@ -129,7 +148,9 @@ static int check_compute(struct mag_session *session, struct mbp_error *err)
       !(mag_instance_descriptor(session->compute)->caps & MBP_CAP_COMPUTE_WORKSPACE))
     r = mag_error(err, MBP_E_UNSUPPORTED, "compute %s cannot use a directory of this host as its workspace",
                   definition->compute);
-  return r;
+  if (r == 0 && definition->workspace)
+    r = check_workspace(definition->workspace, err);
+  return r < 0 ? r : check_env(definition->env, err);
 }
 
 /* A sandbox that has not been used for a while goes; the next tool makes a new one. */
@@ -345,6 +366,27 @@ void mag_session_preview(struct mag_session *session, uint32_t kind, const char 
   if (session->observer.preview)
     session->observer.preview(session->observer.ctx, &preview);
   pthread_mutex_unlock(&session->observer_lock);
+}
+
+void mag_session_preview_piece(struct mag_session *session, struct mag_preview_stream *stream, uint32_t kind,
+                               const char *event_id, const char *name, struct mbp_str data)
+{
+  mag_autobuf clean = MAG_BUF_INIT;
+  if (stream->kind != kind || strcmp(stream->event_id, event_id) != 0)
+    mag_session_preview_rest(session, stream);
+  stream->kind = kind;
+  stream->name = name;
+  (void) snprintf(stream->event_id, sizeof(stream->event_id), "%s", event_id);
+  mag_redact_piece(&stream->held, data, &clean);
+  if (clean.len || data.len == 0)
+    mag_session_preview(session, kind, event_id, mbp_str(name), mag_buf_str(&clean));
+}
+
+void mag_session_preview_rest(struct mag_session *session, struct mag_preview_stream *stream)
+{
+  if (stream->held.len)
+    mag_session_preview(session, stream->kind, stream->event_id, mbp_str(stream->name), mag_buf_str(&stream->held));
+  mag_buf_done(&stream->held);
 }
 
 int mag_session_commit(struct mag_session *session, struct mag_batch *batch, struct mbp_error *err)

@@ -11,6 +11,7 @@
 #include "agent/log.h"
 #include "agent/sandbox.h"
 #include "agent/toolbox.h"
+#include "base/buf.h"
 
 #include <pthread.h>
 
@@ -102,6 +103,18 @@ void mag_session_interrupt(struct mag_session *session);
 int mag_session_commit(struct mag_session *session, struct mag_batch *batch, struct mbp_error *err);
 void mag_session_preview(struct mag_session *session, uint32_t kind, const char *event_id, struct mbp_str name,
                          struct mbp_str data);
+
+/* Previews that come in pieces: a secret that is cut in two must still be found, so that the end of a piece may have to wait
+ * for the next one. All zero in the beginning; `rest` shows what waits, and frees. */
+struct mag_preview_stream {
+  struct mag_buf held;
+  uint32_t kind;
+  char event_id[MAG_ID_SIZE];
+  const char *name; /* borrowed */
+};
+void mag_session_preview_piece(struct mag_session *session, struct mag_preview_stream *stream, uint32_t kind,
+                               const char *event_id, const char *name, struct mbp_str data);
+void mag_session_preview_rest(struct mag_session *session, struct mag_preview_stream *stream);
 
 /* Where a session without --workspace works. Caller frees. */
 char *mag_session_workspace(const char *id);

@@ -252,6 +252,16 @@ static void add_usage(struct mag_state *state, const struct mbp_json *usage)
   state->usage.cache_write += mag_json_num(mag_json_get(usage, "cache_creation_input_tokens"), 0);
 }
 
+/* Not without any block, and not with a call that will never have a result. */
+static bool can_be_sent(struct mbp_str content, size_t n_calls)
+{
+  struct mbp_str block, type;
+  size_t at = 0, blocks = 0, uses = 0;
+  for (; mag_json_step(content, &at, NULL, &block); blocks++)
+    uses += mag_json_slice(block, "type", &type) && mbp_str_eq(type, "\"tool_use\"");
+  return blocks && uses == n_calls;
+}
+
 static int fold_response(struct fold *fold)
 {
   struct mag_state *state = fold->state;
@@ -261,9 +271,7 @@ static int fold_response(struct fold *fold)
   if (content.len == 0)
     return corrupt(fold, "content is missing");
   state->last_stop = stop_of(get_str(fold, "stop"));
-  size_t at = 0;
-  struct mbp_str block;
-  bool left_out = state->last_stop == MBP_STOP_REFUSAL || !mag_json_step(content, &at, NULL, &block);
+  bool left_out = state->last_stop == MBP_STOP_REFUSAL || !can_be_sent(content, mag_json_count(mag_json_get(fold->json, "calls")));
   int r = add_message(fold, MBP_ROLE_ASSISTANT, content, get_str(fold, "provider"), left_out);
   if (r == 0)
     r = set_text(fold, &state->stop_details, get_raw(fold, "stop_details", MBP_JSON_OBJECT));

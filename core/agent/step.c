@@ -2,10 +2,12 @@
 #include "agent/project.h"
 #include "agent/turn.h"
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "host/redact.h"
 #include "host/retry.h"
 
 #include <poll.h>
@@ -21,6 +23,7 @@ struct step {
   char (*message_ids)[MAG_ID_SIZE]; /* of text blocks, by index: previews and events share them */
   size_t n_message_ids;
   bool shown; /* somebody has seen a part of the answer: no retry */
+  struct mag_preview_stream preview;
   char *content, *stop_details, *model, *upstream_id;
   uint32_t stop;
   struct mbp_usage usage;
@@ -86,17 +89,18 @@ static int show(void *ctx, const struct mbp_event *event)
   struct mag_session *session = step->turn->session;
   switch (event->type) {
   case MBP_EV_LLM_TEXT:
-    mag_session_preview(session, MAG_PREVIEW_TEXT, message_id(step, event->index), mbp_str(""), event->data);
+    mag_session_preview_piece(session, &step->preview, MAG_PREVIEW_TEXT, message_id(step, event->index), "", event->data);
     break;
   case MBP_EV_LLM_THINKING:
-    mag_session_preview(session, MAG_PREVIEW_THINKING, "", mbp_str(""), event->data);
+    mag_session_preview_piece(session, &step->preview, MAG_PREVIEW_THINKING, "", "", event->data);
     break;
   case MBP_EV_LLM_TOOL_START:
     warm_sandbox(step, event->name);
+    mag_session_preview_rest(session, &step->preview);
     mag_session_preview(session, MAG_PREVIEW_TOOL_START, "", event->name, mbp_str(""));
     break;
   case MBP_EV_LLM_TOOL_INPUT:
-    mag_session_preview(session, MAG_PREVIEW_TOOL_INPUT, "", mbp_str(""), event->data);
+    mag_session_preview_piece(session, &step->preview, MAG_PREVIEW_TOOL_INPUT, "", "", event->data);
     break;
   default:
     return 0;
@@ -150,6 +154,28 @@ static int read_blocks(struct step *step, struct mbp_error *err)
   return r;
 }
 
+/* What the model says is kept as it is but for secrets. Blocks that only the provider understands are signed: those are left
+ * alone. NULL without memory. */
+static char *without_secrets(struct mbp_str content)
+{
+  mag_autobuf clean = MAG_BUF_INIT;
+  struct mbp_str block, type;
+  size_t at = 0;
+  if (!mag_redact_wanted(content) || mag_json_check(content, NULL) < 0)
+    return mag_str_dup(content);
+  mag_buf_add_char(&clean, '[');
+  for (bool more = false; mag_json_step(content, &at, NULL, &block); more = true) {
+    if (more)
+      mag_buf_add_char(&clean, ',');
+    if (mag_json_slice(block, "type", &type) && (mbp_str_eq(type, "\"text\"") || mbp_str_eq(type, "\"tool_use\"")))
+      mag_redact_into(&clean, block);
+    else
+      mag_buf_add_str(&clean, block);
+  }
+  mag_buf_add_char(&clean, ']');
+  return mag_buf_take(&clean);
+}
+
 static int take_response(void *ctx, const void *result, struct mbp_error *err)
 {
   struct step *step = ctx;
@@ -157,7 +183,7 @@ static int take_response(void *ctx, const void *result, struct mbp_error *err)
   if (!response || !MBP_HAS(response, struct mbp_llm_response, usage))
     return mag_error(err, MBP_E_INTERNAL, "the model plugin ended without a response");
   step->stop = response->stop;
-  step->content = mag_str_dup(response->content);
+  step->content = without_secrets(response->content);
   step->stop_details = response->stop_details.len ? mag_str_dup(response->stop_details) : NULL;
   step->model = mag_str_dup(response->model);
   step->upstream_id = mag_str_dup(response->request_id);
@@ -175,7 +201,9 @@ static int ask_once(struct step *step, const struct mbp_llm_request *request, st
   struct mag_instance *llm = step->turn->session->llm;
   const struct mbp_llm_ops *ops = mag_instance_ops(llm);
   struct mag_call_options options = {.parent = step->turn->call, .sink = show, .on_result = take_response, .ctx = step};
-  return MAG_RUN(llm, &options, err, ops->generate(plugin, call, request, err));
+  int r = MAG_RUN(llm, &options, err, ops->generate(plugin, call, request, err));
+  mag_session_preview_rest(step->turn->session, &step->preview);
+  return r;
 }
 
 /* Waits unless cancelled. */
@@ -350,7 +378,7 @@ static void end_after(struct step *step)
 static int finish(struct step *step, struct mbp_error *err)
 {
   struct mag_turn *turn = step->turn;
-  if (step->stop == MBP_STOP_REFUSAL || step->stop == MBP_STOP_PAUSE || step->stop == MBP_STOP_CONTEXT)
+  if (step->stop == MBP_STOP_REFUSAL || step->stop == MBP_STOP_CONTEXT)
     drop_calls(step); /* such an answer is not acted on */
   add_response(step);
   add_block_events(step);

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "host/config.h"
 #include "host/host.h"
+#include "host/redact.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -66,8 +67,10 @@ int mag_instance_open(const struct mbp_plugin *descriptor, struct mbp_str config
   int r = mag_config_new(descriptor->name, descriptor->params, config, &instance->config, err);
   if (r == 0) {
     r = descriptor->open(state->host, instance->config, &instance->plugin, err);
-    if (r < 0)
+    if (r < 0) {
       mag_error_wrap(err, "%s", descriptor->name);
+      mag_redact_error(err);
+    }
   }
   if (r < 0) {
     mag_config_free(instance->config);
@@ -140,6 +143,8 @@ int mag_instance_leave(struct mag_instance *instance, struct mbp_call *call, int
   bool abandoned = false;
   r = mag_call_wait(call, r, &abandoned, err);
   mag_call_unref(call);
+  if (r < 0)
+    mag_redact_error(err); /* a service may quote the key that it was sent */
   if (abandoned)
     instance->unhealthy = true;
   return r;

@@ -5,6 +5,7 @@
 #include "base/text.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #define LEAST 8
@@ -137,4 +138,40 @@ void mag_redact_into(struct mag_buf *out, struct mbp_str text)
   }
   pthread_rwlock_unlock(&known.lock);
   mag_buf_add_str(out, text);
+}
+
+void mag_redact_error(struct mbp_error *err)
+{
+  if (!err || !mag_redact_wanted(mbp_str(err->message)))
+    return;
+  mag_autobuf clean = MAG_BUF_INIT;
+  mag_redact_into(&clean, mbp_str(err->message));
+  size_t len = mag_utf8_valid_prefix(clean.ptr ? clean.ptr : "", MAG_MIN(clean.len, sizeof(err->message) - 1));
+  (void) snprintf(err->message, sizeof(err->message), "%.*s", clean.failed ? 0 : (int) len, clean.ptr ? clean.ptr : "");
+}
+
+/* Length of the longest end of `text` that a secret begins with. The lock is held. */
+static size_t beginning(struct mbp_str text)
+{
+  size_t best = 0;
+  for (size_t i = 0; i < known.n; i++)
+    for (size_t n = MAG_MIN(known.lengths[i] - 1, text.len); n > best; n--)
+      if (memcmp(text.ptr + text.len - n, known.forms[i], n) == 0)
+        best = n;
+  return best;
+}
+
+void mag_redact_piece(struct mag_buf *held, struct mbp_str piece, struct mag_buf *out)
+{
+  mag_autobuf clean = MAG_BUF_INIT;
+  mag_buf_add_str(held, piece);
+  mag_redact_into(&clean, mag_buf_str(held));
+  pthread_rwlock_rdlock(&known.lock);
+  size_t keep = beginning(mag_buf_str(&clean));
+  pthread_rwlock_unlock(&known.lock);
+  mag_buf_clear(held);
+  if (clean.failed)
+    return; /* without memory nothing is shown, rather than too much */
+  mag_buf_add(out, clean.ptr, clean.len - keep);
+  mag_buf_add(held, clean.ptr + clean.len - keep, keep);
 }

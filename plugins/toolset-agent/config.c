@@ -45,7 +45,7 @@ static int is_there(const struct mbp_json_v1 *json, const struct mbp_json *value
 
 static int check_policy(const struct mbp_json_v1 *json, const struct mbp_json *policy, struct mbp_error *err)
 {
-  static const char *const keys[] = {"type", NULL}, *const types[] = {"always_allow", "always_ask", "auto", NULL};
+  static const char *const keys[] = {"type", NULL}, *const types[] = {"always_allow", "always_ask", "always_deny", "auto", NULL};
   if (!is_there(json, policy))
     return 0;
   int r = check_keys(json, policy, "permission_policy", keys, NULL, err);

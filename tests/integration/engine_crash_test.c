@@ -256,8 +256,8 @@ START_TEST(a_lost_sandbox_is_told_with_the_next_tool_result)
   rig_resume(&rig, id);
   ck_assert_int_eq(rig_run(&rig, NULL, NULL), MAG_END_TURN);
   rig_read(&rig, id, &records);
-  ck_assert_msg(strstr(records_result(&records, 0, NULL), "new sandbox"), "%s", records_result(&records, 0, NULL));
-  ck_assert_str_eq(records_result(&records, 1, NULL), "second");
+  ck_assert_msg(strstr(records_result(&records, 1, NULL), "made anew"), "%s", records_result(&records, 1, NULL));
+  ck_assert_str_eq(records_result(&records, 2, NULL), "third");
   records_done(&records);
   rig_close(&rig);
   service_free(service);

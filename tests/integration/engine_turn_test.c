@@ -152,6 +152,34 @@ START_TEST(a_call_in_an_answer_that_is_not_acted_on_does_not_spoil_the_session)
 }
 END_TEST
 
+/* A plugin may hand over what a service never would. */
+START_TEST(no_stop_with_a_call_spoils_the_session)
+{
+  static const char *const stops[] = {"end_turn", "max_tokens", "refusal", "pause_turn", "model_context_window_exceeded", "stop_sequence"};
+  for (size_t i = 0; i < MAG_COUNT(stops); i++) {
+    struct rig first, rig;
+    struct records records;
+    rig_open(&first, NULL, NULL);
+    mag_autofree char *script = mag_sprintf("[{\"text\":\"so\",\"tool_call\":{\"name\":\"none\"},\"stop\":\"%s\"},"
+                                            "{\"text\":\"a\"},{\"text\":\"b\"},{\"text\":\"c\"}]", stops[i]);
+    rig_write_file(&first, "script.json", script);
+    (void) setenv("MAGENT_SCRIPT", rig_path(&first, "script.json"), 1);
+    rig_open(&rig, NULL, NULL);
+    rig_define(&rig, "scripted/x", NULL, NULL);
+    rig_create(&rig);
+    (void) rig_run(&rig, "go", NULL);
+    enum mag_ending ending = rig_run(&rig, "still there?", NULL); /* what was refused is not sent, so the script begins again */
+    ck_assert_msg(ending == (i == 2 ? MAG_END_REFUSAL : i == 4 ? MAG_END_LIMIT : MAG_END_TURN), "%s: %s", stops[i], rig.outcome.error.message);
+    rig_read(&rig, NULL, &records);
+    records_check(&records);
+    records_done(&records);
+    rig_close(&rig);
+    rig_close(&first);
+    (void) unsetenv("MAGENT_SCRIPT");
+  }
+}
+END_TEST
+
 START_TEST(an_answer_without_any_block_is_left_out)
 {
   static const struct answer answers[] = {{.content = "[]"}, {.content = TEXT("now")}};
@@ -245,6 +273,7 @@ TCase *turn_tests(void)
   tcase_add_test(t, an_answer_cut_at_max_tokens_is_a_limit_and_is_kept);
   tcase_add_test(t, a_pause_is_sent_back_as_it_is);
   tcase_add_test(t, a_call_in_an_answer_that_is_not_acted_on_does_not_spoil_the_session);
+  tcase_add_test(t, no_stop_with_a_call_spoils_the_session);
   tcase_add_test(t, an_answer_without_any_block_is_left_out);
   tcase_add_test(t, max_steps_ends_a_turn_and_the_next_one_goes_on);
   tcase_add_test(t, thinking_stays_with_its_provider);

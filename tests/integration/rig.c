@@ -152,9 +152,11 @@ void rig_open(struct rig *rig, const char *url, const char *dir)
   char v1[300], script[PATH_MAX];
   bool has_script = secure_getenv("MAGENT_SCRIPT") != NULL;
   (void) snprintf(script, sizeof(script), "%s", has_script ? secure_getenv("MAGENT_SCRIPT") : "");
+  char where[sizeof(rig->dir)]; /* `dir` may be the rig's own */
+  (void) snprintf(where, sizeof(where), "%s", dir ? dir : "/tmp/magent-integration-XXXXXX");
   memset(rig, 0, sizeof(*rig));
   rig->answer = -1;
-  (void) snprintf(rig->dir, sizeof(rig->dir), "%s", dir ? dir : "/tmp/magent-integration-XXXXXX");
+  memcpy(rig->dir, where, sizeof(where));
   if (!dir)
     ck_assert_ptr_nonnull(mkdtemp(rig->dir));
   for (size_t i = 0; i < MAG_COUNT(unwanted); i++)
