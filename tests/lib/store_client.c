@@ -33,7 +33,8 @@ static int take_event(void *ctx, const struct mbp_event *event)
                      record.payload.ptr);
   } else if (taker->text) {
     bool document = taker->wanted == WANT_DOCUMENT;
-    mag_buf_printf(taker->text, document ? "%lld:" : "", (long long) event->number);
+    if (document)
+      mag_buf_printf(taker->text, "%lld:", (long long) event->number);
     mag_buf_add_str(taker->text, document ? event->data : event->name);
     if (!document)
       mag_buf_printf(taker->text, "=%lld ", (long long) event->number);
@@ -71,9 +72,12 @@ static int take_result(void *ctx, const void *result, struct mbp_error *err)
 
 int store_client_open(struct store_client *client, const struct mbp_plugin *plugin, const char *options)
 {
+  static const struct mbp_host *host; /* lives as long as the process */
+  if (!host)
+    host = mag_host_for("store");
   *client = (struct store_client){.plugin = plugin, .ops = plugin->ops, .err = MAG_ERROR_INIT};
   int r = mag_config_new("store", plugin->params, mbp_str(options), &client->config, &client->err);
-  return r < 0 ? r : plugin->open(mag_host_for("store"), client->config, &client->instance, &client->err);
+  return r < 0 ? r : plugin->open(host, client->config, &client->instance, &client->err);
 }
 
 void store_client_close(struct store_client *client)
