@@ -4,8 +4,8 @@
  * Documents (agents, environments, sandboxes ...) are small JSON texts with a version.
  * Everything that was acknowledged by `done` survives a crash of the process and of the machine.
  *
- * Several processes may use one store at the same time. Names of sessions, collections and documents have 1 to 200 bytes
- * and no control characters. A sink may use the store again while it is shown a record: nothing is locked meanwhile.
+ * Several processes may use one store at the same time. Names of sessions, collections and documents have 1 to 200
+ * bytes and no control characters. A sink may use the store again while it is shown a record: nothing is locked then.
  */
 #ifndef MAGENT_MBP_STORE_H
 #define MAGENT_MBP_STORE_H
@@ -104,7 +104,7 @@ struct mbp_version {
 #define MBP_EV_STORE_DOC 402
 
 /* All operations are required. Every one is safe beside every other (MBP_THREADS_PARALLEL is usual).
- * Common errors: MBP_E_NOT_FOUND, _CONFLICT, _BUSY, _NO_SPACE, _READ_ONLY, _CORRUPT. A failed append has changed nothing. */
+ * Common errors: MBP_E_NOT_FOUND, _CONFLICT, _BUSY, _NO_SPACE, _READ_ONLY, _CORRUPT. What failed has changed nothing. */
 struct mbp_store_ops {
   uint32_t size;
   uint32_t reserved;
@@ -130,8 +130,8 @@ struct mbp_store_ops {
    * the new one. */
   int (*fork)(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str session, uint64_t upto,
               struct mbp_str new_session, struct mbp_str summary, struct mbp_error *err);
-  /* Removes the session and its records; what forks share goes with the last of them. MBP_E_BUSY while claimed. done: no
-   * result. */
+  /* Removes the session and its records; what forks share goes with the last of them. MBP_E_BUSY while claimed. done:
+   * no result. */
   int (*remove)(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str session, struct mbp_error *err);
   /* The right to run the session. Freed by release, by close, and at once when the process dies, however it dies.
    * MBP_E_BUSY if somebody holds it (this process included). done: mbp_claim. */
@@ -139,9 +139,9 @@ struct mbp_store_ops {
   /* Quick, cannot fail. Unknown or not held: nothing happens. */
   void (*release)(struct mbp_instance *instance, struct mbp_str session);
   /* Writes if the stored version is `expected` (0: must not exist, else MBP_E_EXISTS; MBP_SEQ_ANY: whatever). Versions
-   * count from 1 and are kept. An empty `json` removes the document with all versions (one that is put later begins at 1
-   * again). MBP_E_NOT_FOUND: there is none to change or remove; MBP_E_CONFLICT: another version. done: mbp_version, of
-   * what was written or removed. */
+   * count from 1 and are kept. An empty `json` removes the document with all versions (one that is put later begins at
+   * 1 again). MBP_E_NOT_FOUND: there is none to change or remove; MBP_E_CONFLICT: another version. done: mbp_version
+   * of what was written or removed. */
   int (*doc_put)(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str collection, struct mbp_str id,
                  uint64_t expected, struct mbp_str json, struct mbp_error *err);
   /* `version` 0: the newest. Emits one DOC. done: no result. */
