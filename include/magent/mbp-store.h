@@ -3,6 +3,9 @@
  * A session's log is a sequence of records, numbered from 1 without gaps. Records are opaque to the store.
  * Documents (agents, environments, sandboxes ...) are small JSON texts with a version.
  * Everything that was acknowledged by `done` survives a crash of the process and of the machine.
+ *
+ * Several processes may use one store at the same time. Names of sessions, collections and documents have 1 to 200
+ * bytes and no control characters. A sink may use the store again while it is shown a record: nothing is locked then.
  */
 #ifndef MAGENT_MBP_STORE_H
 #define MAGENT_MBP_STORE_H
@@ -34,7 +37,7 @@ struct mbp_append {
   uint32_t size;
   uint32_t flags;
   struct mbp_str session;
-  uint64_t epoch;    /* from claim; 0: an append from outside of the run, allowed for events only */
+  uint64_t epoch;    /* from claim; 0: an append from outside of the run, for events only (any class with CREATE) */
   uint64_t expected; /* the log's last sequence number before this batch, or MBP_SEQ_ANY */
   const struct mbp_record *records; /* at least one; seq, epoch, time_ms are ignored */
   size_t n_records;
@@ -69,10 +72,11 @@ struct mbp_claim {
 };
 
 /* Filter and page of list and doc_list. `filter` is a JSON object of equal-to conditions on top-level members of
- * the summary (or of the document), e.g. {"status":"idle"}; empty: all. */
+ * the summary (or of the document), e.g. {"status":"idle"}; values are strings, numbers, true, false or null; empty:
+ * all. A page may be shorter than `limit`. A token is good for the same filter and order only: else MBP_E_INVALID. */
 struct mbp_query {
   uint32_t size;
-  uint32_t limit; /* at most 1000; 0: 100 */
+  uint32_t limit; /* at most 1000, else MBP_E_INVALID; 0: 100 */
   struct mbp_str filter;
   struct mbp_str page;  /* empty: the first */
   uint32_t descending;  /* by creation; 0: oldest first */
@@ -100,36 +104,44 @@ struct mbp_version {
 #define MBP_EV_STORE_DOC 402
 
 /* All operations are required. Every one is safe beside every other (MBP_THREADS_PARALLEL is usual).
- * Common errors: MBP_E_NOT_FOUND, _CONFLICT, _BUSY, _NO_SPACE, _READ_ONLY, _CORRUPT. A failed append has changed nothing. */
+ * Common errors: MBP_E_NOT_FOUND, _CONFLICT, _BUSY, _NO_SPACE, _READ_ONLY, _CORRUPT. What failed has changed nothing. */
 struct mbp_store_ops {
   uint32_t size;
   uint32_t reserved;
-  /* Atomic and durable. MBP_E_CONFLICT: `expected` or `epoch` is not the current one. done: mbp_appended. */
+  /* Atomic and durable. MBP_E_CONFLICT: `expected` or `epoch` is not the current one. MBP_E_LIMIT: a record or the
+   * summary is too large. MBP_E_BUSY, _NO_SPACE: nothing was written; it may be tried again. done: mbp_appended. */
   int (*append)(struct mbp_instance *instance, struct mbp_call *call, const struct mbp_append *append,
                 struct mbp_error *err);
-  /* Emits records with seq >= from, at most limit (0: all). done: no result. */
+  /* Emits records with seq >= from, at most limit (0: all), in their order; none behind the end is no error. done: no
+   * result. */
   int (*read)(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str session, uint64_t from,
               uint32_t limit, struct mbp_error *err);
   /* done: mbp_head. */
   int (*head)(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str session, struct mbp_error *err);
-  /* Like read without a limit, then waits for more, also from other processes, until cancelled. */
+  /* Like read without a limit, then waits for more, also from other processes, until cancelled: done with
+   * MBP_E_CANCELLED, or MBP_E_TIMEOUT at the deadline; MBP_E_NOT_FOUND once the session is removed. */
   int (*watch)(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str session, uint64_t from,
                struct mbp_error *err);
   /* Emits SESSION. done: mbp_page. */
   int (*list)(struct mbp_instance *instance, struct mbp_call *call, const struct mbp_query *query,
               struct mbp_error *err);
-  /* New session whose first `upto` records are the old one's (shared, not copied). done: mbp_head of the new one. */
+  /* New session whose first `upto` records (at most all, else MBP_E_INVALID; 0: none) are the old one's, shared, not
+   * copied. Its epochs go on from the old one's; it is not claimed. `summary` empty: the old one's. done: mbp_head of
+   * the new one. */
   int (*fork)(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str session, uint64_t upto,
               struct mbp_str new_session, struct mbp_str summary, struct mbp_error *err);
-  /* Removes the session and its records, unless shared with a fork. MBP_E_BUSY while claimed. done: no result. */
+  /* Removes the session and its records; what forks share goes with the last of them. MBP_E_BUSY while claimed. done:
+   * no result. */
   int (*remove)(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str session, struct mbp_error *err);
-  /* The right to run the session. Freed by release, and at once when the process dies, however it dies.
+  /* The right to run the session. Freed by release, by close, and at once when the process dies, however it dies.
    * MBP_E_BUSY if somebody holds it (this process included). done: mbp_claim. */
   int (*claim)(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str session, struct mbp_error *err);
   /* Quick, cannot fail. Unknown or not held: nothing happens. */
   void (*release)(struct mbp_instance *instance, struct mbp_str session);
-  /* Writes if the stored version is `expected` (0: must not exist; MBP_SEQ_ANY: whatever). done: mbp_version. An
-   * empty `json` removes. */
+  /* Writes if the stored version is `expected` (0: must not exist, else MBP_E_EXISTS; MBP_SEQ_ANY: whatever). Versions
+   * count from 1 and are kept. An empty `json` removes the document with all versions (one that is put later begins at
+   * 1 again). MBP_E_NOT_FOUND: there is none to change or remove; MBP_E_CONFLICT: another version. done: mbp_version
+   * of what was written or removed. */
   int (*doc_put)(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str collection, struct mbp_str id,
                  uint64_t expected, struct mbp_str json, struct mbp_error *err);
   /* `version` 0: the newest. Emits one DOC. done: no result. */

@@ -1,4 +1,4 @@
-/* Connections: opening and checking the file, prepared statements, the pool of readers. */
+/* Connections: opening and checking the file, the pool of readers. */
 #include "store.h"
 
 #include <errno.h>
@@ -9,114 +9,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-/* A member's value as JSON text, which tells 1, "1" and true apart. */
-#define AS_JSON(row) "CASE " row ".type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE json_quote(" row ".atom) END"
-/* Are there conditions in the filter ?1 that session s does not meet? */
-#define MEETS_ALL                                                                                                      \
-  " AND NOT EXISTS (SELECT 1 FROM json_each(?1) f WHERE NOT EXISTS (SELECT 1 FROM member n WHERE n.key = f.key"        \
-  " AND n.value = " AS_JSON("f") " AND n.session = s.id))"
-#define LAST_OF(id) "(SELECT max(seq) FROM record WHERE session = " id ")"
-#define LISTED "SELECT s.id, s.name, s.summary, coalesce(" LAST_OF("s.id") ", s.upto) FROM "
-#define DOC_LISTED                                                                                                     \
-  "SELECT d.number, d.id, v.json, d.version FROM document d JOIN document_version v ON v.number = d.number"            \
-  " AND v.version = d.version WHERE d.collection = ?5 AND NOT EXISTS (SELECT 1 FROM json_each(?1) f WHERE NOT EXISTS"  \
-  " (SELECT 1 FROM json_each(v.json) m WHERE m.key = f.key AND " AS_JSON("m") " = " AS_JSON("f") ")) AND d.number "
-
-static const char *const texts[SQL_COUNT] = {
-    [SQL_BEGIN_WRITE] = "BEGIN IMMEDIATE",
-    [SQL_BEGIN_READ] = "BEGIN",
-    [SQL_COMMIT] = "COMMIT",
-    [SQL_ROLLBACK] = "ROLLBACK",
-    [SQL_DATA_VERSION] = "PRAGMA data_version",
-    [SQL_USER_VERSION] = "PRAGMA user_version",
-    [SQL_SESSION_FIND] = "SELECT id, epoch, parent, upto, " LAST_OF("s.id") " FROM session s WHERE name = ?1",
-    [SQL_SESSION_HEAD] =
-        "SELECT id, epoch, coalesce(" LAST_OF("s.id") ", upto), created_ms, coalesce((SELECT time_ms FROM record"
-        " WHERE session = s.id ORDER BY seq DESC LIMIT 1), created_ms) FROM session s WHERE name = ?1",
-    [SQL_SESSION_SUMMARY] = "SELECT summary FROM session WHERE name = ?1",
-    [SQL_SESSION_NEW] = "INSERT INTO session (name, epoch, parent, upto, created_ms, summary)"
-                        " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    [SQL_SESSION_EPOCH] = "UPDATE session SET epoch = ?2 WHERE id = ?1",
-    [SQL_SESSION_HIDE] = "UPDATE session SET name = NULL, summary = '{}' WHERE id = ?1",
-    [SQL_RECORD_ADD] = "INSERT INTO record (session, seq, epoch, time_ms, class, type, payload)"
-                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    [SQL_SUMMARY_SAME] = "SELECT summary = ?2 FROM session WHERE id = ?1",
-    [SQL_SUMMARY_SET] = "UPDATE session SET summary = ?2 WHERE id = ?1",
-    [SQL_SUMMARY_OBJECT] = "SELECT json_valid(?1) AND json_type(CASE WHEN json_valid(?1) THEN ?1 END) = 'object'",
-    [SQL_MEMBER_REMOVE] = "DELETE FROM member WHERE session = ?1 AND (key, value) IN (SELECT f.key, " AS_JSON("f")
-                          " FROM json_each((SELECT summary FROM session WHERE id = ?1)) f"
-                          " WHERE f.type NOT IN ('object', 'array'))",
-    /* A key that stands twice counts once. */
-    [SQL_MEMBER_ADD] = "INSERT OR IGNORE INTO member (key, value, session) SELECT f.key, " AS_JSON("f") ", ?1"
-                       " FROM json_each(?2) f WHERE f.type NOT IN ('object', 'array')",
-    /* Youngest first: a fork is younger than what it shares, so one pass frees a whole chain. */
-    [SQL_GARBAGE_FIND] = "SELECT s.id, (SELECT max(c.upto) FROM session c WHERE c.parent = s.id) FROM session s"
-                         " WHERE s.name IS NULL AND s.id < ?1 ORDER BY s.id DESC LIMIT 1",
-    [SQL_GARBAGE_RECORDS] = "DELETE FROM record WHERE rowid IN (SELECT rowid FROM record WHERE session = ?1 AND seq > ?2"
-                            " ORDER BY seq LIMIT ?3)",
-    [SQL_GARBAGE_SESSION] = "DELETE FROM session WHERE id = ?1",
-    /* The session and what it shares records of: from the youngest to the oldest. */
-    [SQL_CHAIN] = "WITH RECURSIVE chain (id, parent, upto, last) AS ("
-                  " SELECT id, parent, upto, coalesce(" LAST_OF("s.id") ", upto) FROM session s WHERE name = ?1"
-                  " UNION ALL SELECT p.id, p.parent, p.upto, chain.upto FROM chain JOIN session p ON p.id = chain.parent)"
-                  " SELECT id, upto, last FROM chain",
-    [SQL_RECORDS] = "SELECT seq, epoch, time_ms, class, type, payload FROM record"
-                    " WHERE session = ?1 AND seq >= ?2 AND seq <= ?3 ORDER BY seq",
-    /* How many conditions, how many that are not plain values. */
-    [SQL_FILTER_CHECK] = "SELECT count(*), count(CASE WHEN f.type IN ('object', 'array') THEN 1 END) FROM json_each(?1) f",
-    /* The condition that the fewest sessions meet; beyond a bound they count as equal. */
-    [SQL_FILTER_BEST] = "SELECT f.key, " AS_JSON("f") " FROM json_each(?1) f ORDER BY (SELECT count(*) FROM"
-                        " (SELECT 1 FROM member m WHERE m.key = f.key AND m.value = " AS_JSON("f") " LIMIT 2000)) LIMIT 1",
-    [SQL_LIST_UP] = LISTED "session s WHERE s.name IS NOT NULL AND s.id > ?2 ORDER BY s.id LIMIT ?3",
-    [SQL_LIST_DOWN] = LISTED "session s WHERE s.name IS NOT NULL AND s.id < ?2 ORDER BY s.id DESC LIMIT ?3",
-    [SQL_LIST_FILTER_UP] = LISTED "member m CROSS JOIN session s ON s.id = m.session WHERE m.key = ?4 AND m.value = ?5"
-                                  " AND m.session > ?2" MEETS_ALL " ORDER BY m.session LIMIT ?3",
-    [SQL_LIST_FILTER_DOWN] = LISTED "member m CROSS JOIN session s ON s.id = m.session WHERE m.key = ?4 AND m.value = ?5"
-                                    " AND m.session < ?2" MEETS_ALL " ORDER BY m.session DESC LIMIT ?3",
-    [SQL_DOC_FIND] = "SELECT number, version FROM document WHERE collection = ?1 AND id = ?2",
-    [SQL_DOC_NEW] = "INSERT INTO document (collection, id, version) VALUES (?1, ?2, 1)",
-    [SQL_DOC_SET] = "UPDATE document SET version = ?2 WHERE number = ?1",
-    [SQL_DOC_REMOVE] = "DELETE FROM document WHERE number = ?1",
-    [SQL_DOC_REMOVE_VERSIONS] = "DELETE FROM document_version WHERE number = ?1",
-    [SQL_DOC_VERSION_ADD] = "INSERT INTO document_version (number, version, time_ms, json) VALUES (?1, ?2, ?3, ?4)",
-    [SQL_DOC_GET] = "SELECT d.version, v.version, v.json FROM document d LEFT JOIN document_version v"
-                    " ON v.number = d.number AND v.version = CASE ?3 WHEN 0 THEN d.version ELSE ?3 END"
-                    " WHERE d.collection = ?1 AND d.id = ?2",
-    [SQL_DOC_JSON_VALID] = "SELECT json_valid(?1)",
-    [SQL_DOC_LIST_UP] = DOC_LISTED "> ?2 ORDER BY d.number LIMIT ?3",
-    [SQL_DOC_LIST_DOWN] = DOC_LISTED "< ?2 ORDER BY d.number DESC LIMIT ?3",
-};
-
-/* ---- Statements ----------------------------------------------------------------------------------------------- */
-
-sqlite3_stmt *store_statement(struct store_conn *conn, enum store_sql which, struct mbp_error *err)
-{
-  if (!conn->statements[which]) {
-    int code = sqlite3_prepare_v3(conn->db, texts[which], -1, SQLITE_PREPARE_PERSISTENT, &conn->statements[which], NULL);
-    if (code != SQLITE_OK) {
-      (void) store_fault(conn, code, err);
-      return NULL;
-    }
-  }
-  return conn->statements[which];
-}
-
-int store_step(struct store_conn *conn, sqlite3_stmt *statement, struct mbp_error *err)
-{
-  errno = 0; /* see store_fault */
-  int code = sqlite3_step(statement);
-  if (code == SQLITE_ROW)
-    return 1;
-  return code == SQLITE_DONE ? 0 : store_fault(conn, code, err);
-}
-
-int store_run(struct store_conn *conn, enum store_sql which, struct mbp_error *err)
-{
-  store_autoreset *statement = store_statement(conn, which, err);
-  int r = statement ? store_step(conn, statement, err) : -err->code;
-  return r < 0 ? r : 0;
-}
 
 /* ---- The file ------------------------------------------------------------------------------------------------- */
 
@@ -202,18 +94,20 @@ static int busy(void *ctx, int count)
 
 static int configure(struct store_conn *conn, enum store_role role, struct mbp_error *err)
 {
-  char pragmas[200];
+  char pragmas[300];
   sqlite3_extended_result_codes(conn->db, 1);
   sqlite3_busy_handler(conn->db, busy, conn);
   (void) sqlite3_db_config(conn->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
   (void) sqlite3_db_config(conn->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
   (void) sqlite3_db_config(conn->db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
   (void) sqlite3_limit(conn->db, SQLITE_LIMIT_ATTACHED, 0);
-  sqlite3_snprintf(sizeof(pragmas), pragmas, "PRAGMA synchronous = %s; PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;%s",
-                   conn->instance->durable ? "FULL" : "OFF",
-                   /* What is removed is overwritten: logs may hold what people want to be gone. */
-                   role == STORE_WRITER ? "PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 2000"
-                                        : "PRAGMA query_only = ON");
+  /* What is removed is overwritten: logs may hold what people want to be gone. */
+  static const char writer[] = "PRAGMA secure_delete = ON; PRAGMA wal_autocheckpoint = 2000;"
+                               "PRAGMA journal_size_limit = 67108864";
+  sqlite3_snprintf(sizeof(pragmas), pragmas,
+                   "PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;"
+                   "PRAGMA synchronous = %s; %s",
+                   conn->instance->durable ? "FULL" : "OFF", role == STORE_WRITER ? writer : "PRAGMA query_only = ON");
   int code = sqlite3_exec(conn->db, pragmas, NULL, NULL, NULL);
   return code == SQLITE_OK ? 0 : store_fault(conn, code, err);
 }
@@ -232,8 +126,8 @@ static int open_database(struct store_conn *conn, const char *name, int flags, e
   return configure(conn, role, err);
 }
 
-/* A file in a directory that may not be written: SQLite cannot make the files that it needs beside it. While there is no
- * -wal file nobody writes, so that it can be read without locks. */
+/* A file in a directory that may not be written: SQLite cannot make the files that it needs beside it. While there is
+ * no -wal file nobody writes, so that it can be read without locks. */
 static int open_immutable(struct store_conn *conn, enum store_role role, struct mbp_error *err)
 {
   static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-~";
@@ -247,7 +141,8 @@ static int open_immutable(struct store_conn *conn, enum store_role role, struct 
   if (stat(uri, &status) == 0 && status.st_size > 0) {
     free(uri);
     return store_error(err, MBP_E_READ_ONLY,
-                       "%.200s has a -wal file, and its directory may not be written: copy both to where you may write", path);
+                       "%.200s has a -wal file, and its directory may not be written: copy both to where you may write",
+                       path);
   }
   memcpy(uri, "file:", 5);
   for (size_t i = 0; i < len; i++)
@@ -308,7 +203,7 @@ static int switch_to_wal(struct store_conn *conn, struct mbp_error *err)
       return 0;
     if (code == SQLITE_OK)
       return store_error(err, MBP_E_UNSUPPORTED,
-                         "%.200s: this file system cannot hold the store (SQLite's WAL mode is refused): set a path on a local disk",
+                         "%.200s: SQLite's WAL mode does not work on this file system: set a path on a local disk",
                          conn->instance->path);
     if ((code & 0xff) != SQLITE_BUSY || !busy(conn, count))
       return store_fault(conn, code, err);
@@ -325,9 +220,8 @@ static int open_for_use(struct store_conn *conn, enum store_role role, struct mb
     return r;
   conn->read_only = conn->immutable || sqlite3_db_readonly(conn->db, "main") == 1;
   if (conn->read_only && version < STORE_SCHEMA)
-    return store_error(err, MBP_E_READ_ONLY,
-                       "%.200s has %s and may not be written: open it once where it may be", conn->instance->path,
-                       version ? "an older schema" : "no tables yet");
+    return store_error(err, MBP_E_READ_ONLY, "%.200s has %s and may not be written: open it once where it may be",
+                       conn->instance->path, version ? "an older schema" : "no tables yet");
   if (version == STORE_SCHEMA)
     return 0;
   (void) sqlite3_exec(conn->db, "PRAGMA query_only = OFF", NULL, NULL, NULL);

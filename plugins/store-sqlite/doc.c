@@ -8,7 +8,8 @@ struct document {
   uint64_t version; /* 0: there is none */
 };
 
-static int find(struct store_conn *conn, const struct store_job *job, struct document *ret_document, struct mbp_error *err)
+static int find(struct store_conn *conn, const struct store_job *job, struct document *ret_document,
+                struct mbp_error *err)
 {
   store_autoreset *statement = store_statement(conn, SQL_DOC_FIND, err);
   if (!statement)
@@ -18,7 +19,8 @@ static int find(struct store_conn *conn, const struct store_job *job, struct doc
   int r = store_step(conn, statement, err);
   *ret_document = (struct document){0};
   if (r == 1)
-    *ret_document = (struct document){sqlite3_column_int64(statement, 0), (uint64_t) sqlite3_column_int64(statement, 1)};
+    *ret_document =
+        (struct document){sqlite3_column_int64(statement, 0), (uint64_t) sqlite3_column_int64(statement, 1)};
   return r < 0 ? r : 0;
 }
 
@@ -105,7 +107,8 @@ int store_run_doc_put(struct store_conn *conn, struct store_job *job, struct mbp
     if (r == 0)
       r = add_version(conn, job, &document, err);
   }
-  job->answer.version = (struct mbp_version){.size = MBP_SIZE(struct mbp_version, version), .version = document.version};
+  job->answer.version =
+      (struct mbp_version){.size = MBP_SIZE(struct mbp_version, version), .version = document.version};
   job->result = &job->answer.version;
   return r;
 }
@@ -127,13 +130,14 @@ static int fetch(struct mbp_instance *instance, struct mbp_str collection, struc
   if (r < 0)
     return r;
   if (r == 0)
-    return store_error(err, MBP_E_NOT_FOUND, "no %.*s/%.*s", (int) collection.len, collection.ptr, (int) id.len, id.ptr);
+    return store_error(err, MBP_E_NOT_FOUND, "no %.*s/%.*s", (int) collection.len, collection.ptr, (int) id.len,
+                       id.ptr);
   if (sqlite3_column_type(statement, 1) == SQLITE_NULL)
     return store_error(err, MBP_E_NOT_FOUND, "%.*s/%.*s has no version %llu; the newest is %lld", (int) collection.len,
                        collection.ptr, (int) id.len, id.ptr, (unsigned long long) version,
                        (long long) sqlite3_column_int64(statement, 0));
-  struct mbp_record row = {.type = id, .payload = store_column(statement, 2),
-                           .seq = (uint64_t) sqlite3_column_int64(statement, 1)};
+  struct mbp_record row = {
+      .type = id, .payload = store_column(statement, 2), .seq = (uint64_t) sqlite3_column_int64(statement, 1)};
   return store_rows_add(rows, &row, 0) < 0 ? store_no_memory(err) : 0;
 }
 
@@ -145,8 +149,11 @@ int store_doc_get(struct mbp_instance *instance, struct mbp_call *call, struct m
   if (r < 0)
     return r;
   struct mbp_record row = store_rows_record(&rows, 0);
-  struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_STORE_DOC,
-                            .number = (int64_t) row.seq, .name = row.type, .data = row.payload};
+  struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data),
+                            .type = MBP_EV_STORE_DOC,
+                            .number = (int64_t) row.seq,
+                            .name = row.type,
+                            .data = row.payload};
   if (instance->host->emit(call, &event) < 0 && (r = store_cancelled(instance, call, err)) == 0)
     r = store_error(err, MBP_E_CANCELLED, "cancelled");
   store_done(instance, call, r, NULL, err);

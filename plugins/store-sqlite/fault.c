@@ -46,8 +46,7 @@ static int io_fault(const char *path, int code, int number, struct mbp_error *er
     return store_error(err, MBP_E_READ_ONLY, "%.250s: the file system is read-only", path);
   /* Growing the shared-memory file is the one write whose errno SQLite does not keep. */
   if (means_full(number) || (number == 0 && code == SQLITE_IOERR_SHMSIZE))
-    return store_error(err, MBP_E_NO_SPACE,
-                       "%.250s: %s; nothing was written: make space and try again", path,
+    return store_error(err, MBP_E_NO_SPACE, "%.250s: %s; nothing was written: make space and try again", path,
                        number == EDQUOT  ? "the disk quota is used up"
                        : number == EFBIG ? "the limit of a file's size is reached"
                                          : "the disk is full");
@@ -78,14 +77,15 @@ int store_fault_of(const char *path, int code, int number, const char *text, str
   case SQLITE_BUSY:
   case SQLITE_LOCKED:
   case SQLITE_PROTOCOL:
-    return store_error(err, MBP_E_BUSY, "%.250s is locked by another program; try again, or find it with: fuser -v FILE",
-                       path);
+    return store_error(err, MBP_E_BUSY,
+                       "%.250s is locked by another program; try again, or find it with: fuser -v FILE", path);
   case SQLITE_FULL:
     return store_error(err, MBP_E_NO_SPACE, "%.250s: the disk is full; nothing was written: make space and try again",
                        path);
   case SQLITE_NOTADB:
     return store_error(err, MBP_E_CORRUPT,
-                       "%.250s is not a database (or its first page is damaged): move it aside, or set another path", path);
+                       "%.250s is not a database (or its first page is damaged): move it aside, or set another path",
+                       path);
   case SQLITE_CORRUPT:
     return store_error(err, MBP_E_CORRUPT,
                        "%.200s is damaged: copy it and its -wal file aside, then rescue what can be read: "

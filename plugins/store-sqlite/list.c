@@ -1,7 +1,7 @@
 /* Pages of sessions and documents, in the order of creation.
  *
- * A page's token says where the next one begins, and carries a hash of what was asked for: with another filter or order it
- * is refused, instead of giving a page that belongs to no list. */
+ * A page's token says where the next one begins, and carries a hash of what was asked for: with another filter or order
+ * it is refused, instead of giving a page that belongs to no list. */
 #include "store.h"
 
 #include <inttypes.h>
@@ -75,7 +75,8 @@ static int check_query(struct page_request *request, struct mbp_error *err)
 
 static int bad_filter(struct mbp_error *err)
 {
-  return store_error(err, MBP_E_INVALID, "the filter is not a JSON object of plain values, such as {\"status\":\"idle\"}");
+  return store_error(err, MBP_E_INVALID,
+                     "the filter is not a JSON object of plain values, such as {\"status\":\"idle\"}");
 }
 
 static int check_filter(struct store_conn *conn, struct page_request *request, struct mbp_error *err)
@@ -110,7 +111,8 @@ static int collect(struct store_conn *conn, const struct page_request *request, 
   sqlite3_bind_int64(statement, 3, (int64_t) request->limit + 1); /* one more tells whether there is another page */
   int r;
   while ((r = store_step(conn, statement, err)) == 1) {
-    struct mbp_record row = {.type = store_column(statement, 1), .payload = store_column(statement, 2),
+    struct mbp_record row = {.type = store_column(statement, 1),
+                             .payload = store_column(statement, 2),
                              .seq = (uint64_t) sqlite3_column_int64(statement, 3)};
     if (store_rows_add(rows, &row, sqlite3_column_int64(statement, 0)) < 0)
       return store_no_memory(err);
@@ -178,7 +180,9 @@ static int list(struct mbp_instance *instance, struct mbp_call *call, struct pag
     struct mbp_record row = store_rows_record(&rows, i);
     struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data),
                               .type = request->collection.len ? MBP_EV_STORE_DOC : MBP_EV_STORE_SESSION,
-                              .number = (int64_t) row.seq, .name = row.type, .data = row.payload};
+                              .number = (int64_t) row.seq,
+                              .name = row.type,
+                              .data = row.payload};
     if (instance->host->emit(call, &event) < 0 && (r = store_cancelled(instance, call, err)) == 0)
       r = store_error(err, MBP_E_CANCELLED, "cancelled");
   }

@@ -6,18 +6,33 @@
 #include <unistd.h>
 
 static const struct mbp_param p_path = {
-    .size = MBP_SIZE(struct mbp_param, help), .type = MBP_PARAM_PATH, .name = "path", .default_value = "@statedir@/magent.db",
+    .size = MBP_SIZE(struct mbp_param, help),
+    .type = MBP_PARAM_PATH,
+    .name = "path",
+    .default_value = "@statedir@/magent.db",
     .help = "The database file; it and its directory are made where they are missing. It has to be on a local disk."};
-static const struct mbp_param p_durable = {
-    .size = MBP_SIZE(struct mbp_param, help), .type = MBP_PARAM_BOOL, .name = "durable", .default_value = "true",
-    .help = "Wait for the disk before something counts as written. false is faster, survives a crash of magent, and may lose "
-            "or damage everything when the machine loses power."};
-static const struct mbp_param p_max_record = {
-    .size = MBP_SIZE(struct mbp_param, help), .type = MBP_PARAM_SIZE, .name = "max_record", .default_value = "64M",
-    .min = 1024, .max = 512 * 1024 * 1024, .help = "The largest record or document; a larger one is refused."};
+static const struct mbp_param p_durable = {.size = MBP_SIZE(struct mbp_param, help),
+                                           .type = MBP_PARAM_BOOL,
+                                           .name = "durable",
+                                           .default_value = "true",
+                                           .help = "Wait for the disk before something counts as written. false is "
+                                                   "faster, survives a crash of magent, and may lose or damage "
+                                                   "everything when the machine loses power."};
+static const struct mbp_param p_max_record = {.size = MBP_SIZE(struct mbp_param, help),
+                                              .type = MBP_PARAM_SIZE,
+                                              .name = "max_record",
+                                              .default_value = "64M",
+                                              .min = 1024,
+                                              .max = 512 * 1024 * 1024,
+                                              .help = "The largest record or document; a larger one is refused."};
 static const struct mbp_param p_busy_timeout = {
-    .size = MBP_SIZE(struct mbp_param, help), .type = MBP_PARAM_DURATION, .name = "busy_timeout", .default_value = "5s",
-    .min = 1, .max = 60000, .help = "How long to wait for another process that writes to the same file."};
+    .size = MBP_SIZE(struct mbp_param, help),
+    .type = MBP_PARAM_DURATION,
+    .name = "busy_timeout",
+    .default_value = "5s",
+    .min = 1,
+    .max = 60000,
+    .help = "How long to wait for another process that writes to the same file."};
 static const struct mbp_param *const params[] = {&p_path, &p_durable, &p_max_record, &p_busy_timeout, NULL};
 
 /* ---- Ends of calls -------------------------------------------------------------------------------------------- */
@@ -94,7 +109,8 @@ static int op_append(struct mbp_instance *instance, struct mbp_call *call, const
   if (r == 0)
     r = check_summary(append->summary, err);
   if (r == 0 && (append->n_records == 0 || append->n_records > STORE_BATCH_RECORDS))
-    r = store_error(err, MBP_E_INVALID, "an append has 1 to %u records, not %zu", STORE_BATCH_RECORDS, append->n_records);
+    r = store_error(err, MBP_E_INVALID, "an append has 1 to %u records, not %zu", STORE_BATCH_RECORDS,
+                    append->n_records);
   for (size_t i = 0; i < append->n_records && r == 0; i++)
     r = check_record(instance, append, &append->records[i], err);
   struct store_job *job = r == 0 ? store_job_new(call, err) : NULL;
@@ -175,8 +191,8 @@ static int check_document(struct mbp_str collection, struct mbp_str id, struct m
   return r < 0 ? r : check_name("the document's id", id, err);
 }
 
-static int op_doc_put(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str collection, struct mbp_str id,
-                      uint64_t expected, struct mbp_str json, struct mbp_error *err)
+static int op_doc_put(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str collection,
+                      struct mbp_str id, uint64_t expected, struct mbp_str json, struct mbp_error *err)
 {
   int r = check_document(collection, id, err);
   if (r == 0 && json.len > (size_t) instance->max_record)
@@ -193,8 +209,8 @@ static int op_doc_put(struct mbp_instance *instance, struct mbp_call *call, stru
   return store_writer_submit(instance, job, err);
 }
 
-static int op_doc_get(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str collection, struct mbp_str id,
-                      uint64_t version, struct mbp_error *err)
+static int op_doc_get(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str collection,
+                      struct mbp_str id, uint64_t version, struct mbp_error *err)
 {
   int r = check_document(collection, id, err);
   return r < 0 ? r : store_doc_get(instance, call, collection, id, version, err);
@@ -326,9 +342,9 @@ static const struct mbp_plugin plugin = {
     .license = "Apache-2.0",
     .origin = "magent",
     .summary = "Sessions and documents in one SQLite file",
-    .help = "Everything is kept in one file (path), which any number of magent processes may use at the same time. Beside it "
-            "stand, while it is in use, FILE-wal and FILE-shm, which belong to it: copy all three together, or use "
-            "sqlite3 FILE \".backup COPY\". FILE-claims only carries locks and may be left out.",
+    .help = "Everything is kept in one file (path), which any number of magent processes may use at the same time. "
+            "Beside it stand, while it is in use, FILE-wal and FILE-shm, which belong to it: copy all three together, "
+            "or use sqlite3 FILE \".backup COPY\". FILE-claims only carries locks and may be left out.",
     .params = params,
     .ops = &ops,
     .open = store_open,

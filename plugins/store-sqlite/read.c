@@ -26,7 +26,8 @@ static int find_segment(struct store_conn *conn, struct mbp_str name, uint64_t f
   bool known = false;
   int r;
   while ((r = store_step(conn, statement, err)) == 1) {
-    uint64_t shared = (uint64_t) sqlite3_column_int64(statement, 1), last = (uint64_t) sqlite3_column_int64(statement, 2);
+    uint64_t shared = (uint64_t) sqlite3_column_int64(statement, 1),
+             last = (uint64_t) sqlite3_column_int64(statement, 2);
     if (!known && from > last)
       return 0;
     known = true;
@@ -38,13 +39,13 @@ static int find_segment(struct store_conn *conn, struct mbp_str name, uint64_t f
   if (r < 0)
     return r;
   if (known)
-    return store_error(err, MBP_E_CORRUPT, "%.250s: session %.*s lacks record %llu", conn->instance->path, (int) name.len,
-                       name.ptr, (unsigned long long) from);
+    return store_error(err, MBP_E_CORRUPT, "%.250s: session %.*s lacks record %llu", conn->instance->path,
+                       (int) name.len, name.ptr, (unsigned long long) from);
   return store_error(err, MBP_E_NOT_FOUND, "no session %.*s", (int) name.len, name.ptr);
 }
 
-static int fetch_segment(struct store_conn *conn, const struct segment *segment, uint64_t limit, struct store_rows *rows,
-                         struct mbp_error *err)
+static int fetch_segment(struct store_conn *conn, const struct segment *segment, uint64_t limit,
+                         struct store_rows *rows, struct mbp_error *err)
 {
   store_autoreset *statement = store_statement(conn, SQL_RECORDS, err);
   if (!statement)
@@ -65,8 +66,8 @@ static int fetch_segment(struct store_conn *conn, const struct segment *segment,
         .payload = store_column(statement, 5),
     };
     if (record.seq != segment->first + rows->n)
-      return store_error(err, MBP_E_CORRUPT, "%.250s: record %llu is missing: the file is damaged", conn->instance->path,
-                         (unsigned long long) (segment->first + rows->n));
+      return store_error(err, MBP_E_CORRUPT, "%.250s: record %llu is missing: the file is damaged",
+                         conn->instance->path, (unsigned long long) (segment->first + rows->n));
     if (store_rows_add(rows, &record, 0) < 0)
       return store_no_memory(err);
   }
@@ -101,7 +102,8 @@ static int emit_records(struct mbp_instance *instance, struct mbp_call *call, co
 {
   for (size_t i = 0; i < rows->n; i++) {
     struct mbp_record record = store_rows_record(rows, i);
-    struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_STORE_RECORD,
+    struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data),
+                              .type = MBP_EV_STORE_RECORD,
                               .data = mbp_str_n((const char *) &record, sizeof(record))};
     if (instance->host->emit(call, &event) < 0) {
       int r = store_cancelled(instance, call, err);

@@ -47,8 +47,9 @@ _Static_assert(sizeof(steps) / sizeof(steps[0]) == STORE_SCHEMA, "one step for e
 
 int store_schema_newer(const char *path, int64_t version, struct mbp_error *err)
 {
-  return store_error(err, MBP_E_CORRUPT, "%.250s was written by a newer magent (schema %lld, this one knows %d): upgrade magent",
-                     path, (long long) version, STORE_SCHEMA);
+  return store_error(err, MBP_E_CORRUPT,
+                     "%.250s was written by a newer magent (schema %lld, this one knows %d): upgrade magent", path,
+                     (long long) version, STORE_SCHEMA);
 }
 
 /* One number; used before the prepared statements, which need the tables. */

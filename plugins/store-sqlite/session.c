@@ -22,8 +22,9 @@ int store_session_find(struct store_conn *conn, struct mbp_str name, struct stor
   ret_session->epoch = (uint64_t) sqlite3_column_int64(statement, 1);
   ret_session->parent = sqlite3_column_int64(statement, 2);
   ret_session->upto = sqlite3_column_int64(statement, 3);
-  ret_session->last = (uint64_t) (sqlite3_column_type(statement, 4) == SQLITE_NULL ? ret_session->upto
-                                                                                   : sqlite3_column_int64(statement, 4));
+  ret_session->last =
+      (uint64_t) (sqlite3_column_type(statement, 4) == SQLITE_NULL ? ret_session->upto
+                                                                   : sqlite3_column_int64(statement, 4));
   return 0;
 }
 
@@ -110,7 +111,8 @@ int store_run_append(struct store_conn *conn, struct store_job *job, struct mbp_
   struct store_session session = {0};
   bool create = append->flags & MBP_APPEND_CREATE;
   int64_t now = wall_ms(conn);
-  int r = create ? must_not_exist(conn, append->session, err) : store_session_find(conn, append->session, &session, err);
+  int r =
+      create ? must_not_exist(conn, append->session, err) : store_session_find(conn, append->session, &session, err);
   if (r == 0 && append->summary.len)
     r = store_summary_check(conn, append->summary, err);
   if (r == 0)
@@ -121,8 +123,10 @@ int store_run_append(struct store_conn *conn, struct store_job *job, struct mbp_
     r = add_records(conn, append, &session, now, err);
   if (r == 0 && append->summary.len && !create)
     r = store_summary_set(conn, session.id, append->summary, err);
-  job->answer.appended = (struct mbp_appended){.size = MBP_SIZE(struct mbp_appended, time_ms), .first = session.last + 1,
-                                               .last = session.last + append->n_records, .time_ms = now};
+  job->answer.appended = (struct mbp_appended){.size = MBP_SIZE(struct mbp_appended, time_ms),
+                                               .first = session.last + 1,
+                                               .last = session.last + append->n_records,
+                                               .time_ms = now};
   job->result = &job->answer.appended;
   return r;
 }
@@ -143,8 +147,8 @@ int store_run_claim(struct store_conn *conn, struct store_job *job, struct mbp_e
     return -err->code;
   sqlite3_bind_int64(statement, 1, session.id);
   sqlite3_bind_int64(statement, 2, (int64_t) (session.epoch + 1));
-  job->answer.claim = (struct mbp_claim){.size = MBP_SIZE(struct mbp_claim, last), .epoch = session.epoch + 1,
-                                         .last = session.last};
+  job->answer.claim =
+      (struct mbp_claim){.size = MBP_SIZE(struct mbp_claim, last), .epoch = session.epoch + 1, .last = session.last};
   job->result = &job->answer.claim;
   return store_step(conn, statement, err);
 }
@@ -174,8 +178,8 @@ static int owner_of(struct store_conn *conn, struct mbp_str name, uint64_t upto,
   return r;
 }
 
-static int summary_of(struct store_conn *conn, struct mbp_str name, struct store_session *fork, struct mbp_str fork_name,
-                      int64_t now, struct mbp_error *err)
+static int summary_of(struct store_conn *conn, struct mbp_str name, struct store_session *fork,
+                      struct mbp_str fork_name, int64_t now, struct mbp_error *err)
 {
   store_autoreset *statement = store_statement(conn, SQL_SESSION_SUMMARY, err);
   if (!statement)
@@ -197,8 +201,9 @@ int store_run_fork(struct store_conn *conn, struct store_job *job, struct mbp_er
   if (r < 0)
     return r;
   if (job->number > old.last)
-    return store_error(err, MBP_E_INVALID, "session %.*s has %llu records, so %llu cannot be shared", (int) job->session.len,
-                       job->session.ptr, (unsigned long long) old.last, (unsigned long long) job->number);
+    return store_error(err, MBP_E_INVALID, "session %.*s has %llu records, so %llu cannot be shared",
+                       (int) job->session.len, job->session.ptr, (unsigned long long) old.last,
+                       (unsigned long long) job->number);
   fork.epoch = old.epoch; /* so that epochs grow along the fork's log too */
   fork.upto = (int64_t) job->number;
   if (fork.upto)
@@ -206,8 +211,11 @@ int store_run_fork(struct store_conn *conn, struct store_job *job, struct mbp_er
   if (r == 0)
     r = job->text.len ? add_session(conn, job->other, job->text, now, &fork, err)
                       : summary_of(conn, job->session, &fork, job->other, now, err);
-  job->answer.head = (struct mbp_head){.size = MBP_SIZE(struct mbp_head, updated_ms), .last = job->number,
-                                       .epoch = fork.epoch, .created_ms = now, .updated_ms = now};
+  job->answer.head = (struct mbp_head){.size = MBP_SIZE(struct mbp_head, updated_ms),
+                                       .last = job->number,
+                                       .epoch = fork.epoch,
+                                       .created_ms = now,
+                                       .updated_ms = now};
   job->result = &job->answer.head;
   return r;
 }

@@ -1,7 +1,8 @@
 /* store.h - the parts of the SQLite store.
  *
  *   plugin.c   descriptor, instances, what is refused before anything is done
- *   conn.c     connections: opening and checking the file, prepared statements, the pool of readers
+ *   conn.c     connections: opening and checking the file, the pool of readers
+ *   sql.c      every SQL statement, prepared once for each connection
  *   schema.c   tables and migrations
  *   fault.c    SQLite's errors as magent's
  *   writer.c   the one thread that writes: jobs of all sessions in one transaction, then their answers
@@ -24,11 +25,11 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 
-#define STORE_SCHEMA 1                    /* the newest that this code knows */
-#define STORE_APPLICATION_ID 0x6d61676e   /* "magn": tells the file from other programs' databases */
-#define STORE_NAME_MAX 200                /* bytes of a session's or document's name */
-#define STORE_SUMMARY_MAX (64u * 1024)    /* bytes */
-#define STORE_BATCH_RECORDS 100000u       /* records of one append */
+#define STORE_SCHEMA 1                  /* the newest that this code knows */
+#define STORE_APPLICATION_ID 0x6d61676e /* "magn": tells the file from other programs' databases */
+#define STORE_NAME_MAX 200              /* bytes of a session's or document's name */
+#define STORE_SUMMARY_MAX (64u * 1024)  /* bytes */
+#define STORE_BATCH_RECORDS 100000u     /* records of one append */
 
 /* ---- Errors (fault.c) ---- */
 
@@ -87,14 +88,14 @@ struct store_conn {
   sqlite3 *db;
   sqlite3_stmt *statements[SQL_COUNT];
   bool read_only;
-  bool immutable; /* opened without locks: closed after one use */
-  int fault;      /* SQLite's code of the first failure since it was cleared; 0: none */
+  bool immutable;           /* opened without locks: closed after one use */
+  int fault;                /* SQLite's code of the first failure since it was cleared; 0: none */
   int64_t waiting_since_ms; /* of the busy handler */
 };
 
 enum store_role { STORE_READER, STORE_WRITER };
 
-/* Opens the file (making it, or bringing its schema up to date, where that may be written) and checks that it is ours. */
+/* Opens the file (making it, or bringing its schema up to date, where it may be written) and checks that it is ours. */
 int store_conn_open(struct mbp_instance *instance, enum store_role role, struct store_conn **ret_conn,
                     struct mbp_error *err);
 void store_conn_close(struct store_conn *conn); /* accepts NULL */
@@ -106,7 +107,7 @@ int store_conn_take(struct mbp_instance *instance, struct store_conn **ret_conn,
 void store_conn_give(struct store_conn *conn); /* accepts NULL */
 void store_conn_drop_idle(struct mbp_instance *instance);
 
-/* A statement, prepared on first use and ready to be bound; NULL: err says why. Reset it when done (store_autoreset). */
+/* A statement, prepared on first use, ready to be bound; NULL: err says why. Reset it when done (store_autoreset). */
 sqlite3_stmt *store_statement(struct store_conn *conn, enum store_sql which, struct mbp_error *err);
 /* 1: a row; 0: the end; negative: err says why. */
 int store_step(struct store_conn *conn, sqlite3_stmt *statement, struct mbp_error *err);
@@ -196,7 +197,7 @@ struct store_writer {
   struct store_watcher *watchers;
   /* The thread's own. */
   struct store_conn *conn;
-  bool garbage;             /* there may be some */
+  bool garbage; /* there may be some */
   bool version_known;
   int64_t data_version;
 };

@@ -26,7 +26,8 @@ const struct mbp_plugin *mbp_plugin_v0(void);
     ck_assert_msg(r_ == -(code_), "%d: %s", r_, (client_)->err.message);                                               \
   } while (0)
 #define SAYS(client_, text_)                                                                                           \
-  ck_assert_msg(strstr((client_)->err.message, (text_)) != NULL, "\"%s\" is not in: %s", (text_), (client_)->err.message)
+  ck_assert_msg(strstr((client_)->err.message, (text_)) != NULL, "\"%s\" is not in: %s", (text_),                      \
+                (client_)->err.message)
 
 /* ---- Places --------------------------------------------------------------------------------------------------- */
 
@@ -171,9 +172,14 @@ static void *write_for_ever(void *arg)
     (void) snprintf(payload, sizeof(payload), "%s.%d.%u", writing->round, writing->number, i);
     struct mbp_record records[2] = {{.klass = MBP_RECORD_EVENT, .type = mbp_str("t"), .payload = mbp_str(payload)},
                                     {.klass = MBP_RECORD_EVENT, .type = mbp_str("t"), .payload = mbp_str("second")}};
-    struct mbp_append append = {.size = MBP_SIZE(struct mbp_append, summary), .session = mbp_str(session),
-                                .expected = MBP_SEQ_ANY, .records = records, .n_records = 2,
-                                .summary = mbp_str(i % 16 ? "" : i % 32 ? "{\"status\":\"a\"}" : "{\"status\":\"b\"}")};
+    struct mbp_append append = {.size = MBP_SIZE(struct mbp_append, summary),
+                                .session = mbp_str(session),
+                                .expected = MBP_SEQ_ANY,
+                                .records = records,
+                                .n_records = 2,
+                                .summary = mbp_str(i % 16   ? ""
+                                                   : i % 32 ? "{\"status\":\"a\"}"
+                                                            : "{\"status\":\"b\"}")};
     struct mbp_appended appended = {0};
     if (store_client_append(&writing->client, &append, &appended) < 0) {
       (void) fprintf(stderr, "writer: %s\n", writing->client.err.message);
@@ -286,9 +292,14 @@ START_TEST(what_is_removed_is_gone_from_the_file)
   struct store_client client = open_fresh();
   struct mbp_record records[5000];
   for (size_t i = 0; i < MAG_COUNT(records); i++)
-    records[i] = (struct mbp_record){.klass = MBP_RECORD_EVENT, .type = mbp_str("t"), .payload = mbp_str("the dark secret of the log")};
-  struct mbp_append append = {.size = MBP_SIZE(struct mbp_append, summary), .flags = MBP_APPEND_CREATE, .session = mbp_str("s"),
-                              .records = records, .n_records = MAG_COUNT(records), .summary = mbp_str("{\"k\":\"darkly\"}")};
+    records[i] = (struct mbp_record){
+        .klass = MBP_RECORD_EVENT, .type = mbp_str("t"), .payload = mbp_str("the dark secret of the log")};
+  struct mbp_append append = {.size = MBP_SIZE(struct mbp_append, summary),
+                              .flags = MBP_APPEND_CREATE,
+                              .session = mbp_str("s"),
+                              .records = records,
+                              .n_records = MAG_COUNT(records),
+                              .summary = mbp_str("{\"k\":\"darkly\"}")};
   struct mbp_appended appended = {0};
   OK(&client, store_client_append(&client, &append, &appended));
   OK(&client, store_client_create(&client, "other", "1", NULL));
@@ -644,7 +655,8 @@ START_TEST(another_programs_file_is_left_alone)
   ck_assert_int_eq(unlink(path), 0);
   execute("CREATE TABLE notes (text)");
   refuses(MBP_E_CORRUPT, "is another program's database");
-  static const char text[] = "These are my notes, not a database. They are longer than a database's header, which has 100 bytes.";
+  static const char text[] = "These are my notes, not a database. They are longer than a database's header, which has "
+                             "one hundred bytes.";
   save(path, text, sizeof(text), 0);
   ck_assert_int_eq(truncate(path, sizeof(text)), 0);
   refuses(MBP_E_CORRUPT, "is not a database");
@@ -743,7 +755,8 @@ static int use_without_permission(void)
     return 1;
   write_options(options, sizeof(options), "");
   WANT(store_client_open(&client, mbp_plugin_v0(), options) == 0);
-  WANT(store_client_read(&client, "s", 1, 0, NULL, NULL) == -MBP_E_PERMISSION && strstr(client.err.message, "permission"));
+  WANT(store_client_read(&client, "s", 1, 0, NULL, NULL) == -MBP_E_PERMISSION &&
+       strstr(client.err.message, "permission"));
   WANT(store_client_event(&client, "s", "x") == -MBP_E_PERMISSION);
   store_client_close(&client);
   return 0;

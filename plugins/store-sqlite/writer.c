@@ -1,4 +1,4 @@
-/* The one thread that writes: takes all jobs that wait, runs them in one transaction, and answers them once it is durable.
+/* The one thread that writes: takes all jobs that wait, runs them in one transaction, and answers once it is durable.
  *
  * While somebody watches, the thread also looks for commits of other processes: SQLite keeps a number that changes with
  * them, and asking for it takes some microseconds. (Watching the -wal file by inotify would tell of writes before they
@@ -14,7 +14,7 @@
 #define BATCH_JOBS 512
 #define BATCH_BYTES (16u * 1024 * 1024)
 #define STACK_BYTES (256u * 1024)
-#define LOOK_MS 25        /* how often, for commits of other processes */
+#define LOOK_MS 25           /* how often, for commits of other processes */
 #define LAST_GARBAGE_MS 1000 /* at most, when the instance is closed */
 
 static int64_t now_ms(struct mbp_instance *instance)
@@ -74,7 +74,8 @@ static int commit(struct mbp_instance *instance, struct mbp_error *err)
   struct store_conn *conn = instance->writer.conn;
   /* SQLite would go on writing to a file that nobody will ever open again. */
   if (store_conn_moved(conn))
-    return store_error(err, MBP_E_LOST, "%.250s was removed or replaced while in use; nothing was written", instance->path);
+    return store_error(err, MBP_E_LOST, "%.250s was removed or replaced while in use; nothing was written",
+                       instance->path);
   return store_run(conn, SQL_COMMIT, err);
 }
 

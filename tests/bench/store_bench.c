@@ -38,8 +38,12 @@ struct appender {
 static int append(const char *session, uint32_t flags, struct mbp_error *err)
 {
   struct mbp_record record = {.klass = MBP_RECORD_EVENT, .type = mbp_str("user.message"), .payload = mbp_str(payload)};
-  struct mbp_append all = {.size = MBP_SIZE(struct mbp_append, summary), .session = mbp_str(session), .flags = flags,
-                           .expected = MBP_SEQ_ANY, .records = &record, .n_records = 1};
+  struct mbp_append all = {.size = MBP_SIZE(struct mbp_append, summary),
+                           .session = mbp_str(session),
+                           .flags = flags,
+                           .expected = MBP_SEQ_ANY,
+                           .records = &record,
+                           .n_records = 1};
   struct mbp_call *call = mag_call_new(&(struct mag_call_options){.timeout_ms = 60000});
   int r = mag_call_wait(call, ops->append(store, call, &all, err), NULL, err);
   mag_call_unref(call);

@@ -33,7 +33,8 @@ static int take_event(void *ctx, const struct mbp_event *event)
                      record.payload.ptr);
   } else if (taker->text) {
     bool document = taker->wanted == WANT_DOCUMENT;
-    mag_buf_printf(taker->text, document ? "%lld:" : "", (long long) event->number);
+    if (document)
+      mag_buf_printf(taker->text, "%lld:", (long long) event->number);
     mag_buf_add_str(taker->text, document ? event->data : event->name);
     if (!document)
       mag_buf_printf(taker->text, "=%lld ", (long long) event->number);
@@ -57,8 +58,8 @@ static int take_result(void *ctx, const void *result, struct mbp_error *err)
 /* Makes a call, runs the operation in it and waits. */
 #define RUN(client_, taker_, operation_)                                                                               \
   __extension__({                                                                                                      \
-    struct mag_call_options options_ = {.timeout_ms = 60000, .sink = take_event, .on_result = take_result,             \
-                                        .ctx = (taker_)};                                                              \
+    struct mag_call_options options_ = {                                                                               \
+        .timeout_ms = 60000, .sink = take_event, .on_result = take_result, .ctx = (taker_)};                           \
     struct mbp_call *call = mag_call_new(&options_);                                                                   \
     struct mbp_error *err = &(client_)->err;                                                                           \
     mag_error_clear(err);                                                                                              \
@@ -71,9 +72,12 @@ static int take_result(void *ctx, const void *result, struct mbp_error *err)
 
 int store_client_open(struct store_client *client, const struct mbp_plugin *plugin, const char *options)
 {
+  static const struct mbp_host *host; /* lives as long as the process */
+  if (!host)
+    host = mag_host_for("store");
   *client = (struct store_client){.plugin = plugin, .ops = plugin->ops, .err = MAG_ERROR_INIT};
   int r = mag_config_new("store", plugin->params, mbp_str(options), &client->config, &client->err);
-  return r < 0 ? r : plugin->open(mag_host_for("store"), client->config, &client->instance, &client->err);
+  return r < 0 ? r : plugin->open(host, client->config, &client->instance, &client->err);
 }
 
 void store_client_close(struct store_client *client)
@@ -94,8 +98,13 @@ static int append_one(struct store_client *client, const char *session, uint32_t
                       uint64_t expected, const char *payload, const char *summary)
 {
   struct mbp_record record = {.klass = klass, .type = mbp_str("user.message"), .payload = mbp_str(payload)};
-  struct mbp_append append = {.size = MBP_SIZE(struct mbp_append, summary), .flags = flags, .session = mbp_str(session),
-                              .epoch = epoch, .expected = expected, .records = &record, .n_records = 1,
+  struct mbp_append append = {.size = MBP_SIZE(struct mbp_append, summary),
+                              .flags = flags,
+                              .session = mbp_str(session),
+                              .epoch = epoch,
+                              .expected = expected,
+                              .records = &record,
+                              .n_records = 1,
                               .summary = mbp_str(summary)};
   struct mbp_appended appended = {0};
   return store_client_append(client, &append, &appended);
@@ -150,8 +159,9 @@ int store_client_fork(struct store_client *client, const char *session, uint64_t
 {
   struct mbp_head head = {0};
   struct taker taker = {.result = &head, .result_size = sizeof(head)};
-  return RUN(client, &taker, client->ops->fork(client->instance, call, mbp_str(session), upto, mbp_str(new_session),
-                                               mbp_str(summary), err));
+  return RUN(
+      client, &taker,
+      client->ops->fork(client->instance, call, mbp_str(session), upto, mbp_str(new_session), mbp_str(summary), err));
 }
 
 int store_client_remove(struct store_client *client, const char *session)
@@ -167,8 +177,11 @@ int store_client_list(struct store_client *client, const char *collection, const
   struct taker taker = {.wanted = WANT_ENTRIES, .text = text, .page = page};
   if (page)
     mag_buf_add_str(&token, mag_buf_str(page));
-  struct mbp_query query = {.size = MBP_SIZE(struct mbp_query, descending), .limit = limit, .filter = mbp_str(filter),
-                            .page = mag_buf_str(&token), .descending = descending};
+  struct mbp_query query = {.size = MBP_SIZE(struct mbp_query, descending),
+                            .limit = limit,
+                            .filter = mbp_str(filter),
+                            .page = mag_buf_str(&token),
+                            .descending = descending};
   if (collection)
     return RUN(client, &taker, client->ops->doc_list(client->instance, call, mbp_str(collection), &query, err));
   return RUN(client, &taker, client->ops->list(client->instance, call, &query, err));
@@ -179,8 +192,9 @@ int store_client_put(struct store_client *client, const char *collection, const 
 {
   struct mbp_version version = {0};
   struct taker taker = {.result = &version, .result_size = sizeof(version)};
-  int r = RUN(client, &taker, client->ops->doc_put(client->instance, call, mbp_str(collection), mbp_str(id), expected,
-                                                   mbp_str(json), err));
+  int r =
+      RUN(client, &taker,
+          client->ops->doc_put(client->instance, call, mbp_str(collection), mbp_str(id), expected, mbp_str(json), err));
   if (r == 0 && ret_version)
     *ret_version = version.version;
   return r;
@@ -190,5 +204,6 @@ int store_client_get(struct store_client *client, const char *collection, const 
                      struct mag_buf *text)
 {
   struct taker taker = {.wanted = WANT_DOCUMENT, .text = text};
-  return RUN(client, &taker, client->ops->doc_get(client->instance, call, mbp_str(collection), mbp_str(id), version, err));
+  return RUN(client, &taker,
+             client->ops->doc_get(client->instance, call, mbp_str(collection), mbp_str(id), version, err));
 }

@@ -1,4 +1,4 @@
-/* store_client.h - a store plugin, used step by step: every operation as a function that waits for its end. For tests. */
+/* store_client.h - a store plugin for tests: every operation as a function that waits for its end. */
 #ifndef MAG_TESTS_STORE_CLIENT_H
 #define MAG_TESTS_STORE_CLIENT_H
 
@@ -21,7 +21,8 @@ int store_client_open(struct store_client *client, const struct mbp_plugin *plug
 void store_client_close(struct store_client *client);
 
 /* All return 0 or the negative code of what failed. */
-int store_client_append(struct store_client *client, const struct mbp_append *append, struct mbp_appended *ret_appended);
+int store_client_append(struct store_client *client, const struct mbp_append *append,
+                        struct mbp_appended *ret_appended);
 /* One event of type "user.message". */
 int store_client_event(struct store_client *client, const char *session, const char *payload);
 /* The same as the first of a new session; `summary` may be NULL. */

@@ -71,8 +71,12 @@ START_TEST(a_record_comes_back_byte_for_byte)
   static const char payload[] = "{\"t\":\"\\u0000 \xc3\xa4 ' \\\" -- ; %s\"}";
   struct mbp_record record = {.klass = 77, .type = mbp_str("of.a.newer.class"), .payload = mbp_str(payload)};
   struct mbp_appended appended = {0};
-  struct mbp_append append = {.size = MBP_SIZE(struct mbp_append, summary), .session = mbp_str("s"), .epoch = 1,
-                              .expected = 1, .records = &record, .n_records = 1};
+  struct mbp_append append = {.size = MBP_SIZE(struct mbp_append, summary),
+                              .session = mbp_str("s"),
+                              .epoch = 1,
+                              .expected = 1,
+                              .records = &record,
+                              .n_records = 1};
   OK(&client, store_client_create(&client, "s", "first", NULL));
   OK(&client, store_client_claim(&client, "s", NULL));
   OK(&client, store_client_append(&client, &append, &appended));
@@ -118,8 +122,12 @@ START_TEST(reading_begins_and_ends_where_it_is_told)
   uint64_t count;
   for (size_t i = 0; i < MAG_COUNT(records); i++)
     records[i] = (struct mbp_record){.klass = MBP_RECORD_EVENT, .type = mbp_str("t"), .payload = mbp_str("p")};
-  struct mbp_append append = {.size = MBP_SIZE(struct mbp_append, summary), .flags = MBP_APPEND_CREATE, .session = mbp_str("s"),
-                              .expected = 0, .records = records, .n_records = MAG_COUNT(records)};
+  struct mbp_append append = {.size = MBP_SIZE(struct mbp_append, summary),
+                              .flags = MBP_APPEND_CREATE,
+                              .session = mbp_str("s"),
+                              .expected = 0,
+                              .records = records,
+                              .n_records = MAG_COUNT(records)};
   struct mbp_appended appended = {0};
   for (int i = 0; i < 3; i++) {
     OK(&client, store_client_append(&client, &append, &appended));
@@ -131,7 +139,8 @@ START_TEST(reading_begins_and_ends_where_it_is_told)
   static const struct {
     uint64_t from;
     uint32_t limit, count;
-  } cases[] = {{1, 0, 2100}, {2, 0, 2099}, {1, 1, 1}, {600, 1000, 1000}, {2100, 5, 1}, {2101, 0, 0}, {UINT64_MAX, 0, 0}};
+  } cases[] = {{1, 0, 2100}, {2, 0, 2099}, {1, 1, 1},         {600, 1000, 1000},
+               {2100, 5, 1}, {2101, 0, 0}, {UINT64_MAX, 0, 0}};
   for (size_t i = 0; i < MAG_COUNT(cases); i++) {
     OK(&client, store_client_read(&client, "s", cases[i].from, cases[i].limit, NULL, &count));
     ck_assert_uint_eq(count, cases[i].count);
@@ -152,8 +161,12 @@ START_TEST(an_append_that_expects_another_log_changes_nothing)
   OK(&client, store_client_private(&client, "s", 1, 1, "b"));
   struct mbp_record bad[2] = {{.klass = MBP_RECORD_EVENT, .type = mbp_str("t"), .payload = mbp_str("p")},
                               {.klass = MBP_RECORD_EVENT, .payload = mbp_str("without a type")}};
-  struct mbp_append append = {.size = MBP_SIZE(struct mbp_append, summary), .session = mbp_str("s"), .epoch = 1,
-                              .expected = MBP_SEQ_ANY, .records = bad, .n_records = 2};
+  struct mbp_append append = {.size = MBP_SIZE(struct mbp_append, summary),
+                              .session = mbp_str("s"),
+                              .epoch = 1,
+                              .expected = MBP_SEQ_ANY,
+                              .records = bad,
+                              .n_records = 2};
   struct mbp_appended appended = {0};
   FAILS(&client, store_client_append(&client, &append, &appended), MBP_E_INVALID);
   append.n_records = 1;
@@ -345,9 +358,11 @@ START_TEST(sessions_are_listed_by_creation_and_filtered_by_summary)
 {
   struct store_client client = open_fresh();
   list_is(&client, NULL, NULL, false, "");
-  OK(&client, store_client_create(&client, "c", "x", "{\"status\":\"idle\",\"agent\":\"a1\",\"n\":1,\"deep\":{\"x\":1}}"));
+  OK(&client,
+     store_client_create(&client, "c", "x", "{\"status\":\"idle\",\"agent\":\"a1\",\"n\":1,\"deep\":{\"x\":1}}"));
   OK(&client, store_client_create(&client, "a", "x", "{\"status\":\"running\",\"agent\":\"a1\",\"n\":\"1\"}"));
-  OK(&client, store_client_create(&client, "b", "x", "{\"status\":\"idle\",\"agent\":\"a\\u0032\",\"n\":true,\"z\":null}"));
+  OK(&client,
+     store_client_create(&client, "b", "x", "{\"status\":\"idle\",\"agent\":\"a\\u0032\",\"n\":true,\"z\":null}"));
   OK(&client, store_client_create(&client, "d", "x", NULL));
   OK(&client, store_client_event(&client, "a", "y"));
   list_is(&client, NULL, NULL, false, "c=1 a=2 b=1 d=1 ");
@@ -369,8 +384,12 @@ START_TEST(sessions_are_listed_by_creation_and_filtered_by_summary)
   FAILS(&client, store_client_list(&client, NULL, NULL, 1001, false, NULL, NULL), MBP_E_INVALID);
   /* An append carries a new summary. */
   struct mbp_record record = {.klass = MBP_RECORD_EVENT, .type = mbp_str("t"), .payload = mbp_str("p")};
-  struct mbp_append append = {.size = MBP_SIZE(struct mbp_append, summary), .session = mbp_str("c"), .expected = MBP_SEQ_ANY,
-                              .records = &record, .n_records = 1, .summary = mbp_str("{\"status\":\"running\"}")};
+  struct mbp_append append = {.size = MBP_SIZE(struct mbp_append, summary),
+                              .session = mbp_str("c"),
+                              .expected = MBP_SEQ_ANY,
+                              .records = &record,
+                              .n_records = 1,
+                              .summary = mbp_str("{\"status\":\"running\"}")};
   struct mbp_appended appended = {0};
   OK(&client, store_client_append(&client, &append, &appended));
   list_is(&client, NULL, "{\"status\":\"running\"}", false, "c=2 a=2 ");
@@ -566,8 +585,11 @@ START_TEST(a_cancelled_append_is_not_written)
   struct store_client client = open_fresh();
   OK(&client, store_client_create(&client, "s", "1", NULL));
   struct mbp_record record = {.klass = MBP_RECORD_EVENT, .type = mbp_str("t"), .payload = mbp_str("p")};
-  struct mbp_append append = {.size = MBP_SIZE(struct mbp_append, summary), .session = mbp_str("s"), .expected = MBP_SEQ_ANY,
-                              .records = &record, .n_records = 1};
+  struct mbp_append append = {.size = MBP_SIZE(struct mbp_append, summary),
+                              .session = mbp_str("s"),
+                              .expected = MBP_SEQ_ANY,
+                              .records = &record,
+                              .n_records = 1};
   struct mbp_call *call = mag_call_new(&(struct mag_call_options){.sink = NULL});
   mag_call_cancel(call);
   int r = mag_call_wait(call, client.ops->append(client.instance, call, &append, &client.err), NULL, &client.err);
@@ -654,11 +676,11 @@ static void model_append(struct store_client *client, struct model *model, unsig
   if (model->n[i] == MODEL_RECORDS)
     return;
   (void) snprintf(payload, sizeof(payload), "%u", ++model->next);
-  int wanted = epoch == 0                                                ? -MBP_E_INVALID
-               : !model->exists[i]                                       ? -MBP_E_NOT_FOUND
-               : epoch != model->epoch[i]                                ? -MBP_E_CONFLICT
-               : expected != MBP_SEQ_ANY && expected != model->n[i]      ? -MBP_E_CONFLICT
-                                                                         : 0;
+  int wanted = epoch == 0                                           ? -MBP_E_INVALID
+               : !model->exists[i]                                  ? -MBP_E_NOT_FOUND
+               : epoch != model->epoch[i]                           ? -MBP_E_CONFLICT
+               : expected != MBP_SEQ_ANY && expected != model->n[i] ? -MBP_E_CONFLICT
+                                                                    : 0;
   ck_assert_int_eq(store_client_private(client, name_of(i), epoch, expected, payload), wanted);
   if (wanted == 0)
     model->records[i][model->n[i]++] = model->next;
@@ -667,8 +689,8 @@ static void model_append(struct store_client *client, struct model *model, unsig
 static void model_fork(struct store_client *client, struct model *model, unsigned i, unsigned j)
 {
   unsigned upto = below(model->n[i] + 2);
-  int wanted = model->exists[j]    ? -MBP_E_EXISTS
-               : !model->exists[i] ? -MBP_E_NOT_FOUND
+  int wanted = model->exists[j]     ? -MBP_E_EXISTS
+               : !model->exists[i]  ? -MBP_E_NOT_FOUND
                : upto > model->n[i] ? -MBP_E_INVALID
                                     : 0;
   ck_assert_int_eq(store_client_fork(client, name_of(i), upto, name_of(j), "{\"k\":1}"), wanted);

@@ -8,7 +8,7 @@
 
 struct store_subject {
   const struct mbp_plugin *plugin;
-  /* Writes the options (JSON) of a store that is new and empty. A second one opened with the same options is the same. */
+  /* Writes the options (JSON) of a store that is new and empty. Opened a second time it is the same store. */
   void (*fresh)(char *options, size_t cap);
 };
 
