@@ -74,10 +74,11 @@ static int add_root(struct tool_roots *roots, const char *path)
     tool_fail("too many --root");
     return 2;
   }
-  char *canonical = realpath(path, NULL);
-  if (!canonical)
+  static char places[TOOL_ROOTS][PATH_MAX];
+  roots->paths[roots->n] = realpath(path, places[roots->n]);
+  if (!roots->paths[roots->n])
     return tool_fail_errno(path, errno);
-  roots->paths[roots->n++] = canonical;
+  roots->n++;
   return 0;
 }
 

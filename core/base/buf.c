@@ -32,7 +32,7 @@ int mag_buf_reserve(struct mag_buf *buf, size_t more)
     return 0;
   size_t cap = buf->cap ? buf->cap : 64;
   while (cap < need)
-    cap = cap > need / 2 ? need : cap * 2;
+    cap = cap > SIZE_MAX / 2 ? need : cap * 2; /* doubling: many small additions stay cheap */
   char *ptr = realloc(buf->ptr, cap);
   if (!ptr) {
     buf->failed = true;

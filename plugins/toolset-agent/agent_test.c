@@ -675,7 +675,6 @@ END_TEST
 
 static void add_common(TCase *tests)
 {
-  tcase_set_timeout(tests, 60);
   tcase_add_test(tests, the_shell_keeps_its_state);
   tcase_add_test(tests, a_failed_command_ends_with_its_exit_code);
   tcase_add_test(tests, no_text_of_a_command_can_break_the_shell);
@@ -717,6 +716,8 @@ int main(int argc, char **argv)
   TCase *fake = tcase_create("fake"), *own = tcase_create("bubblewrap");
   tcase_add_checked_fixture(fake, setup_fake, teardown);
   tcase_add_checked_fixture(own, setup_real, teardown);
+  tcase_set_timeout(fake, 60);
+  tcase_set_timeout(own, 60);
   if (argc > 1 && strcmp(argv[1], "bench") == 0) {
     tcase_add_test(fake, bench);
     tcase_add_test(own, bench);
