@@ -457,15 +457,53 @@ static int in_stream_error(struct anthropic_decoder *decoder, const struct mbp_j
   return -code;
 }
 
+/* ---- Short cut ------------------------------------------------------------------------------------------------ */
+
+static int skip(struct mbp_str *text, const char *prefix)
+{
+  size_t n = strlen(prefix);
+  if (text->len < n || memcmp(text->ptr, prefix, n) != 0)
+    return 0;
+  *text = mbp_str_n(text->ptr + n, text->len - n);
+  return 1;
+}
+
+/* Nearly all events are text deltas, written by the service in one way. In that very form, without an escape, the text is
+ * taken as it stands; only the string itself is parsed, which checks it. 0: anything else, for the long way. */
+static int plain_text_delta(const struct anthropic_decoder *decoder, struct mbp_str data, struct mbp_str *ret_quoted)
+{
+  int64_t index = 0;
+  if (decoder->block.kind != KIND_TEXT || !skip(&data, "{\"type\":\"content_block_delta\",\"index\":"))
+    return 0;
+  const char *digits = data.ptr;
+  for (; data.len && *data.ptr >= '0' && *data.ptr <= '9' && index < 100000; data.ptr++, data.len--)
+    index = 10 * index + (*data.ptr - '0');
+  if (data.ptr == digits || (*digits == '0' && data.ptr > digits + 1) || index != decoder->next_index ||
+      !skip(&data, ",\"delta\":{\"type\":\"text_delta\",\"text\":\""))
+    return 0;
+  const char *end = memchr(data.ptr, '"', data.len);
+  if (!end || memchr(data.ptr, '\\', (size_t) (end - data.ptr)))
+    return 0;
+  *ret_quoted = mbp_str_n(data.ptr - 1, (size_t) (end - data.ptr) + 2);
+  data = mbp_str_n(end + 1, data.len - (size_t) (end - data.ptr) - 1);
+  return skip(&data, "}}") && llm_is_blank(data);
+}
+
 int anthropic_decoder_feed(struct anthropic_decoder *decoder, struct mbp_str name, struct mbp_str data,
                            struct mbp_error *err)
 {
   const struct mbp_json_v1 *json = decoder->json;
   struct mbp_json *event = NULL;
+  struct mbp_str quoted;
   if (mbp_str_eq(name, "ping"))
     return 0;
   if (decoder->stopped)
     return 1;
+  if (plain_text_delta(decoder, data, &quoted) && json->parse(quoted, &event, err) == 0) {
+    int taken = take_text(decoder, json->str(event), MBP_EV_LLM_TEXT, err);
+    json->free(event);
+    return taken;
+  }
   int r = json->parse(data, &event, err);
   if (r < 0)
     return r == -MBP_E_NO_MEMORY ? r : broken_stream(err, "an event that is not JSON");
