@@ -264,7 +264,8 @@ static int block_delta(struct anthropic_decoder *decoder, const struct mbp_json 
 }
 
 /* Sets a member of the block to a string. */
-static int set_string(struct anthropic_decoder *decoder, const char *member, struct mbp_str value, struct mbp_error *err)
+static int set_string(struct anthropic_decoder *decoder, const char *member, struct mbp_str value,
+                      struct mbp_error *err)
 {
   llm_autobuf quoted = {0};
   int r = llm_quote(decoder->json, value, &quoted, err);
@@ -277,8 +278,8 @@ static int set_citations(struct anthropic_decoder *decoder, struct mbp_error *er
   struct mbp_str before = {0};
   llm_autobuf all = {0};
   /* The start holds null, [] or some citations already. */
-  if (decoder->json->slice(llm_buf_view(&block->start), "citations", &before) && before.len > 2 && before.ptr[0] == '[' &&
-      !llm_is_blank(mbp_str_n(before.ptr + 1, before.len - 2))) {
+  if (decoder->json->slice(llm_buf_view(&block->start), "citations", &before) && before.len > 2 &&
+      before.ptr[0] == '[' && !llm_is_blank(mbp_str_n(before.ptr + 1, before.len - 2))) {
     llm_buf_add(&all, before.ptr, before.len - 1);
     llm_buf_text(&all, ",");
   } else {
@@ -381,7 +382,8 @@ static int message_delta(struct anthropic_decoder *decoder, const struct mbp_jso
   struct mbp_str reason = json->str(json->get(delta, "stop_reason")), details;
   if (reason.len)
     set(&decoder->stop_reason, reason);
-  if (json->type(json->get(delta, "stop_details")) == MBP_JSON_OBJECT && json->slice(data, "delta/stop_details", &details))
+  if (json->type(json->get(delta, "stop_details")) == MBP_JSON_OBJECT &&
+      json->slice(data, "delta/stop_details", &details))
     set(&decoder->stop_details, details);
   take_usage(decoder, json->get(event, "usage"));
   return 0;
@@ -468,8 +470,8 @@ static int skip(struct mbp_str *text, const char *prefix)
   return 1;
 }
 
-/* Nearly all events are text deltas, written by the service in one way. In that very form, without an escape, the text is
- * taken as it stands; only the string itself is parsed, which checks it. 0: anything else, for the long way. */
+/* Nearly all events are text deltas, written by the service in one way. In that very form, without an escape, the text
+ * is taken as it stands; only the string itself is parsed, which checks it. 0: anything else, for the long way. */
 static int plain_text_delta(const struct anthropic_decoder *decoder, struct mbp_str data, struct mbp_str *ret_quoted)
 {
   int64_t index = 0;
