@@ -80,11 +80,12 @@ START_TEST(thinking_and_tool_calls_are_put_together_with_every_digit)
 {
   struct decoded d = {0};
   decode_file(&d, CORPUS "tools.sse");
-  ck_content(&d, "[{\"type\":\"thinking\",\"thinking\":\"Let me see.\",\"signature\":\"EqQBCg==\"},"
-                 "{\"type\":\"text\",\"text\":\"I'll run it.\"},"
-                 "{\"type\":\"tool_use\",\"id\":\"toolu_01\",\"name\":\"bash\",\"input\":{\"command\": \"echo \\\"hi\\\"\", "
-                 "\"timeout_ms\": 12345678901234567890.10}},"
-                 "{\"type\":\"tool_use\",\"id\":\"toolu_02\",\"name\":\"noargs\",\"input\":{}}]");
+  ck_content(
+      &d, "[{\"type\":\"thinking\",\"thinking\":\"Let me see.\",\"signature\":\"EqQBCg==\"},"
+          "{\"type\":\"text\",\"text\":\"I'll run it.\"},"
+          "{\"type\":\"tool_use\",\"id\":\"toolu_01\",\"name\":\"bash\",\"input\":{\"command\": \"echo \\\"hi\\\"\", "
+          "\"timeout_ms\": 12345678901234567890.10}},"
+          "{\"type\":\"tool_use\",\"id\":\"toolu_02\",\"name\":\"noargs\",\"input\":{}}]");
   ck_assert_uint_eq(d.response.stop, MBP_STOP_TOOL_USE);
   ck_assert_ptr_nonnull(strstr(d.shown.text, "thinking 0 Let me\n"));
   ck_assert_ptr_nonnull(strstr(d.shown.text, "start 2 bash toolu_01\ninput 2 {\"command\": \"echo \n"));
@@ -96,16 +97,19 @@ START_TEST(server_tools_and_citations_stay_verbatim)
 {
   struct decoded d = {0};
   decode_file(&d, CORPUS "server_tools.sse");
-  ck_content(&d,
-             "[{\"type\":\"server_tool_use\",\"id\":\"srvtoolu_1\",\"name\":\"web_search\",\"input\":{\"query\":\"c11\"},"
-             "\"caller\":{\"type\":\"direct\"}},"
-             "{\"type\":\"web_search_tool_result\",\"tool_use_id\":\"srvtoolu_1\",\"caller\":{\"type\":\"direct\"},\"content\":[{"
-             "\"type\":\"web_search_result\",\"title\":\"C11\",\"url\":\"https://example.com/\",\"encrypted_content\":\"AAAA\","
-             "\"page_age\":1.0000000000000000001e2}]},"
-             "{\"type\":\"text\",\"text\":\"C11 is a standard\",\"citations\":[{\"type\":\"web_search_result_location\",\"url\":"
-             "\"https://example.com/\",\"title\":\"C11\",\"encrypted_index\":\"Eo8\",\"cited_text\":\"x\"},{\"type\":"
-             "\"web_search_result_location\",\"url\":\"https://example.com/2\",\"title\":null,\"encrypted_index\":\"Eo9\","
-             "\"cited_text\":\"y\"}]}]");
+  ck_content(
+      &d, "[{\"type\":\"server_tool_use\",\"id\":\"srvtoolu_1\",\"name\":\"web_search\",\"input\":{\"query\":\"c11\"},"
+          "\"caller\":{\"type\":\"direct\"}},"
+          "{\"type\":\"web_search_tool_result\",\"tool_use_id\":\"srvtoolu_1\",\"caller\":{\"type\":\"direct\"},"
+          "\"content\":[{"
+          "\"type\":\"web_search_result\",\"title\":\"C11\",\"url\":\"https://example.com/"
+          "\",\"encrypted_content\":\"AAAA\","
+          "\"page_age\":1.0000000000000000001e2}]},"
+          "{\"type\":\"text\",\"text\":\"C11 is a "
+          "standard\",\"citations\":[{\"type\":\"web_search_result_location\",\"url\":"
+          "\"https://example.com/\",\"title\":\"C11\",\"encrypted_index\":\"Eo8\",\"cited_text\":\"x\"},{\"type\":"
+          "\"web_search_result_location\",\"url\":\"https://example.com/2\",\"title\":null,\"encrypted_index\":\"Eo9\","
+          "\"cited_text\":\"y\"}]}]");
   ck_assert_uint_eq(d.response.stop, MBP_STOP_PAUSE);
   done(&d);
 }
@@ -115,9 +119,11 @@ START_TEST(unknown_events_deltas_and_blocks_are_no_obstacle)
 {
   struct decoded d = {0};
   decode_file(&d, CORPUS "unknown.sse");
-  ck_content(&d, "[{\"type\":\"redacted_thinking\",\"data\":\"EmwKAhgB\"},{\"type\":\"hologram\",\"depth\":3,\"input\":{\"a\":1}},"
-                 "{\"type\":\"compaction\",\"content\":\"sum\",\"encrypted_content\":\"QUJD\"},"
-                 "{\"type\":\"fallback\",\"from\":{\"model\":\"a\"},\"to\":{\"model\":\"b\"}}]");
+  ck_content(
+      &d,
+      "[{\"type\":\"redacted_thinking\",\"data\":\"EmwKAhgB\"},{\"type\":\"hologram\",\"depth\":3,\"input\":{\"a\":1}},"
+      "{\"type\":\"compaction\",\"content\":\"sum\",\"encrypted_content\":\"QUJD\"},"
+      "{\"type\":\"fallback\",\"from\":{\"model\":\"a\"},\"to\":{\"model\":\"b\"}}]");
   ck_assert_uint_eq(d.response.stop, MBP_STOP_PAUSE);
   done(&d);
 }
@@ -128,7 +134,8 @@ START_TEST(a_refusal_tells_its_details)
   struct decoded d = {0};
   decode_file(&d, CORPUS "refusal.sse");
   ck_assert_uint_eq(d.response.stop, MBP_STOP_REFUSAL);
-  ck_assert(mbp_str_eq(d.response.stop_details, "{\"type\":\"refusal\",\"category\":\"cyber\",\"explanation\":\"no\"}"));
+  ck_assert(
+      mbp_str_eq(d.response.stop_details, "{\"type\":\"refusal\",\"category\":\"cyber\",\"explanation\":\"no\"}"));
   done(&d);
 }
 END_TEST
@@ -175,12 +182,15 @@ START_TEST(a_stream_that_ends_early_gives_nothing)
 }
 END_TEST
 
-#define START "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"m\",\"usage\":{\"input_tokens\":1}}}\n\n"
+#define START                                                                                                          \
+  "event: message_start\ndata: "                                                                                       \
+  "{\"type\":\"message_start\",\"message\":{\"model\":\"m\",\"usage\":{\"input_tokens\":1}}}\n\n"
 #define EV(json) "data: " json "\n\n"
 #define BLOCK(i, block) EV("{\"type\":\"content_block_start\",\"index\":" #i ",\"content_block\":" block "}")
 #define DELTA(i, delta) EV("{\"type\":\"content_block_delta\",\"index\":" #i ",\"delta\":" delta "}")
 #define STOP(i) EV("{\"type\":\"content_block_stop\",\"index\":" #i "}")
-#define REASON(reason) EV("{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"" reason "\"},\"usage\":{\"output_tokens\":2}}")
+#define REASON(reason)                                                                                                 \
+  EV("{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"" reason "\"},\"usage\":{\"output_tokens\":2}}")
 #define END EV("{\"type\":\"message_stop\"}")
 #define TEXT0 BLOCK(0, "{\"type\":\"text\",\"text\":\"\"}") DELTA(0, "{\"type\":\"text_delta\",\"text\":\"x\"}") STOP(0)
 #define CALL "{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"n\",\"input\":{}}"
@@ -225,16 +235,21 @@ START_TEST(what_was_cut_off_leaves_no_illegal_block)
       {START TEXT0 BLOCK(1, CALL) STOP(1) REASON("max_tokens") END, "[{\"type\":\"text\",\"text\":\"x\"}]"},
       /* Thinking without a signature is refused in the next request. */
       {START BLOCK(0, "{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}")
-           DELTA(0, "{\"type\":\"thinking_delta\",\"thinking\":\"hm\"}") STOP(0) REASON("max_tokens") END, "[]"},
+           DELTA(0, "{\"type\":\"thinking_delta\",\"thinking\":\"hm\"}") STOP(0) REASON("max_tokens") END,
+       "[]"},
       /* So is empty text, whatever the reason to stop. */
-      {START BLOCK(0, "{\"type\":\"text\",\"text\":\"\"}") STOP(0) BLOCK(1, CALL) STOP(1) REASON("tool_use") END, "[" CALL "]"},
+      {START BLOCK(0, "{\"type\":\"text\",\"text\":\"\"}") STOP(0) BLOCK(1, CALL) STOP(1) REASON("tool_use") END,
+       "[" CALL "]"},
       {START REASON("end_turn") END, "[]"},
       {START BLOCK(0, CALL) DELTA(0, "{\"type\":\"input_json_delta\",\"partial_json\":\"{\\\"a\\\"\"}") STOP(0)
-           REASON("model_context_window_exceeded") END, "[]"},
+           REASON("model_context_window_exceeded") END,
+       "[]"},
       /* Text that comes with the start counts; so does an input. */
       {START BLOCK(0, "{\"type\":\"text\",\"text\":\"a\"}") DELTA(0, "{\"type\":\"text_delta\",\"text\":\"b\"}") STOP(0)
-           REASON("end_turn") END, "[{\"type\":\"text\",\"text\":\"ab\"}]"},
-      {START BLOCK(0, "{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"n\",\"input\":{\"a\":1}}") STOP(0) REASON("tool_use") END,
+           REASON("end_turn") END,
+       "[{\"type\":\"text\",\"text\":\"ab\"}]"},
+      {START BLOCK(0, "{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"n\",\"input\":{\"a\":1}}") STOP(0)
+           REASON("tool_use") END,
        "[{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"n\",\"input\":{\"a\":1}}]"},
       {START BLOCK(0, "{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"n\"}") STOP(0) REASON("tool_use") END,
        "[{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"n\",\"input\":{}}]"},
@@ -264,19 +279,22 @@ START_TEST(streams_out_of_order_are_refused)
       START BLOCK(0, "{\"type\":\"text\",\"text\":\"\"}") DELTA(1, "{\"type\":\"text_delta\",\"text\":\"x\"}"),
       START BLOCK(0, "{\"type\":\"text\",\"text\":\"\"}") STOP(1),
       START BLOCK(0, "{\"type\":\"text\",\"text\":\"\"}") REASON("end_turn") END,
-      START BLOCK(0, "{\"type\":\"text\",\"text\":\"\"}") DELTA(0, "{\"type\":\"input_json_delta\",\"partial_json\":\"x\"}"),
+      START BLOCK(0, "{\"type\":\"text\",\"text\":\"\"}")
+          DELTA(0, "{\"type\":\"input_json_delta\",\"partial_json\":\"x\"}"),
       START BLOCK(0, CALL) DELTA(0, "{\"type\":\"text_delta\",\"text\":\"x\"}"),
       START BLOCK(0, "{\"type\":\"tool_use\",\"id\":\"t\"}"),
       START BLOCK(0, "{\"text\":\"\"}"),
       START TEXT0 END,
       START EV("{\"type\":\"content_block_start\",\"index\":0}"),
       START EV("not json"),
-      START EV("{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\xff\"}}"),
+      START EV(
+          "{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\xff\"}}"),
       START EV("{\"type\":\"ping\"} trailing"),
       /* A call with an illegal input, without an excuse. */
       START BLOCK(0, CALL) DELTA(0, "{\"type\":\"input_json_delta\",\"partial_json\":\"{\\\"a\\\":\"}") STOP(0)
           REASON("tool_use") END,
-      START BLOCK(0, CALL) DELTA(0, "{\"type\":\"input_json_delta\",\"partial_json\":\"[1]\"}") STOP(0) REASON("tool_use") END,
+      START BLOCK(0, CALL) DELTA(0, "{\"type\":\"input_json_delta\",\"partial_json\":\"[1]\"}") STOP(0)
+          REASON("tool_use") END,
       START BLOCK(0, CALL) DELTA(0, "{\"type\":\"input_json_delta\",\"partial_json\":\"{\"}") STOP(0)
           BLOCK(1, "{\"type\":\"text\",\"text\":\"\"}"),
   };
@@ -306,7 +324,8 @@ START_TEST(errors_in_the_stream_keep_their_kind)
   for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
     char stream[512];
     struct decoded d = {0};
-    (void) snprintf(stream, sizeof(stream), START TEXT0 EV("{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":\"why\"}}"),
+    (void) snprintf(stream, sizeof(stream),
+                    START TEXT0 EV("{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":\"why\"}}"),
                     table[i].type);
     decode(&d, stream, strlen(stream));
     ck_assert_int_eq(d.r, -table[i].code);
@@ -324,10 +343,12 @@ START_TEST(big_pieces_pass_and_endless_answers_do_not)
   char *piece = malloc(size + 256);
   struct mbp_error err = MAG_ERROR_INIT;
   struct anthropic_decoder *decoder = anthropic_decoder_new(&mag_json_table, NULL);
-  int n = snprintf(piece, 128, "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"");
+  int n = snprintf(piece, 128,
+                   "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"");
   memset(piece + n, 'a', size);
   memcpy(piece + n + size, "\"}}", 4);
-  ck_assert_int_eq(anthropic_decoder_feed(decoder, mbp_str(""), mbp_str("{\"type\":\"message_start\",\"message\":{}}"), &err), 0);
+  ck_assert_int_eq(
+      anthropic_decoder_feed(decoder, mbp_str(""), mbp_str("{\"type\":\"message_start\",\"message\":{}}"), &err), 0);
   ck_assert_int_eq(anthropic_decoder_feed(decoder, mbp_str(""), mbp_str("{\"type\":\"content_block_start\",\"index\":0,"
                                           "\"content_block\":{\"type\":\"text\",\"text\":\"\"}}"), &err), 0);
   int r = 0, passed = 0;
@@ -357,7 +378,8 @@ END_TEST
 #define USER_CACHED(text) {MBP_ROLE_USER, MBP_MESSAGE_CACHE, {text, sizeof(text) - 1}}
 #define ASSISTANT(text) {MBP_ROLE_ASSISTANT, 0, {text, sizeof(text) - 1}}
 #define TEXT_BLOCK "{\"type\":\"text\",\"text\":\"hi\"}"
-#define RESULT_BLOCK "{\"type\":\"tool_result\",\"tool_use_id\":\"toolu_01\",\"content\":[{\"type\":\"text\",\"text\":\"ok\"}]}"
+#define RESULT_BLOCK                                                                                                   \
+  "{\"type\":\"tool_result\",\"tool_use_id\":\"toolu_01\",\"content\":[{\"type\":\"text\",\"text\":\"ok\"}]}"
 
 #define S(text) {text, sizeof(text) - 1}
 static const struct mbp_tool tools[] = {
@@ -366,11 +388,17 @@ static const struct mbp_tool tools[] = {
     {S("read"), S(""), S("{\"type\":\"object\"}")},
 };
 
-static struct mbp_llm_request request_of(const struct mbp_message *messages, size_t n, const char *system, const char *params)
+static struct mbp_llm_request request_of(const struct mbp_message *messages, size_t n, const char *system,
+                                         const char *params)
 {
-  return (struct mbp_llm_request){.size = MBP_SIZE(struct mbp_llm_request, params), .model = mbp_str("claude-haiku-4-5"),
-                                  .system = mbp_str(system), .messages = messages, .n_messages = n, .tools = tools,
-                                  .n_tools = 2, .params = mbp_str(params)};
+  return (struct mbp_llm_request){.size = MBP_SIZE(struct mbp_llm_request, params),
+                                  .model = mbp_str("claude-haiku-4-5"),
+                                  .system = mbp_str(system),
+                                  .messages = messages,
+                                  .n_messages = n,
+                                  .tools = tools,
+                                  .n_tools = 2,
+                                  .params = mbp_str(params)};
 }
 
 static struct llm_buf write_request(const struct mbp_llm_request *request, int cache)
@@ -386,20 +414,23 @@ static struct llm_buf write_request(const struct mbp_llm_request *request, int c
 
 static const struct mbp_message history[] = {
     USER_CACHED("[" TEXT_BLOCK "]"),
-    ASSISTANT("[{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"EqQ=\"},{\"type\":\"tool_use\",\"id\":\"toolu_01\",\"name\":"
+    ASSISTANT("[{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"EqQ=\"},{\"type\":\"tool_use\",\"id\":\"toolu_"
+              "01\",\"name\":"
               "\"bash\",\"input\":{\"n\":1.00}}]"),
     USER_CACHED("[" RESULT_BLOCK "]"),
     ASSISTANT("[{\"type\":\"text\",\"text\":\"Done.\"}]"),
-    USER_CACHED("[{\"type\":\"image\",\"source\":{\"type\":\"base64\",\"media_type\":\"image/png\",\"data\":\"iVBOR\"}}]"),
+    USER_CACHED(
+        "[{\"type\":\"image\",\"source\":{\"type\":\"base64\",\"media_type\":\"image/png\",\"data\":\"iVBOR\"}}]"),
     ASSISTANT("[{\"type\":\"text\",\"text\":\"Seen.\"}]"),
     USER_CACHED("[" TEXT_BLOCK ",{\"type\":\"text\",\"text\":\"\"}]"),
 };
 
 START_TEST(requests_are_what_they_were)
 {
-  static const char params[] = "{\"max_tokens\":2000,\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":1024},\"effort\":"
-                               "{\"type\":\"high\"},\"stop_sequences\":[\"END\"],\"tool_choice\":{\"type\":\"auto\"},\"metadata\":{"
-                               "\"user_id\":\"u\"},\"service_tier\":\"auto\"}";
+  static const char params[] =
+      "{\"max_tokens\":2000,\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":1024},\"effort\":"
+      "{\"type\":\"high\"},\"stop_sequences\":[\"END\"],\"tool_choice\":{\"type\":\"auto\"},\"metadata\":{"
+      "\"user_id\":\"u\"},\"service_tier\":\"auto\"}";
   struct mbp_llm_request request = request_of(history, 7, "You are \"helpful\".", params);
   struct llm_buf body = write_request(&request, 1);
   test_golden(DATA "request-full.json", body.ptr);
@@ -465,7 +496,8 @@ START_TEST(marks_go_where_the_service_takes_them)
   } table[] = {
       {"[" TEXT_BLOCK "]", "[{\"type\":\"text\",\"text\":\"hi\",\"cache_control\":{\"type\":\"ephemeral\"}}]"},
       {"[" TEXT_BLOCK " ,{\"type\":\"text\",\"text\":\" \"}]",
-       "[{\"type\":\"text\",\"text\":\"hi\",\"cache_control\":{\"type\":\"ephemeral\"}} ,{\"type\":\"text\",\"text\":\" \"}]"},
+       "[{\"type\":\"text\",\"text\":\"hi\",\"cache_control\":{\"type\":\"ephemeral\"}} "
+       ",{\"type\":\"text\",\"text\":\" \"}]"},
       {"[{\"type\":\"thinking\",\"thinking\":\"x\",\"signature\":\"y\"}]", NULL},
       {"[{\"type\":\"redacted_thinking\",\"data\":\"x\"}]", NULL},
       {"[{\"type\":\"hologram\"}]", NULL},
@@ -531,7 +563,8 @@ START_TEST(an_answer_arrives_through_the_plugin)
   struct mbp_llm_request request = request_of(history, 3, "sys", "");
   struct test_outcome result = {0};
   play(&answer, 1);
-  test_generate(mbp_plugin_v0(), "{\"api_key\":\"sk-secret-1\",\"auth_token\":\"tok\",\"beta\":[\"a-1\",\"b-2\"]}", &request, &result);
+  test_generate(mbp_plugin_v0(), "{\"api_key\":\"sk-secret-1\",\"auth_token\":\"tok\",\"beta\":[\"a-1\",\"b-2\"]}",
+                &request, &result);
   ck_assert_msg(result.r == 0, "%s", result.err.message);
   ck_assert_str_eq(test_http.url, "https://api.anthropic.com/v1/messages");
   ck_assert_str_eq(test_http.headers, "x-api-key: sk-secret-1\nanthropic-version: 2026-10-21\nanthropic-beta: a-1,b-2\n"
@@ -549,7 +582,8 @@ START_TEST(base_urls_may_be_written_in_any_way)
   static const struct {
     const char *config, *url, *header;
   } table[] = {
-      {"{\"base_url\":\"http://h:1\",\"auth_token\":\"t1234567\"}", "http://h:1/v1/messages", "Authorization: Bearer t1234567\n"},
+      {"{\"base_url\":\"http://h:1\",\"auth_token\":\"t1234567\"}", "http://h:1/v1/messages",
+       "Authorization: Bearer t1234567\n"},
       {"{\"base_url\":\"http://h:1/\"}", "http://h:1/v1/messages", "anthropic-version"},
       {"{\"base_url\":\"http://h:1/v1\"}", "http://h:1/v1/messages", "anthropic-version"},
       {"{\"base_url\":\"http://h:1/proxy/v1/\"}", "http://h:1/proxy/v1/messages", "anthropic-version"},
@@ -577,10 +611,16 @@ START_TEST(failures_say_what_happened)
     uint32_t flags;
     const char *says;
   } table[] = {
-      {{529, "application/json", "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}", 0},
-       MBP_E_OVERLOADED, MBP_ERR_RETRYABLE, "model request: busy"},
-      {{400, "application/json", "{\"type\":\"error\",\"error\":{\"type\":\"billing_error\",\"message\":\"no credit\"}}", 0},
-       MBP_E_BILLING, 0, "no credit"},
+      {{529, "application/json", "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}",
+        0},
+       MBP_E_OVERLOADED,
+       MBP_ERR_RETRYABLE,
+       "model request: busy"},
+      {{400, "application/json",
+        "{\"type\":\"error\",\"error\":{\"type\":\"billing_error\",\"message\":\"no credit\"}}", 0},
+       MBP_E_BILLING,
+       0,
+       "no credit"},
       {{502, "text/html", "<html>bad gateway</html>", 0}, MBP_E_UPSTREAM, MBP_ERR_RETRYABLE, "model request"},
       {{200, "text/html", "<html>welcome</html>", 0}, MBP_E_PROTOCOL, 0, "base_url"},
       {{200, "text/event-stream", START TEXT0, 0}, MBP_E_NETWORK, MBP_ERR_RETRYABLE, "ended early"},
@@ -592,7 +632,8 @@ START_TEST(failures_say_what_happened)
     struct test_outcome result = {0};
     play(&table[i].answer, 1);
     test_generate(mbp_plugin_v0(), "{\"api_key\":\"k1234567\"}", &request, &result);
-    ck_assert_msg(result.r == -table[i].code && result.err.flags == table[i].flags, "%zu: %d %s", i, result.r, result.err.message);
+    ck_assert_msg(result.r == -table[i].code && result.err.flags == table[i].flags, "%zu: %d %s", i, result.r,
+                  result.err.message);
     ck_assert_msg(strstr(result.err.message, table[i].says) != NULL, "%zu: %s", i, result.err.message);
     ck_assert_str_eq(result.content, "");
   }
@@ -610,7 +651,8 @@ START_TEST(models_are_listed_and_tokens_counted)
       {200, "application/json", "{\"data\":[{\"id\":\"claude-c\"}],\"has_more\":false}", 0},
   };
   static const struct test_answer count = {200, "application/json", "{\"input_tokens\":1234}", 0};
-  static const struct test_answer missing = {404, "application/json", "{}", 0}, denied = {401, "application/json", "{}", 0};
+  static const struct test_answer missing = {404, "application/json", "{}", 0},
+                                  denied = {401, "application/json", "{}", 0};
   struct mbp_llm_request request = request_of(history, 1, "", "");
   struct test_outcome result = {0};
   play(pages, 2);
@@ -649,7 +691,8 @@ static void serve(struct test_conn *conn, const struct test_request *request, vo
                       "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}");
     break;
   default:
-    (void) test_reply(conn, 401, "Content-Type: application/json\r\n", "{\"type\":\"error\",\"error\":{\"type\":\"authentication_error\",\"message\":\"bad key\"}}");
+    (void) test_reply(conn, 401, "Content-Type: application/json\r\n",
+                      "{\"type\":\"error\",\"error\":{\"type\":\"authentication_error\",\"message\":\"bad key\"}}");
   }
 }
 

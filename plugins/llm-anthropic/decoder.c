@@ -264,7 +264,8 @@ static int block_delta(struct anthropic_decoder *decoder, const struct mbp_json 
 }
 
 /* Sets a member of the block to a string. */
-static int set_string(struct anthropic_decoder *decoder, const char *member, struct mbp_str value, struct mbp_error *err)
+static int set_string(struct anthropic_decoder *decoder, const char *member, struct mbp_str value,
+                      struct mbp_error *err)
 {
   llm_autobuf quoted = {0};
   int r = llm_quote(decoder->json, value, &quoted, err);
@@ -277,8 +278,8 @@ static int set_citations(struct anthropic_decoder *decoder, struct mbp_error *er
   struct mbp_str before = {0};
   llm_autobuf all = {0};
   /* The start holds null, [] or some citations already. */
-  if (decoder->json->slice(llm_buf_view(&block->start), "citations", &before) && before.len > 2 && before.ptr[0] == '[' &&
-      !llm_is_blank(mbp_str_n(before.ptr + 1, before.len - 2))) {
+  if (decoder->json->slice(llm_buf_view(&block->start), "citations", &before) && before.len > 2 &&
+      before.ptr[0] == '[' && !llm_is_blank(mbp_str_n(before.ptr + 1, before.len - 2))) {
     llm_buf_add(&all, before.ptr, before.len - 1);
     llm_buf_text(&all, ",");
   } else {
@@ -381,7 +382,8 @@ static int message_delta(struct anthropic_decoder *decoder, const struct mbp_jso
   struct mbp_str reason = json->str(json->get(delta, "stop_reason")), details;
   if (reason.len)
     set(&decoder->stop_reason, reason);
-  if (json->type(json->get(delta, "stop_details")) == MBP_JSON_OBJECT && json->slice(data, "delta/stop_details", &details))
+  if (json->type(json->get(delta, "stop_details")) == MBP_JSON_OBJECT &&
+      json->slice(data, "delta/stop_details", &details))
     set(&decoder->stop_details, details);
   take_usage(decoder, json->get(event, "usage"));
   return 0;
@@ -457,15 +459,53 @@ static int in_stream_error(struct anthropic_decoder *decoder, const struct mbp_j
   return -code;
 }
 
+/* ---- Short cut ------------------------------------------------------------------------------------------------ */
+
+static int skip(struct mbp_str *text, const char *prefix)
+{
+  size_t n = strlen(prefix);
+  if (text->len < n || memcmp(text->ptr, prefix, n) != 0)
+    return 0;
+  *text = mbp_str_n(text->ptr + n, text->len - n);
+  return 1;
+}
+
+/* Nearly all events are text deltas, written by the service in one way. In that very form, without an escape, the text
+ * is taken as it stands; only the string itself is parsed, which checks it. 0: anything else, for the long way. */
+static int plain_text_delta(const struct anthropic_decoder *decoder, struct mbp_str data, struct mbp_str *ret_quoted)
+{
+  int64_t index = 0;
+  if (decoder->block.kind != KIND_TEXT || !skip(&data, "{\"type\":\"content_block_delta\",\"index\":"))
+    return 0;
+  const char *digits = data.ptr;
+  for (; data.len && *data.ptr >= '0' && *data.ptr <= '9' && index < 100000; data.ptr++, data.len--)
+    index = 10 * index + (*data.ptr - '0');
+  if (data.ptr == digits || (*digits == '0' && data.ptr > digits + 1) || index != decoder->next_index ||
+      !skip(&data, ",\"delta\":{\"type\":\"text_delta\",\"text\":\""))
+    return 0;
+  const char *end = memchr(data.ptr, '"', data.len);
+  if (!end || memchr(data.ptr, '\\', (size_t) (end - data.ptr)))
+    return 0;
+  *ret_quoted = mbp_str_n(data.ptr - 1, (size_t) (end - data.ptr) + 2);
+  data = mbp_str_n(end + 1, data.len - (size_t) (end - data.ptr) - 1);
+  return skip(&data, "}}") && llm_is_blank(data);
+}
+
 int anthropic_decoder_feed(struct anthropic_decoder *decoder, struct mbp_str name, struct mbp_str data,
                            struct mbp_error *err)
 {
   const struct mbp_json_v1 *json = decoder->json;
   struct mbp_json *event = NULL;
+  struct mbp_str quoted;
   if (mbp_str_eq(name, "ping"))
     return 0;
   if (decoder->stopped)
     return 1;
+  if (plain_text_delta(decoder, data, &quoted) && json->parse(quoted, &event, err) == 0) {
+    int taken = take_text(decoder, json->str(event), MBP_EV_LLM_TEXT, err);
+    json->free(event);
+    return taken;
+  }
   int r = json->parse(data, &event, err);
   if (r < 0)
     return r == -MBP_E_NO_MEMORY ? r : broken_stream(err, "an event that is not JSON");

@@ -4,12 +4,12 @@
  * is finished: nothing but anthropic_decoder_free may follow.
  *
  * Decided here, where the wire leaves room:
- * - Blocks are the bytes of content_block_start with the members that deltas fill set; blocks of unknown types and numbers
- *   of any length pass untouched. Unknown events and deltas are skipped.
+ * - Blocks are the bytes of content_block_start with the members that deltas fill set; blocks of unknown types and
+ * numbers of any length pass untouched. Unknown events and deltas are skipped.
  * - A text block that stayed empty is left out: the service refuses empty text in the next request.
- * - A tool input that is no JSON object when its block ends: if the answer was cut off (max_tokens, context window full)
- *   the block is left out, as it is with a last call without any input; otherwise the stream is broken (MBP_E_PROTOCOL,
- *   retryable). A thinking block that was cut off before its signature is left out too.
+ * - A tool input that is no JSON object when its block ends: if the answer was cut off (max_tokens, context window
+ * full) the block is left out, as it is with a last call without any input; otherwise the stream is broken
+ * (MBP_E_PROTOCOL, retryable). A thinking block that was cut off before its signature is left out too.
  * - An answer that holds tool_use blocks is MBP_STOP_TOOL_USE whatever the service calls it, except a refusal.
  * - "compaction" is MBP_STOP_PAUSE: the content goes back as it is. A stop reason that is not known ends the turn.
  * - Usage is cumulative; with `iterations` (compaction), their sum counts.

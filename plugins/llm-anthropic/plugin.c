@@ -102,8 +102,8 @@ static int read_config(struct mbp_instance *self, const struct mbp_config *confi
   return r == 0 && self->betas.failed ? llm_no_memory(err) : r;
 }
 
-static int instance_open(const struct mbp_host *host, const struct mbp_config *config, struct mbp_instance **ret_instance,
-                         struct mbp_error *err)
+static int instance_open(const struct mbp_host *host, const struct mbp_config *config,
+                         struct mbp_instance **ret_instance, struct mbp_error *err)
 {
   struct mbp_instance *self = calloc(1, sizeof(*self));
   if (!self)
@@ -142,7 +142,8 @@ static int prepare(const struct mbp_instance *self, struct exchange *exchange, c
   *exchange = (struct exchange){.fetch = {.http = self->http, .json = self->json, .what = what}};
   struct mbp_http_request *request = &exchange->fetch.request;
   if (!self->api_key.len && !self->bearer && self->is_default_base)
-    return llm_error(err, MBP_E_AUTH, "no API key for the Messages API: set ANTHROPIC_API_KEY, or ANTHROPIC_AUTH_TOKEN");
+    return llm_error(err, MBP_E_AUTH,
+                     "no API key for the Messages API: set ANTHROPIC_API_KEY, or ANTHROPIC_AUTH_TOKEN");
   llm_buf_text(&exchange->url, self->endpoint.base);
   llm_buf_text(&exchange->url, path);
   if (exchange->url.failed)
@@ -281,7 +282,8 @@ static int count_tokens(struct mbp_instance *self, struct mbp_call *call, const 
   return 0;
 }
 
-static int emit_models(struct mbp_instance *self, struct mbp_call *call, const struct mbp_json *data, struct mbp_str *ret_last)
+static int emit_models(struct mbp_instance *self, struct mbp_call *call, const struct mbp_json *data,
+                       struct mbp_str *ret_last)
 {
   const struct mbp_json_v1 *json = self->json;
   for (const struct mbp_json *model = json->first(data); model; model = json->next(model)) {
@@ -367,9 +369,10 @@ static const struct mbp_plugin plugin = {
     .license = "Apache-2.0",
     .origin = "magent",
     .summary = "Claude models over the Messages API",
-    .help = "Needs a key: set ANTHROPIC_API_KEY. ANTHROPIC_BASE_URL names another server of the same API. Model "
-            "parameters go through by their name: thinking, output_config, effort, stop_sequences, tool_choice, metadata, "
-            "service_tier and others.",
+    .help =
+        "Needs a key: set ANTHROPIC_API_KEY. ANTHROPIC_BASE_URL names another server of the same API. Model "
+        "parameters go through by their name: thinking, output_config, effort, stop_sequences, tool_choice, metadata, "
+        "service_tier and others.",
     .params = params,
     .info = &info,
     .ops = &ops,

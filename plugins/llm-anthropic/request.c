@@ -55,10 +55,11 @@ static int check_params(struct writing *w, const struct mbp_json *params, struct
   known[n] = NULL;
   for (const char *const *p = sampling; *p; p++)
     if (w->json->get(params, *p) && !w->options->sampling)
-      return llm_error(err, MBP_E_INVALID,
-                       "model parameter \"%s\" does not exist any more in this version of the Messages API: leave it out, "
-                       "or set the option version to 2023-06-01 for an older model",
-                       *p);
+      return llm_error(
+          err, MBP_E_INVALID,
+          "model parameter \"%s\" does not exist any more in this version of the Messages API: leave it out, "
+          "or set the option version to 2023-06-01 for an older model",
+          *p);
   int r = llm_check_members(w->json, params, known, "model parameter", err);
   if (r == 0 && w->json->get(params, "effort") && w->json->get(w->json->get(params, "output_config"), "effort"))
     return llm_error(err, MBP_E_INVALID, "model parameters give the effort twice: \"effort\" and \"output_config\"");

@@ -3,9 +3,9 @@
  * Pure: needs only the JSON table. The order of members is fixed and `messages` comes last, so that without cache marks
  * the body of one request, less its closing "]}", is a byte prefix of the next one's.
  *
- * Cache marks ("cache_control") are at most 4 in all, as the service allows: the end of the system prompt (without one: the
- * last tool) and the last messages that carry MBP_MESSAGE_CACHE. A mark goes to the last block of its message that can carry
- * one: thinking, empty text and block types that are not known to can not.
+ * Cache marks ("cache_control") are at most 4 in all, as the service allows: the end of the system prompt (without one:
+ * the last tool) and the last messages that carry MBP_MESSAGE_CACHE. A mark goes to the last block of its message that
+ * can carry one: thinking, empty text and block types that are not known to can not.
  */
 #ifndef LLM_ANTHROPIC_REQUEST_H
 #define LLM_ANTHROPIC_REQUEST_H

@@ -86,8 +86,8 @@ static void make_line(char *text, int cut)
     text[start - 1] = 0;
 }
 
-__attribute__((format(printf, 4, 0))) static int error_v(struct mbp_error *err, int code, uint32_t flags, const char *format,
-                                                        va_list args)
+__attribute__((format(printf, 4, 0))) static int error_v(struct mbp_error *err, int code, uint32_t flags,
+                                                         const char *format, va_list args)
 {
   if (!err)
     return -code;

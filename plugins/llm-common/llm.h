@@ -1,4 +1,5 @@
-/* llm.h - what the llm plugins of this tree share: buffers, errors, JSON splicing, endpoints. Each plugin compiles it in.
+/* llm.h - what the llm plugins of this tree share: buffers, errors, JSON splicing, endpoints. Each plugin compiles it
+ * in.
  *
  * Nothing here knows a vendor. Functions return 0 or a negative MBP_E_* code with `err` filled.
  */
@@ -65,7 +66,8 @@ struct llm_call {
 
 int llm_emit_to_call(void *ctx, const struct mbp_event *event);
 /* Ends a call that was accepted: with `result` if r is 0, else with `err`. Returns 0, for the operation to return. */
-int llm_done(const struct mbp_host *host, struct mbp_call *call, int r, const void *result, const struct mbp_error *err);
+int llm_done(const struct mbp_host *host, struct mbp_call *call, int r, const void *result,
+             const struct mbp_error *err);
 
 /* ---- JSON ---- */
 
@@ -106,7 +108,8 @@ struct llm_fetch {
 int llm_fetch_json(const struct llm_fetch *fetch, struct mbp_call *call, struct mbp_json **ret_document,
                    struct mbp_error *err);
 /* The error of a response that is not 2xx; reads its body. Returns -code. `ret_body` gets a document that the caller
- * frees, or NULL where the body is none; `ret_text` the body, borrowed until the exchange is closed. Both may be NULL. */
+ * frees, or NULL where the body is none; `ret_text` the body, borrowed until the exchange is closed. Both may be NULL.
+ */
 int llm_http_error(const struct llm_fetch *fetch, struct mbp_http *exchange, struct mbp_json **ret_body,
                    struct mbp_str *ret_text, struct mbp_error *err);
 

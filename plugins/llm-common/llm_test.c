@@ -103,8 +103,8 @@ static int http_open(struct mbp_call *call, const struct mbp_http_request *reque
   for (size_t i = 0; i < request->n_headers; i++) {
     size_t at = strlen(test_http.headers);
     (void) snprintf(test_http.headers + at, sizeof(test_http.headers) - at, "%.*s: %.*s\n",
-                    (int) request->headers[i].name.len, request->headers[i].name.ptr, (int) request->headers[i].value.len,
-                    request->headers[i].value.ptr);
+                    (int) request->headers[i].name.len, request->headers[i].name.ptr,
+                    (int) request->headers[i].value.len, request->headers[i].value.ptr);
   }
   llm_buf_clear(&test_http.body);
   llm_buf_str(&test_http.body, request->body);
@@ -265,8 +265,8 @@ void test_generate(const struct mbp_plugin *plugin, const char *config, const st
   run(plugin, config, -1, request, ret_result);
 }
 
-void test_other(const struct mbp_plugin *plugin, const char *config, enum test_op op, const struct mbp_llm_request *request,
-                struct test_outcome *ret_result)
+void test_other(const struct mbp_plugin *plugin, const char *config, enum test_op op,
+                const struct mbp_llm_request *request, struct test_outcome *ret_result)
 {
   run(plugin, config, (int) op, request, ret_result);
 }

@@ -57,8 +57,8 @@ void test_generate(const struct mbp_plugin *plugin, const char *config, const st
                    struct test_outcome *ret_result);
 /* The same for list_models, count_tokens (into usage.input) and probe. */
 enum test_op { TEST_LIST, TEST_COUNT, TEST_PROBE };
-void test_other(const struct mbp_plugin *plugin, const char *config, enum test_op op, const struct mbp_llm_request *request,
-                struct test_outcome *ret_result);
+void test_other(const struct mbp_plugin *plugin, const char *config, enum test_op op,
+                const struct mbp_llm_request *request, struct test_outcome *ret_result);
 
 int test_run(Suite *suite);
 

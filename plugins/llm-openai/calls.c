@@ -66,7 +66,8 @@ static int is_taken(const struct blocks *blocks, struct mbp_str id)
     if (blocks->list[i].id.len == id.len && memcmp(blocks->list[i].id.ptr, id.ptr, id.len) == 0)
       return 1;
   for (size_t i = 0; blocks->request && i < blocks->request->n_messages; i++)
-    if (blocks->request->messages[i].role == MBP_ROLE_ASSISTANT && holds_quoted(blocks->request->messages[i].content, id))
+    if (blocks->request->messages[i].role == MBP_ROLE_ASSISTANT &&
+        holds_quoted(blocks->request->messages[i].content, id))
       return 1;
   return 0;
 }
@@ -162,7 +163,8 @@ int blocks_find_call(struct blocks *blocks, const struct mbp_json *piece, size_t
     call = call_by_id(blocks, id);
   } else if (name.len) {
     call = last_call(blocks);
-    if (call && (call->wire_id.len || is_finished(blocks, call) || !mbp_str_eq(name, call->name.len ? call->name.ptr : "")))
+    if (call &&
+        (call->wire_id.len || is_finished(blocks, call) || !mbp_str_eq(name, call->name.len ? call->name.ptr : "")))
       call = NULL;
   } else {
     call = count > 1 ? call_at(blocks, position) : last_call(blocks);

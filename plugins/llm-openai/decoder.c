@@ -99,7 +99,8 @@ static int take_reasoning(struct openai_decoder *decoder, const struct mbp_json 
   struct mbp_str piece = decoder->json->str(decoder->json->get(delta, "reasoning_content"));
   if (piece.len)
     return take_words(decoder, KIND_REASONING, "reasoning_content", piece, err);
-  return take_words(decoder, KIND_REASONING, "reasoning", decoder->json->str(decoder->json->get(delta, "reasoning")), err);
+  return take_words(decoder, KIND_REASONING, "reasoning", decoder->json->str(decoder->json->get(delta, "reasoning")),
+                    err);
 }
 
 static int take_name(struct openai_decoder *decoder, struct block *call, struct mbp_str name, struct mbp_error *err)
@@ -176,8 +177,8 @@ static int take_old_call(struct openai_decoder *decoder, const struct mbp_json *
   return r < 0 ? r : take_function(decoder, call, function, data, path, err);
 }
 
-static int take_choice(struct openai_decoder *decoder, const struct mbp_json *choice, size_t position, struct mbp_str data,
-                       struct mbp_error *err)
+static int take_choice(struct openai_decoder *decoder, const struct mbp_json *choice, size_t position,
+                       struct mbp_str data, struct mbp_error *err)
 {
   const struct mbp_json_v1 *json = decoder->json;
   const char *field = json->type(json->get(choice, "delta")) == MBP_JSON_OBJECT ? "delta" : "message";

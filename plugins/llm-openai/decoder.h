@@ -1,18 +1,18 @@
 /* decoder.h - the chunks of a Chat Completions stream, put together to canonical content blocks.
  *
- * Pure: chunks go in, previews and one answer come out. Needs only the JSON table. A decoder that has returned an error is
- * finished: nothing but openai_decoder_free may follow.
+ * Pure: chunks go in, previews and one answer come out. Needs only the JSON table. A decoder that has returned an error
+ * is finished: nothing but openai_decoder_free may follow.
  *
  * Decided here, because servers differ:
- * - A tool call is told apart by `index`, else by `id`, else by a new name. An id that is missing, or that stands in the
- *   request already, is replaced by one made from the number of messages and the block.
- * - Arguments may be missing, empty, a string in pieces, or an object. Arguments that are no JSON object: left out if the
- *   answer was cut off (`length`), else the stream is broken (MBP_E_PROTOCOL, retryable).
- * - The answer is complete once a finish_reason was seen; "[DONE]" may be missing. "[DONE]" without a finish_reason is a
- *   broken stream.
+ * - A tool call is told apart by `index`, else by `id`, else by a new name. An id that is missing, or that stands in
+ * the request already, is replaced by one made from the number of messages and the block.
+ * - Arguments may be missing, empty, a string in pieces, or an object. Arguments that are no JSON object: left out if
+ * the answer was cut off (`length`), else the stream is broken (MBP_E_PROTOCOL, retryable).
+ * - The answer is complete once a finish_reason was seen; "[DONE]" may be missing. "[DONE]" without a finish_reason is
+ * a broken stream.
  * - Reasoning (`reasoning_content` or `reasoning`) is shown as thinking and kept as a block of type "openai_reasoning",
- *   because some servers want it back within a run of tool calls. `extra_content` of a call (signatures of some servers)
- *   is kept as a block of type "openai_call_extra".
+ *   because some servers want it back within a run of tool calls. `extra_content` of a call (signatures of some
+ * servers) is kept as a block of type "openai_call_extra".
  * - content_filter and `refusal` text are MBP_STOP_REFUSAL; calls of such an answer are left out.
  */
 #ifndef LLM_OPENAI_DECODER_H

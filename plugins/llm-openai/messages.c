@@ -218,7 +218,8 @@ static int find_extra(struct writing *w, const struct mbp_json *content, struct 
   int i = 0;
   for (const struct mbp_json *block = w->json->first(content); block; block = w->json->next(block), i++) {
     struct mbp_str other = w->json->str(w->json->get(block, "id"));
-    if (mbp_str_eq(type_of(w, block), OPENAI_CALL_EXTRA) && other.len == id.len && memcmp(other.ptr, id.ptr, id.len) == 0)
+    if (mbp_str_eq(type_of(w, block), OPENAI_CALL_EXTRA) && other.len == id.len &&
+        memcmp(other.ptr, id.ptr, id.len) == 0)
       return i;
   }
   return -1;
@@ -250,7 +251,8 @@ static int add_call(struct writing *w, const struct mbp_json *content, const str
   return r;
 }
 
-static int add_reasoning(struct writing *w, const struct mbp_json *block, struct llm_buf *reasoning, struct mbp_error *err)
+static int add_reasoning(struct writing *w, const struct mbp_json *block, struct llm_buf *reasoning,
+                         struct mbp_error *err)
 {
   struct mbp_str field = w->json->str(w->json->get(block, "field"));
   if (!w->options->send_reasoning || reasoning->len)
@@ -266,7 +268,8 @@ static int assistant_message(struct writing *w, size_t index, struct mbp_error *
   llm_autobuf text = {0}, calls = {0}, reasoning = {0};
   size_t i = 0;
   int r = parse_content(w, index, &content, err);
-  for (const struct mbp_json *block = r == 0 ? json->first(content) : NULL; block && r == 0; block = json->next(block), i++) {
+  for (const struct mbp_json *block = r == 0 ? json->first(content) : NULL; block && r == 0;
+       block = json->next(block), i++) {
     struct mbp_str type = type_of(w, block);
     if (mbp_str_eq(type, "text"))
       llm_buf_str(&text, json->str(json->get(block, "text")));

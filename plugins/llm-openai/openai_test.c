@@ -70,18 +70,25 @@ START_TEST(streams_of_many_servers_give_the_same_blocks)
     uint32_t stop;
   } table[] = {
       {"text", "[" TEXT("Hello w\xc3\xb6rld") "]", MBP_STOP_END_TURN},
-      {"tools", "[" TEXT("Running.") "," TOOL("call_a", "bash", "{\"command\": \"ls\", \"n\": 1.50}") ","
-                TOOL("call_b", "read", "{\"file_path\":\"x\"}") "]", MBP_STOP_TOOL_USE},
-      {"no_index", "[" TOOL("call_a", "bash", "{\"command\":\"ls\"}") "," TOOL("call_b", "read", "{}") "]", MBP_STOP_TOOL_USE},
-      {"whole_no_id", "[" TOOL("call_m0_0", "bash", "{\"command\":\"ls\"}") "," TOOL("call_m0_1", "bash", "{\"command\":\"pwd\"}") "]",
+      {"tools",
+       "[" TEXT("Running.") "," TOOL("call_a", "bash", "{\"command\": \"ls\", \"n\": 1.50}") "," TOOL(
+           "call_b", "read", "{\"file_path\":\"x\"}") "]",
+       MBP_STOP_TOOL_USE},
+      {"no_index", "[" TOOL("call_a", "bash", "{\"command\":\"ls\"}") "," TOOL("call_b", "read", "{}") "]",
+       MBP_STOP_TOOL_USE},
+      {"whole_no_id",
+       "[" TOOL("call_m0_0", "bash", "{\"command\":\"ls\"}") "," TOOL("call_m0_1", "bash", "{\"command\":\"pwd\"}") "]",
        MBP_STOP_TOOL_USE},
       {"same_index", "[" TOOL("c1", "bash", "{\"command\":\"ls\"}") "," TOOL("c2", "bash", "{\"command\":\"pwd\"}") "]",
        MBP_STOP_TOOL_USE},
       {"repeated_id", "[" TOOL("c1", "bash", "{\"command\":1}") "]", MBP_STOP_TOOL_USE},
-      {"object_args", "[" TOOL("c1", "bash", "{\"command\":\"ls\",\"n\":1.00}") "," TOOL("c2", "noargs", "{}") "]", MBP_STOP_TOOL_USE},
-      {"reasoning", "[{\"type\":\"openai_reasoning\",\"field\":\"reasoning_content\",\"text\":\"Let me see\"}," TEXT("Yes") ","
-                    TOOL("call_a", "bash", "{}") ",{\"type\":\"openai_call_extra\",\"id\":\"call_a\",\"extra_content\":{\"google\":{"
-                    "\"thought_signature\":\"AAA=\"}}}]", MBP_STOP_TOOL_USE},
+      {"object_args", "[" TOOL("c1", "bash", "{\"command\":\"ls\",\"n\":1.00}") "," TOOL("c2", "noargs", "{}") "]",
+       MBP_STOP_TOOL_USE},
+      {"reasoning",
+       "[{\"type\":\"openai_reasoning\",\"field\":\"reasoning_content\",\"text\":\"Let me see\"}," TEXT("Yes") "," TOOL(
+           "call_a", "bash", "{}") ",{\"type\":\"openai_call_extra\",\"id\":\"call_a\",\"extra_content\":{\"google\":{"
+                                   "\"thought_signature\":\"AAA=\"}}}]",
+       MBP_STOP_TOOL_USE},
       {"old_call", "[" TOOL("call_m0_0", "bash", "{\"command\":\"ls\"}") "]", MBP_STOP_TOOL_USE},
       {"refusal", "[" TEXT("I can't do that") "]", MBP_STOP_REFUSAL},
       {"filtered", "[" TEXT("So") "]", MBP_STOP_REFUSAL},
@@ -128,17 +135,20 @@ START_TEST(refusals_say_why)
 {
   struct decoded d = {0};
   decode_file(&d, CORPUS "refusal.sse");
-  ck_assert(mbp_str_eq(d.response.stop_details, "{\"type\":\"refusal\",\"category\":null,\"explanation\":\"I can't do that\"}"));
+  ck_assert(mbp_str_eq(d.response.stop_details,
+                       "{\"type\":\"refusal\",\"category\":null,\"explanation\":\"I can't do that\"}"));
   done(&d);
   decode_file(&d, CORPUS "filtered.sse");
-  ck_assert(mbp_str_eq(d.response.stop_details, "{\"type\":\"refusal\",\"category\":\"content_filter\",\"explanation\":null}"));
+  ck_assert(mbp_str_eq(d.response.stop_details,
+                       "{\"type\":\"refusal\",\"category\":\"content_filter\",\"explanation\":null}"));
   done(&d);
 }
 END_TEST
 
 START_TEST(a_stream_without_finish_reason_gives_nothing)
 {
-  static const char *const files[] = {"text", "tools", "no_index", "same_index", "reasoning", "old_call", "refusal", "cut"};
+  static const char *const files[] = {"text",      "tools",    "no_index", "same_index",
+                                      "reasoning", "old_call", "refusal",  "cut"};
   for (size_t f = 0; f < sizeof(files) / sizeof(files[0]); f++) {
     char path[128];
     (void) snprintf(path, sizeof(path), CORPUS "%s.sse", files[f]);
@@ -164,7 +174,8 @@ END_TEST
 #define EV(json) "data: " json "\n\n"
 #define DELTA(delta) EV("{\"choices\":[{\"index\":0,\"delta\":" delta "}]}")
 #define FINISH(reason) EV("{\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"" reason "\"}]}")
-#define CALL(args) DELTA("{\"tool_calls\":[{\"index\":0,\"id\":\"c\",\"function\":{\"name\":\"n\",\"arguments\":\"" args "\"}}]}")
+#define CALL(args)                                                                                                     \
+  DELTA("{\"tool_calls\":[{\"index\":0,\"id\":\"c\",\"function\":{\"name\":\"n\",\"arguments\":\"" args "\"}}]}")
 
 START_TEST(broken_streams_are_refused)
 {
@@ -178,7 +189,8 @@ START_TEST(broken_streams_are_refused)
       {EV("{\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}"), MBP_E_PROTOCOL},
       {CALL("{\\\"a\\\":") FINISH("tool_calls"), MBP_E_PROTOCOL},
       {CALL("[1]") FINISH("stop"), MBP_E_PROTOCOL},
-      {DELTA("{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{}\"}}]}") FINISH("tool_calls"), MBP_E_PROTOCOL},
+      {DELTA("{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{}\"}}]}") FINISH("tool_calls"),
+       MBP_E_PROTOCOL},
       {DELTA("{\"tool_calls\":[3]}") FINISH("tool_calls"), MBP_E_PROTOCOL},
       {DELTA("{\"content\":\"x\"}") FINISH("tool_calls"), MBP_E_PROTOCOL},
       {DELTA("{\"content\":\"x\"}") FINISH("error"), MBP_E_UPSTREAM},
@@ -250,7 +262,9 @@ START_TEST(names_are_mapped_and_found_again)
   char long_name[100], a[OPENAI_NAME_CAP], b[OPENAI_NAME_CAP];
   memset(long_name, 'x', 99);
   long_name[99] = 0;
-  struct mbp_tool tools[] = {{mbp_str("plain-name_1"), {0}, {0}}, {mbp_str("with.dot"), {0}, {0}}, {mbp_str("with:dot"), {0}, {0}},
+  struct mbp_tool tools[] = {{mbp_str("plain-name_1"), {0}, {0}},
+                             {mbp_str("with.dot"), {0}, {0}},
+                             {mbp_str("with:dot"), {0}, {0}},
                              {mbp_str(long_name), {0}, {0}}};
   struct mbp_llm_request request = {.tools = tools, .n_tools = 4};
   openai_name_out(tools[0].name, a);
@@ -315,13 +329,17 @@ static const struct mbp_tool tools[] = {
 };
 static const struct mbp_message history[] = {
     {MBP_ROLE_USER, 0, S("[" TEXT("hi") "," TEXT("there") "]")},
-    {MBP_ROLE_ASSISTANT, 0, S("[{\"type\":\"openai_reasoning\",\"field\":\"reasoning_content\",\"text\":\"hm\"},"
-                              "{\"type\":\"thinking\",\"thinking\":\"x\",\"signature\":\"y\"}," TEXT("I'll look.") ","
-                              TOOL("call_a", "bash", "{\"command\": \"ls\", \"n\":1.00}") "," TOOL("call_b", "look.at", "{}")
-                              ",{\"type\":\"openai_call_extra\",\"id\":\"call_b\",\"extra_content\":{\"g\":1}}]")},
-    {MBP_ROLE_USER, 0, S("[{\"type\":\"tool_result\",\"tool_use_id\":\"call_a\",\"content\":\"no such file\",\"is_error\":true},"
-                         "{\"type\":\"tool_result\",\"tool_use_id\":\"call_b\",\"content\":[" TEXT("a picture") "," PNG "]},"
-                         TEXT("go on") "]")},
+    {MBP_ROLE_ASSISTANT, 0,
+     S("[{\"type\":\"openai_reasoning\",\"field\":\"reasoning_content\",\"text\":\"hm\"},"
+       "{\"type\":\"thinking\",\"thinking\":\"x\",\"signature\":\"y\"}," TEXT("I'll look.") "," TOOL(
+           "call_a", "bash",
+           "{\"command\": \"ls\", \"n\":1.00}") "," TOOL("call_b", "look.at",
+                                                         "{}") ",{\"type\":\"openai_call_extra\",\"id\":\"call_b\","
+                                                               "\"extra_content\":{\"g\":1}}]")},
+    {MBP_ROLE_USER, 0,
+     S("[{\"type\":\"tool_result\",\"tool_use_id\":\"call_a\",\"content\":\"no such file\",\"is_error\":true},"
+       "{\"type\":\"tool_result\",\"tool_use_id\":\"call_b\",\"content\":[" TEXT("a picture") "," PNG
+                                                                                              "]}," TEXT("go on") "]")},
     {MBP_ROLE_USER, 0, S("[" PNG "]")},
     {MBP_ROLE_ASSISTANT, 0, S("[" TOOL("call_c", "bash", "{}") "]")},
     {MBP_ROLE_USER, 0, S("[{\"type\":\"tool_result\",\"tool_use_id\":\"call_c\"}]")},
@@ -346,10 +364,13 @@ static struct llm_buf write_request(const struct mbp_llm_request *request, const
 
 START_TEST(requests_are_what_they_were)
 {
-  struct openai_options options = {.max_tokens_field = "max_completion_tokens", .system_role = "system", .stream_usage = 1};
-  struct mbp_llm_request request = request_of(6, "You are \"helpful\".", "{\"max_tokens\":2000,\"effort\":{\"type\":\"low\"},"
-                                              "\"tool_choice\":{\"type\":\"tool\",\"name\":\"look.at\",\"disable_parallel_tool_use\":"
-                                              "true},\"stop_sequences\":[\"END\"],\"temperature\":0.50,\"seed\":7}");
+  struct openai_options options = {
+      .max_tokens_field = "max_completion_tokens", .system_role = "system", .stream_usage = 1};
+  struct mbp_llm_request request =
+      request_of(6, "You are \"helpful\".",
+                 "{\"max_tokens\":2000,\"effort\":{\"type\":\"low\"},"
+                 "\"tool_choice\":{\"type\":\"tool\",\"name\":\"look.at\",\"disable_parallel_tool_use\":"
+                 "true},\"stop_sequences\":[\"END\"],\"temperature\":0.50,\"seed\":7}");
   struct llm_buf body = write_request(&request, &options);
   test_golden(DATA "request-full.json", body.ptr);
   llm_buf_done(&body);
@@ -408,9 +429,11 @@ START_TEST(base_urls_may_be_written_in_any_way)
   } table[] = {
       {"{\"api_key\":\"sk-123456\"}", "https://api.openai.com/v1/chat/completions", "Authorization: Bearer sk-123456\n",
        "max_completion_tokens"},
-      {"{\"base_url\":\"http://localhost:11434\"}", "http://localhost:11434/v1/chat/completions", "content-type", "max_tokens"},
+      {"{\"base_url\":\"http://localhost:11434\"}", "http://localhost:11434/v1/chat/completions", "content-type",
+       "max_tokens"},
       {"{\"base_url\":\"http://h/v1/\"}", "http://h/v1/chat/completions", "content-type", "max_tokens"},
-      {"{\"base_url\":\"http://h/openai/chat/completions\"}", "http://h/openai/chat/completions", "content-type", "max_tokens"},
+      {"{\"base_url\":\"http://h/openai/chat/completions\"}", "http://h/openai/chat/completions", "content-type",
+       "max_tokens"},
       {"{\"base_url\":\"http://h/v1\",\"max_tokens_field\":\"max_completion_tokens\"}", "http://h/v1/chat/completions",
        "content-type", "max_completion_tokens"},
   };
@@ -455,7 +478,10 @@ START_TEST(failures_say_what_happened)
     uint32_t flags;
     const char *says;
   } table[] = {
-      {{429, "application/json", "{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"pay\"}}", 0}, MBP_E_BILLING, 0, "pay"},
+      {{429, "application/json", "{\"error\":{\"code\":\"insufficient_quota\",\"message\":\"pay\"}}", 0},
+       MBP_E_BILLING,
+       0,
+       "pay"},
       {{429, "application/json", "{\"error\":{\"message\":\"slow\"}}", 0}, MBP_E_RATE, MBP_ERR_RETRYABLE, "slow"},
       {{400, "application/json", "[{\"error\":{\"code\":400,\"message\":\"odd\"}}]", 0}, MBP_E_INVALID, 0, "odd"},
       {{404, "application/json", "{\"error\":\"model not found\"}", 0}, MBP_E_NOT_FOUND, 0, "model not found"},
@@ -468,7 +494,8 @@ START_TEST(failures_say_what_happened)
     struct test_outcome result = {0};
     play(&table[i].answer, 1);
     test_generate(mbp_plugin_v0(), "{\"api_key\":\"k1234567\"}", &request, &result);
-    ck_assert_msg(result.r == -table[i].code && result.err.flags == table[i].flags, "%zu: %d %s", i, result.r, result.err.message);
+    ck_assert_msg(result.r == -table[i].code && result.err.flags == table[i].flags, "%zu: %d %s", i, result.r,
+                  result.err.message);
     ck_assert_msg(strstr(result.err.message, table[i].says) != NULL, "%zu: %s", i, result.err.message);
     ck_assert_str_eq(result.content, "");
   }
@@ -482,8 +509,10 @@ END_TEST
 START_TEST(answers_without_a_stream_and_cuts_after_the_end_are_whole)
 {
   static const struct test_answer answers[] = {
-      {200, "application/json", "{\"choices\":[{\"message\":{\"content\":\"whole\"},\"finish_reason\":\"stop\"}],\"usage\":{"
-                                "\"prompt_tokens\":5,\"completion_tokens\":2}}", 0},
+      {200, "application/json",
+       "{\"choices\":[{\"message\":{\"content\":\"whole\"},\"finish_reason\":\"stop\"}],\"usage\":{"
+       "\"prompt_tokens\":5,\"completion_tokens\":2}}",
+       0},
       {200, "text/event-stream", DELTA("{\"content\":\"whole\"}") FINISH("stop"), 1},
   };
   struct mbp_llm_request request = request_of(1, "", "");
@@ -500,7 +529,8 @@ END_TEST
 
 START_TEST(models_are_listed)
 {
-  static const struct test_answer list = {200, "application/json", "{\"data\":[{\"id\":\"qwen3\"},{\"id\":\"gpt-5\"}]}", 0};
+  static const struct test_answer list = {200, "application/json", "{\"data\":[{\"id\":\"qwen3\"},{\"id\":\"gpt-5\"}]}",
+                                          0};
   struct test_outcome result = {0};
   play(&list, 1);
   test_other(mbp_plugin_v0(), "{\"base_url\":\"http://h/v1\"}", TEST_LIST, NULL, &result);
@@ -528,7 +558,8 @@ static void serve(struct test_conn *conn, const struct test_request *request, vo
                       "{\"error\":{\"message\":\"busy\",\"type\":\"overloaded_error\"}}");
     break;
   default:
-    (void) test_reply(conn, 401, "Content-Type: application/json\r\n", "{\"error\":{\"message\":\"bad key\",\"code\":\"invalid_api_key\"}}");
+    (void) test_reply(conn, 401, "Content-Type: application/json\r\n",
+                      "{\"error\":{\"message\":\"bad key\",\"code\":\"invalid_api_key\"}}");
   }
 }
 

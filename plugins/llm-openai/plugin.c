@@ -32,8 +32,13 @@ static const struct mbp_param param_api_key = {
     .size = PARAM_SIZE, .type = MBP_PARAM_SECRET, .name = "api_key", .env = "OPENAI_API_KEY",
     .help = "API key. Not needed for servers that ask for none, when base_url is set."};
 static const struct mbp_param param_base_url = {
-    .size = PARAM_SIZE, .type = MBP_PARAM_URL, .name = "base_url", .default_value = DEFAULT_BASE, .env = "OPENAI_BASE_URL",
-    .help = "Where the service is, usually ending in /v1: http://localhost:11434/v1. unix:/PATH speaks to a local socket."};
+    .size = PARAM_SIZE,
+    .type = MBP_PARAM_URL,
+    .name = "base_url",
+    .default_value = DEFAULT_BASE,
+    .env = "OPENAI_BASE_URL",
+    .help =
+        "Where the service is, usually ending in /v1: http://localhost:11434/v1. unix:/PATH speaks to a local socket."};
 static const struct mbp_param param_organization = {
     .size = PARAM_SIZE, .type = MBP_PARAM_STRING, .name = "organization", .env = "OPENAI_ORG_ID",
     .help = "Organization to bill (OpenAI-Organization)."};
@@ -44,7 +49,11 @@ static const struct mbp_param param_max_tokens = {
     .size = PARAM_SIZE, .type = MBP_PARAM_INT, .name = "max_tokens", .default_value = "0", .min = 0, .max = 10000000,
     .help = "Longest answer in tokens, where the agent does not say; 0 leaves it to the server."};
 static const struct mbp_param param_max_tokens_field = {
-    .size = PARAM_SIZE, .type = MBP_PARAM_CHOICE, .name = "max_tokens_field", .default_value = "auto", .choices = fields,
+    .size = PARAM_SIZE,
+    .type = MBP_PARAM_CHOICE,
+    .name = "max_tokens_field",
+    .default_value = "auto",
+    .choices = fields,
     .help = "Name of that limit on the wire. auto: max_completion_tokens for OpenAI, max_tokens for other servers."};
 static const struct mbp_param param_system_role = {
     .size = PARAM_SIZE, .type = MBP_PARAM_CHOICE, .name = "system_role", .default_value = "system", .choices = roles,
@@ -132,8 +141,8 @@ static int read_config(struct mbp_instance *self, const struct mbp_config *confi
   return r == 0 ? read_options(self, config) : r;
 }
 
-static int instance_open(const struct mbp_host *host, const struct mbp_config *config, struct mbp_instance **ret_instance,
-                         struct mbp_error *err)
+static int instance_open(const struct mbp_host *host, const struct mbp_config *config,
+                         struct mbp_instance **ret_instance, struct mbp_error *err)
 {
   struct mbp_instance *self = calloc(1, sizeof(*self));
   if (!self)
@@ -172,8 +181,9 @@ static int prepare(const struct mbp_instance *self, struct exchange *exchange, c
   *exchange = (struct exchange){.fetch = {.http = self->http, .json = self->json, .what = what}};
   struct mbp_http_request *request = &exchange->fetch.request;
   if (!self->bearer && self->is_default_base)
-    return llm_error(err, MBP_E_AUTH, "no API key for Chat Completions: set OPENAI_API_KEY, or OPENAI_BASE_URL for a server "
-                                      "that needs none");
+    return llm_error(err, MBP_E_AUTH,
+                     "no API key for Chat Completions: set OPENAI_API_KEY, or OPENAI_BASE_URL for a server "
+                     "that needs none");
   llm_buf_text(&exchange->url, self->endpoint.base);
   llm_buf_text(&exchange->url, path);
   if (exchange->url.failed)
@@ -325,8 +335,8 @@ static int generate(struct mbp_instance *self, struct mbp_call *call, const stru
   return r;
 }
 
-static int fetch_models(struct mbp_instance *self, struct mbp_call *call, const char *what, struct mbp_json **ret_document,
-                        struct mbp_error *err)
+static int fetch_models(struct mbp_instance *self, struct mbp_call *call, const char *what,
+                        struct mbp_json **ret_document, struct mbp_error *err)
 {
   struct exchange exchange;
   int r = prepare(self, &exchange, "/models", what, err);
@@ -343,7 +353,8 @@ static int list_models(struct mbp_instance *self, struct mbp_call *call, struct 
   int r = fetch_models(self, call, "list models", &document, err);
   if (r < 0)
     return r;
-  for (const struct mbp_json *model = json->first(json->get(document, "data")); model && r >= 0; model = json->next(model)) {
+  for (const struct mbp_json *model = json->first(json->get(document, "data")); model && r >= 0;
+       model = json->next(model)) {
     struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_LLM_MODEL,
                               .name = json->str(json->get(model, "id"))};
     if (event.name.len)
@@ -387,8 +398,10 @@ static const struct mbp_plugin plugin = {
     .license = "Apache-2.0",
     .origin = "magent",
     .summary = "OpenAI and compatible servers over Chat Completions",
-    .help = "Set OPENAI_API_KEY, or OPENAI_BASE_URL for a compatible server (Ollama, vLLM, llama.cpp, LiteLLM). Models of such "
-            "servers are named \"openai/NAME\". Model parameters go through by their name; extra_body holds those that only "
+    .help = "Set OPENAI_API_KEY, or OPENAI_BASE_URL for a compatible server (Ollama, vLLM, llama.cpp, LiteLLM). Models "
+            "of such "
+            "servers are named \"openai/NAME\". Model parameters go through by their name; extra_body holds those that "
+            "only "
             "the server knows.",
     .params = params,
     .info = &info,

@@ -5,9 +5,24 @@
 
 /* Model parameters that go through by their name. */
 static const char *const passed[] = {
-    "temperature",       "top_p",       "stop",        "reasoning_effort", "parallel_tool_calls", "response_format",
-    "seed",              "metadata",    "logit_bias",  "presence_penalty", "frequency_penalty",   "prompt_cache_key",
-    "service_tier",      "verbosity",   "user",        "store",            "safety_identifier",   "prompt_cache_retention",
+    "temperature",
+    "top_p",
+    "stop",
+    "reasoning_effort",
+    "parallel_tool_calls",
+    "response_format",
+    "seed",
+    "metadata",
+    "logit_bias",
+    "presence_penalty",
+    "frequency_penalty",
+    "prompt_cache_key",
+    "service_tier",
+    "verbosity",
+    "user",
+    "store",
+    "safety_identifier",
+    "prompt_cache_retention",
     NULL,
 };
 /* Others, and the members of the body that extra_body must not touch. */
@@ -63,8 +78,10 @@ static int check_params(struct writing *w, struct mbp_error *err)
   known[n] = NULL;
   for (const struct mbp_json *m = w->json->first(w->params); m; m = w->json->next(m))
     if (mbp_str_eq(w->json->key(m), "top_k") || mbp_str_eq(w->json->key(m), "min_p"))
-      return llm_error(err, MBP_E_INVALID, "model parameter \"%.*s\" is not part of Chat Completions; if the server takes it, "
-                       "put it into \"extra_body\"", (int) w->json->key(m).len, w->json->key(m).ptr);
+      return llm_error(err, MBP_E_INVALID,
+                       "model parameter \"%.*s\" is not part of Chat Completions; if the server takes it, "
+                       "put it into \"extra_body\"",
+                       (int) w->json->key(m).len, w->json->key(m).ptr);
   return llm_check_members(w->json, w->params, known, "model parameter", err);
 }
 

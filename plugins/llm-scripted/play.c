@@ -35,7 +35,8 @@ static size_t characters(struct mbp_str text, int64_t n)
   return at;
 }
 
-int play_text(struct play *play, uint32_t event, struct mbp_str text, int64_t chunk, int64_t pace_ms, struct mbp_error *err)
+int play_text(struct play *play, uint32_t event, struct mbp_str text, int64_t chunk, int64_t pace_ms,
+              struct mbp_error *err)
 {
   llm_autobuf block = {0};
   int r = 0;
@@ -48,7 +49,8 @@ int play_text(struct play *play, uint32_t event, struct mbp_str text, int64_t ch
   }
   if (r < 0)
     return r;
-  llm_buf_text(&block, event == MBP_EV_LLM_TEXT ? "{\"type\":\"text\",\"text\":" : "{\"type\":\"thinking\",\"thinking\":");
+  llm_buf_text(&block,
+               event == MBP_EV_LLM_TEXT ? "{\"type\":\"text\",\"text\":" : "{\"type\":\"thinking\",\"thinking\":");
   r = llm_quote(play->json, text, &block, err);
   llm_buf_text(&block, event == MBP_EV_LLM_TEXT ? "}" : ",\"signature\":\"scripted\"}");
   if (r == 0 && block.failed)
@@ -130,8 +132,9 @@ static int play_step(struct play *play, struct script_step *step, const struct v
   case STEP_TEXT:
   case STEP_THINKING:
     r = fill_in(play, step->text, view, 0, &text, err);
-    return r < 0 ? r : play_text(play, step->kind == STEP_TEXT ? MBP_EV_LLM_TEXT : MBP_EV_LLM_THINKING, llm_buf_view(&text),
-                                 step->chunk, step->pace_ms, err);
+    return r < 0 ? r
+                 : play_text(play, step->kind == STEP_TEXT ? MBP_EV_LLM_TEXT : MBP_EV_LLM_THINKING, llm_buf_view(&text),
+                             step->chunk, step->pace_ms, err);
   case STEP_CALL:
     r = fill_in(play, step->json, view, 1, &text, err);
     return r < 0 ? r : play_call(play, mbp_str(step->name), mbp_str(step->id), llm_buf_view(&text), err);

@@ -28,7 +28,8 @@ struct play {
   size_t n_blocks, n_calls;
 };
 
-int play_text(struct play *play, uint32_t event, struct mbp_str text, int64_t chunk, int64_t pace_ms, struct mbp_error *err);
+int play_text(struct play *play, uint32_t event, struct mbp_str text, int64_t chunk, int64_t pace_ms,
+              struct mbp_error *err);
 /* `id` may be empty: one is made. */
 int play_call(struct play *play, struct mbp_str name, struct mbp_str id, struct mbp_str input, struct mbp_error *err);
 int play_block(struct play *play, struct mbp_str block, struct mbp_error *err);
@@ -37,7 +38,8 @@ int play_pause(struct play *play, int64_t ms, struct mbp_error *err);
 /* Plays a reply of a script; {{user}} and {{tool_result}} stand for what the view holds. */
 int play_reply(struct play *play, struct script_reply *reply, const struct view *view, struct mbp_error *err);
 /* Plays what is built in under the model's name. */
-int play_builtin(struct play *play, const struct mbp_llm_request *request, const struct view *view, struct mbp_error *err);
+int play_builtin(struct play *play, const struct mbp_llm_request *request, const struct view *view,
+                 struct mbp_error *err);
 
 /* The response to what was played; borrowed from play and reply (NULL: none). */
 int play_response(struct play *play, const struct script_reply *reply, struct mbp_usage *usage,

@@ -23,8 +23,8 @@ static void instance_close(struct mbp_instance *instance)
   free(instance);
 }
 
-static int instance_open(const struct mbp_host *host, const struct mbp_config *config, struct mbp_instance **ret_instance,
-                         struct mbp_error *err)
+static int instance_open(const struct mbp_host *host, const struct mbp_config *config,
+                         struct mbp_instance **ret_instance, struct mbp_error *err)
 {
   struct mbp_instance *self = calloc(1, sizeof(*self));
   struct mbp_str path = {0};
@@ -71,7 +71,8 @@ static int64_t estimate_input(const struct mbp_llm_request *request)
 /* The models scripted-... are built in, whatever script is configured. */
 static int is_builtin_name(struct mbp_str model)
 {
-  return mbp_str_eq(model, "scripted-echo") || mbp_str_eq(model, "scripted-endless") || mbp_str_eq(model, "scripted-error");
+  return mbp_str_eq(model, "scripted-echo") || mbp_str_eq(model, "scripted-endless") ||
+         mbp_str_eq(model, "scripted-error");
 }
 
 static int choose(const struct mbp_instance *self, const struct mbp_llm_request *request, const struct view *view,
@@ -121,7 +122,8 @@ static int list_models(struct mbp_instance *self, struct mbp_call *call, struct 
   static const char *const names[] = {"scripted", "scripted-echo", "scripted-endless", "scripted-error"};
   (void) err;
   for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-    struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_LLM_MODEL, .name = mbp_str(names[i])};
+    struct mbp_event event = {
+        .size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_LLM_MODEL, .name = mbp_str(names[i])};
     if (self->host->emit(call, &event) < 0)
       break;
   }
@@ -148,7 +150,8 @@ static const struct mbp_plugin plugin = {
     .license = "Apache-2.0",
     .origin = "magent",
     .summary = "A scripted stand-in for a model, offline",
-    .help = "Plays a script file (option script, or MAGENT_SCRIPT), or a demonstration that is built in: it writes a Python "
+    .help = "Plays a script file (option script, or MAGENT_SCRIPT), or a demonstration that is built in: it writes a "
+            "Python "
             "script and runs it. Also built in: scripted-echo, scripted-endless, scripted-error.",
     .params = params,
     .info = &info,

@@ -116,11 +116,12 @@ static int find_code(struct mbp_str name, int64_t status, size_t *ret_index, str
     return 0;
   }
   const char *near = llm_nearest(name, names);
-  return llm_error(err, MBP_E_INVALID, "unknown error code \"%.*s\"%s%s%s", name.len < 40 ? (int) name.len : 40, name.ptr,
-                   near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+  return llm_error(err, MBP_E_INVALID, "unknown error code \"%.*s\"%s%s%s", name.len < 40 ? (int) name.len : 40,
+                   name.ptr, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
-static int read_error(struct reading *reading, const struct mbp_json *value, struct script_step *step, struct mbp_error *err)
+static int read_error(struct reading *reading, const struct mbp_json *value, struct script_step *step,
+                      struct mbp_error *err)
 {
   static const char *const known[] = {"code", "status", "message", "retry_after_ms", "retryable", "times", NULL};
   const struct mbp_json_v1 *json = reading->json;
@@ -183,7 +184,8 @@ static int read_words(struct reading *reading, const struct mbp_json *object, co
   return r < 0 ? r : copy(json->str(json->get(object, key)), &step->text, err);
 }
 
-/* `object` is a step, or a reply that is its own only steps; `path` where it is below the reply, "" or ending in '/'. */
+/* `object` is a step, or a reply that is its own only steps; `path` where it is below the reply, "" or ending in '/'.
+ */
 static int read_step(struct reading *reading, const struct mbp_json *object, const char *key, enum script_kind kind,
                      const char *path, struct script_step *step, struct mbp_error *err)
 {
@@ -235,13 +237,15 @@ static int read_steps_of(struct reading *reading, const struct mbp_json *object,
     if (r < 0)
       return r;
   }
-  return found ? 0 : llm_error(err, MBP_E_INVALID, "a step needs one of text, thinking, tool_call, block, delay_ms, error");
+  return found ? 0
+               : llm_error(err, MBP_E_INVALID, "a step needs one of text, thinking, tool_call, block, delay_ms, error");
 }
 
 static int read_steps(struct reading *reading, const struct mbp_json *value, struct script_reply *reply,
                       struct mbp_error *err)
 {
-  static const char *const known[] = {"text", "thinking", "tool_call", "block", "delay_ms", "error", "chunk", "pace_ms", NULL};
+  static const char *const known[] = {"text",  "thinking", "tool_call", "block", "delay_ms",
+                                      "error", "chunk",    "pace_ms",   NULL};
   static const char *const of_reply[] = {"match", "repeat", "stop", "stop_details", "usage", "model", "steps", NULL};
   const struct mbp_json_v1 *json = reading->json;
   const struct mbp_json *steps = json->get(value, "steps");

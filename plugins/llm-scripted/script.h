@@ -55,8 +55,8 @@ int script_parse(const struct mbp_json_v1 *json, const char *name, struct mbp_st
 int script_load(const struct mbp_json_v1 *json, const char *path, struct script **ret_script, struct mbp_error *err);
 void script_free(struct script *script); /* accepts NULL */
 
-/* The reply to a request whose history holds `assistants` assistant messages, `in_turn` of them since the last user text.
- * NULL: the script has none. */
+/* The reply to a request whose history holds `assistants` assistant messages, `in_turn` of them since the last user
+ * text. NULL: the script has none. */
 struct script_reply *script_choose(const struct script *script, struct mbp_str user, size_t assistants, size_t in_turn);
 
 #endif

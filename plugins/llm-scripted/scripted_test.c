@@ -91,8 +91,9 @@ static const char *chosen(const struct script *script, const char *user, size_t 
 
 START_TEST(replies_are_chosen_by_match_then_by_number)
 {
-  struct script *script = parsed("{\"text\":\"1\",\"repeat\":2}\n{\"match\":\"*weather*\",\"text\":\"w1\"}\n{\"text\":\"2\"}\n"
-                                 "{\"match\":\"*weather*\",\"text\":\"w2\"}\n{\"match\":\"b?g\",\"text\":\"big\"}\n");
+  struct script *script =
+      parsed("{\"text\":\"1\",\"repeat\":2}\n{\"match\":\"*weather*\",\"text\":\"w1\"}\n{\"text\":\"2\"}\n"
+             "{\"match\":\"*weather*\",\"text\":\"w2\"}\n{\"match\":\"b?g\",\"text\":\"big\"}\n");
   ck_assert_str_eq(chosen(script, "hi", 0, 0), "1");
   ck_assert_str_eq(chosen(script, "hi", 1, 0), "1");
   ck_assert_str_eq(chosen(script, "hi", 2, 0), "2");
@@ -114,9 +115,12 @@ END_TEST
 
 #define USER(text) {MBP_ROLE_USER, 0, mbp_str("[{\"type\":\"text\",\"text\":\"" text "\"}]")}
 #define CALLED {MBP_ROLE_ASSISTANT, 0, mbp_str("[{\"type\":\"tool_use\",\"id\":\"a\",\"name\":\"bash\",\"input\":{}}]")}
-#define RESULT(text, is_error) \
-  {MBP_ROLE_USER, 0, mbp_str("[{\"type\":\"tool_result\",\"tool_use_id\":\"a\",\"content\":[{\"type\":\"text\",\"text\":\"" text \
-                             "\"}],\"is_error\":" #is_error "}]")}
+#define RESULT(text, is_error)                                                                                         \
+  {                                                                                                                    \
+    MBP_ROLE_USER, 0,                                                                                                  \
+        mbp_str("[{\"type\":\"tool_result\",\"tool_use_id\":\"a\",\"content\":[{\"type\":\"text\",\"text\":\"" text    \
+                "\"}],\"is_error\":" #is_error "}]")                                                                   \
+  }
 
 static const struct mbp_tool tools[] = {{{"bash", 4}, {0}, {"{}", 2}}, {{"write", 5}, {0}, {"{}", 2}}};
 
@@ -144,18 +148,20 @@ static const char *with_script(const char *text)
 
 START_TEST(a_reply_is_played_step_by_step)
 {
-  const char *path = with_script("{\"steps\":[{\"thinking\":\"hm\"},{\"text\":\"caf\xc3\xa9!\",\"chunk\":4},{\"delay_ms\":1},"
-                                 "{\"tool_call\":{\"name\":\"bash\",\"input\":{\"n\":1.00}}},{\"tool_call\":{\"name\":\"x\",\"id\":"
-                                 "\"my-id\"}},{\"block\":{\"type\":\"odd\",\"n\":2.0}}],\"usage\":{\"input\":3,\"output\":4,"
-                                 "\"cache_read\":5,\"cache_write\":6},\"model\":\"fake-1\"}");
+  const char *path =
+      with_script("{\"steps\":[{\"thinking\":\"hm\"},{\"text\":\"caf\xc3\xa9!\",\"chunk\":4},{\"delay_ms\":1},"
+                  "{\"tool_call\":{\"name\":\"bash\",\"input\":{\"n\":1.00}}},{\"tool_call\":{\"name\":\"x\",\"id\":"
+                  "\"my-id\"}},{\"block\":{\"type\":\"odd\",\"n\":2.0}}],\"usage\":{\"input\":3,\"output\":4,"
+                  "\"cache_read\":5,\"cache_write\":6},\"model\":\"fake-1\"}");
   struct mbp_message messages[] = {USER("go")};
   struct test_outcome o = {0};
   ask(config_text, "scripted", messages, 1, 2, &o);
   ck_assert_msg(o.r == 0, "%s", o.err.message);
-  ck_assert_str_eq(o.content, "[{\"type\":\"thinking\",\"thinking\":\"hm\",\"signature\":\"scripted\"},"
-                              "{\"type\":\"text\",\"text\":\"caf\xc3\xa9!\"},"
-                              "{\"type\":\"tool_use\",\"id\":\"toolu_scripted_0_0\",\"name\":\"bash\",\"input\":{\"n\":1.00}},"
-                              "{\"type\":\"tool_use\",\"id\":\"my-id\",\"name\":\"x\",\"input\":{}},{\"type\":\"odd\",\"n\":2.0}]");
+  ck_assert_str_eq(
+      o.content, "[{\"type\":\"thinking\",\"thinking\":\"hm\",\"signature\":\"scripted\"},"
+                 "{\"type\":\"text\",\"text\":\"caf\xc3\xa9!\"},"
+                 "{\"type\":\"tool_use\",\"id\":\"toolu_scripted_0_0\",\"name\":\"bash\",\"input\":{\"n\":1.00}},"
+                 "{\"type\":\"tool_use\",\"id\":\"my-id\",\"name\":\"x\",\"input\":{}},{\"type\":\"odd\",\"n\":2.0}]");
   ck_assert_str_eq(o.shown.text, "thinking 0 hm\ntext 1 caf\xc3\xa9\ntext 1 !\nstart 2 bash toolu_scripted_0_0\n"
                                  "input 2 {\"n\":1.00}\nstart 3 x my-id\ninput 3 {}\n");
   ck_assert_uint_eq(o.stop, MBP_STOP_TOOL_USE);
@@ -168,15 +174,17 @@ END_TEST
 
 START_TEST(what_was_said_can_be_quoted)
 {
-  const char *path = with_script("{\"text\":\"x\"}\n{\"text\":\"You: {{user}} got: {{tool_result}} {{other}}\",\"tool_call\":{\"name\":"
-                                 "\"echo\",\"input\":{\"s\":\"<{{tool_result}}>\"}}}\n");
+  const char *path = with_script(
+      "{\"text\":\"x\"}\n{\"text\":\"You: {{user}} got: {{tool_result}} {{other}}\",\"tool_call\":{\"name\":"
+      "\"echo\",\"input\":{\"s\":\"<{{tool_result}}>\"}}}\n");
   struct mbp_message messages[] = {USER("hi"), CALLED, RESULT("say \\\"yes\\\"\\n", false)};
   struct test_outcome o = {0};
   ask(config_text, "scripted", messages, 3, 2, &o);
   ck_assert_msg(o.r == 0, "%s", o.err.message);
-  ck_assert_str_eq(o.content, "[{\"type\":\"text\",\"text\":\"You: hi got: say \\\"yes\\\"\\n {{other}}\"},"
-                              "{\"type\":\"tool_use\",\"id\":\"toolu_scripted_1_0\",\"name\":\"echo\",\"input\":{\"s\":\"<say "
-                              "\\\"yes\\\"\\n>\"}}]");
+  ck_assert_str_eq(o.content,
+                   "[{\"type\":\"text\",\"text\":\"You: hi got: say \\\"yes\\\"\\n {{other}}\"},"
+                   "{\"type\":\"tool_use\",\"id\":\"toolu_scripted_1_0\",\"name\":\"echo\",\"input\":{\"s\":\"<say "
+                   "\\\"yes\\\"\\n>\"}}]");
   ask(config_text, "scripted", messages, 3, 2, &o); /* nothing is remembered */
   ck_assert_int_eq(o.r, 0);
   struct mbp_message more[] = {USER("hi"), CALLED, RESULT("x", false), CALLED, RESULT("x", false)};
@@ -189,7 +197,8 @@ END_TEST
 
 START_TEST(errors_are_played_as_written_and_may_pass)
 {
-  struct script *script = parsed("{\"error\":{\"status\":529,\"message\":\"busy\",\"retry_after_ms\":70,\"times\":2},\"text\":\"ok\"}");
+  struct script *script =
+      parsed("{\"error\":{\"status\":529,\"message\":\"busy\",\"retry_after_ms\":70,\"times\":2},\"text\":\"ok\"}");
   struct view view = {0};
   for (int i = 0; i < 3; i++) {
     struct play play = {.json = &mag_json_table};
@@ -284,12 +293,14 @@ END_TEST
 
 START_TEST(the_demonstration_writes_runs_and_quotes)
 {
-  struct mbp_message messages[] = {USER(PROMPT), CALLED, RESULT("wrote 21 bytes", false), CALLED, RESULT("Hello World\\n", false)};
+  struct mbp_message messages[] = {USER(PROMPT), CALLED, RESULT("wrote 21 bytes", false), CALLED,
+                                   RESULT("Hello World\\n", false)};
   struct test_outcome o = {0};
   ask("", "scripted", messages, 1, 2, &o);
   ck_assert_int_eq(o.r, 0);
   ck_assert_uint_eq(o.stop, MBP_STOP_TOOL_USE);
-  ck_assert_ptr_nonnull(strstr(o.content, "\"name\":\"write\",\"input\":{\"file_path\":\"hello.py\",\"content\":\"print("));
+  ck_assert_ptr_nonnull(
+      strstr(o.content, "\"name\":\"write\",\"input\":{\"file_path\":\"hello.py\",\"content\":\"print("));
   ck_assert_ptr_nonnull(strstr(o.shown.text, "text 0 I'll write"));
   ask("", "scripted", messages, 3, 2, &o);
   ck_assert_ptr_nonnull(strstr(o.content, "\"name\":\"bash\",\"input\":{\"command\":\"python3 hello.py\"}"));
