@@ -2,3 +2,4 @@
 noinst_PROGRAMS += examples/run
 examples_run_SOURCES = examples/run.c
 examples_run_LDADD = libmagent.la
+EXTRA_DIST += examples/skeleton-plugin/echo.c examples/skeleton-plugin/Makefile

@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154
+# shellcheck shell=sh disable=SC2154,SC2016,SC2034
 # Read by ./check: the stages of --all. Each adds lines to $results as scripts/test-results prints them.
 
 stages="style tests clang asan tsan ltdl options install skeleton valgrind distcheck vendors"

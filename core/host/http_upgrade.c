@@ -1,5 +1,5 @@
-/* Raw duplex after an upgrade, as Docker's exec and attach use it: libcurl connects (TLS, proxy, unix socket), the
- * request and the answer's head are ours.
+/* Raw duplex after an upgrade, as the exec and attach of container engines use it: libcurl connects (TLS, proxy, unix
+ * socket), the request and the answer's head are ours.
  *
  * It runs in its callers' threads on a multi handle of its own, so connecting can be cancelled. One thread may write
  * while another reads: libcurl's send and receive do not block and are called under a lock.

@@ -58,7 +58,7 @@ void mag_plugin_free(struct mag_plugin *plugin); /* accepts NULL */
 const char *mag_kind_name(uint32_t kind);
 uint32_t mag_kind_of(struct mbp_str name);
 
-/* "magent-llm-openai.so" to kind and name: true if the name has that form, also when the kind is unknown. */
+/* "magent-<kind>-<name>.so" to kind and name: true if the name has that form, also when the kind is unknown. */
 bool mag_file_name_parse(const char *file_name, struct mbp_str *ret_kind, struct mbp_str *ret_name);
 
 /* "serial", "instance", "parallel"; NULL if unknown. */

@@ -5,6 +5,8 @@
  *   FROZEN(name, size)                  never changes
  *   MEMBER(struct, name, offset, size)  in the order of the struct, which is above them
  *   CONSTANT(name, value), TEXT(name, value)
+ *
+ * Included several times with other meanings of these: no include guard.
  */
 
 /* mbp.h */

@@ -132,7 +132,7 @@ START_TEST(constants_and_names_keep_their_values)
 {
   for (size_t i = 0; i < COUNT(constants); i++)
     ck_assert_msg(constants[i].now == constants[i].value,
-                  "%s is 0x%llx, was 0x%llx: nothing is reused (rule 2 of mbp.h)", constants[i].name, 
+                  "%s is 0x%llx, was 0x%llx: nothing is reused (rule 2 of mbp.h)", constants[i].name,
                   (unsigned long long) constants[i].now, (unsigned long long) constants[i].value);
   for (size_t i = 0; i < COUNT(texts); i++)
     ck_assert_msg(strcmp(texts[i].now, texts[i].value) == 0, "%s is \"%s\", was \"%s\"", texts[i].name, texts[i].now,
