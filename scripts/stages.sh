@@ -76,13 +76,13 @@ run_tests ()
   say "running the tests in ${run_tree#"$source_dir"/}/"
   make -C "$run_tree" -j$jobs -k check "$@" > "$run_tree/check.log" 2>&1
   run_status=$?
-  "$source_dir/scripts/test-results" "$run_tree" "$run_stage" > "$run_tree/check.results"
-  cat "$run_tree/check.results" >> "$results"
-  sed -n 's/^fail .*(\(.*\.log\))$/\1/p' "$run_tree/check.results" | while read -r log; do
+  "$source_dir/scripts/test-results" "$run_tree" "$run_stage" > "$run_tree/tests.results"
+  cat "$run_tree/tests.results" >> "$results"
+  sed -n 's/^fail .*(\(.*\.log\))$/\1/p' "$run_tree/tests.results" | while read -r log; do
     echo "---- $log"
     tail -n 15 "$log"
   done >&2
-  if test $run_status -ne 0 && ! grep -q '^fail' "$run_tree/check.results"; then
+  if test $run_status -ne 0 && ! grep -q '^fail' "$run_tree/tests.results"; then
     tail -n 15 "$run_tree/check.log" >&2
     fail "$run_stage" "make check" "status $run_status, see $run_tree/check.log"
   fi
