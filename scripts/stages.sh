@@ -183,7 +183,7 @@ END
   chmod +x "$tree/pkg-config"
   outcome options "configure --disable-llm-openai, no SQLite" in_dir "$tree" "$source_dir/configure" \
     --disable-llm-openai PKG_CONFIG="$tree/pkg-config" && {
-    outcome options "summary" grep -q 'plugins off  *store-sqlite llm-openai$' "$tree/../build/check-options.log.one"
+    outcome options "its summary" grep 'plugins off  *store-sqlite llm-openai$' "$tree/config.log"
     outcome options "build" make -C "$tree" -j$jobs
     outcome options "left out" test ! -e "$tree/plugins-0/magent-llm-openai.so" -a ! -e "$tree/plugins-0/magent-store-sqlite.so" \
       -a -e "$tree/plugins-0/magent-llm-anthropic.so"
