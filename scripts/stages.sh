@@ -173,7 +173,7 @@ stage_options ()
 {
   tree=$source_dir/build-options
   rm -rf "$tree"
-  mkdir -p "$tree" || return
+  mkdir -p "$tree" && make_configure "$build/autogen.log" || return
   cat > "$tree/pkg-config" << 'END'
 #!/bin/sh
 # A machine without SQLite.
