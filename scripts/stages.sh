@@ -260,7 +260,7 @@ stage_skeleton ()
   libdir=$(dirname "$(find "$root" -name magent.pc | head -n 1)")
   outcome skeleton "build against the installed headers" env PKG_CONFIG_PATH="$libdir" make -C "$work" &&
     outcome skeleton "inspect" "$root/bin/magent" plugin inspect "$work/magent-llm-echo.so" &&
-    outcome skeleton "answers" sh -c '"$1" --plugin-dir "$2" run --model echo/any --tools none "Hello there" | tee /dev/stderr |
+    outcome skeleton "answers" env HOME="$work" XDG_STATE_HOME= sh -c '"$1" --plugin-dir "$2" run --model echo/any --tools none "Hello there" | tee /dev/stderr |
       grep -q "Hello there"' sh "$root/bin/magent" "$work"
   outcome skeleton "make install puts it where magent looks" env PKG_CONFIG_PATH="$libdir" make -C "$work" install &&
     outcome skeleton "found once installed" "$root/bin/magent" plugin inspect llm-echo --exists
