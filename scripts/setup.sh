@@ -107,17 +107,22 @@ install_missing ()
   missing=
 }
 
+# make_configure LOG
+make_configure ()
+{
+  test -x "$source_dir/configure" && test -e "$source_dir/Makefile.in" && return
+  step "$1" "making configure" "$source_dir/autogen.sh"
+}
+
 # configure_tree BUILD-DIR [OPTION]...: makes configure and the build directory, if they are not there.
 configure_tree ()
 {
   tree=$1
   shift
-  mkdir -p "$tree" || return
-  if ! test -x "$source_dir/configure" || ! test -e "$source_dir/Makefile.in"; then
-    step "$tree/autogen.log" "making configure" "$source_dir/autogen.sh" || return
-  fi
+  mkdir -p "$tree" && make_configure "$tree/autogen.log" || return
   test -e "$tree/config.status" ||
-    step "$tree/configure.log" "configuring in ${tree#"$source_dir"/}/${*:+: $*}" in_dir "$tree" "$source_dir/configure" "$@"
+    step "$tree/configure.log" "configuring in ${tree#"$source_dir"/}/${*:+: $*}" \
+      in_dir "$tree" "$source_dir/configure" "$@"
 }
 
 in_dir ()

@@ -173,7 +173,7 @@ stage_options ()
 {
   tree=$source_dir/build-options
   rm -rf "$tree"
-  mkdir -p "$tree" || return
+  mkdir -p "$tree" && make_configure "$build/autogen.log" || return
   cat > "$tree/pkg-config" << 'END'
 #!/bin/sh
 # A machine without SQLite.
@@ -183,7 +183,7 @@ END
   chmod +x "$tree/pkg-config"
   outcome options "configure --disable-llm-openai, no SQLite" in_dir "$tree" "$source_dir/configure" \
     --disable-llm-openai PKG_CONFIG="$tree/pkg-config" && {
-    outcome options "summary" grep -q 'plugins off  *store-sqlite llm-openai$' "$tree/../build/check-options.log.one"
+    outcome options "its summary" grep 'plugins off  *store-sqlite llm-openai$' "$tree/config.log"
     outcome options "build" make -C "$tree" -j$jobs
     outcome options "left out" test ! -e "$tree/plugins-0/magent-llm-openai.so" -a ! -e "$tree/plugins-0/magent-store-sqlite.so" \
       -a -e "$tree/plugins-0/magent-llm-anthropic.so"
@@ -260,7 +260,7 @@ stage_skeleton ()
   libdir=$(dirname "$(find "$root" -name magent.pc | head -n 1)")
   outcome skeleton "build against the installed headers" env PKG_CONFIG_PATH="$libdir" make -C "$work" &&
     outcome skeleton "inspect" "$root/bin/magent" plugin inspect "$work/magent-llm-echo.so" &&
-    outcome skeleton "answers" sh -c '"$1" --plugin-dir "$2" run --model echo/any --tools none "Hello there" | tee /dev/stderr |
+    outcome skeleton "answers" env HOME="$work" XDG_STATE_HOME= sh -c '"$1" --plugin-dir "$2" run --model echo/any --tools none "Hello there" | tee /dev/stderr |
       grep -q "Hello there"' sh "$root/bin/magent" "$work"
   outcome skeleton "make install puts it where magent looks" env PKG_CONFIG_PATH="$libdir" make -C "$work" install &&
     outcome skeleton "found once installed" "$root/bin/magent" plugin inspect llm-echo --exists

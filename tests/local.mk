@@ -12,4 +12,11 @@ include tests/fuzz/local.mk
 include tests/abi/local.mk
 include tests/bench/local.mk
 include tests/crash/local.mk
+# Fuzzing, each target for so many minutes: make check-long MINUTES=30
+MINUTES = 5
+check_long_targets += fuzz-long
+fuzz-long:
+	$(srcdir)/scripts/fuzz-long '$(abs_srcdir)' '$(abs_builddir)/fuzz' $(MINUTES)
+.PHONY: fuzz-long
+check-long: $(check_long_targets)
 endif

@@ -225,8 +225,8 @@ static int write_request(struct mbp_http *http, struct mag_buf *out, struct mbp_
   return out->failed ? mag_error_no_memory(err) : 0;
 }
 
-/* What follows the head. A 2xx without a length is the stream itself: Docker answers so where it is not asked to
- * upgrade. */
+/* What follows the head. A 2xx without a length is the stream itself: container engines answer so where they are not
+ * asked to upgrade. */
 static int choose_body(struct mbp_http *http, struct mbp_error *err)
 {
   struct mag_http_upgrade *upgrade = http->upgrade;
