@@ -117,7 +117,7 @@ int main(int argc, char **argv)
   struct cli cli = {0};
   size_t n_dirs = 0;
   int at = 1;
-  setlocale(LC_ALL, "");
+  setlocale(LC_CTYPE, ""); /* and no more: what we write is the same everywhere */
   signal(SIGPIPE, SIG_IGN);
   for (; at < argc && argv[at][0] == '-'; at++) {
     if (strcmp(argv[at], "--help") == 0 || strcmp(argv[at], "-h") == 0) {

@@ -239,9 +239,8 @@ int cli_run_session(struct mag_session *session, const char *prompt, const struc
     observer.confirm = say_yes;
   mag_session_observe(session, &observer);
   interrupt_session(session);
-  int r = prompt ? mag_session_say(session, mbp_str(prompt), &err) : 0;
-  if (r == 0)
-    r = mag_session_run(session, limits, &outcome, &err);
+  int r = prompt ? mag_session_ask(session, mbp_str(prompt), limits, &outcome, &err)
+                 : mag_session_run(session, limits, &outcome, &err);
   interrupt_session(NULL);
   render_end(&render);
   if (r < 0)

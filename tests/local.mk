@@ -17,6 +17,5 @@ MINUTES = 5
 check_long_targets += fuzz-long
 fuzz-long:
 	$(srcdir)/scripts/fuzz-long '$(abs_srcdir)' '$(abs_builddir)/fuzz' $(MINUTES)
-.PHONY: fuzz-long
 check-long: $(check_long_targets)
 endif

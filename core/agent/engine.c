@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "host/http.h"
 #include "host/services.h"
 
 #include <pthread.h>
@@ -64,6 +65,7 @@ void mag_engine_free(struct mag_engine *engine)
 {
   if (!engine)
     return;
+  mag_http_settle(); /* a program that ends must not leave while libcurl starts */
   while (engine->opened) {
     struct opened *first = engine->opened;
     engine->opened = first->next;

@@ -144,21 +144,53 @@ static int take_appended(void *ctx, const void *result, struct mbp_error *err)
   return 0;
 }
 
-static int append(struct mag_log *log, struct mag_batch *batch, uint32_t flags, struct mbp_str summary,
-                  struct mbp_appended *ret_appended, struct mbp_error *err)
+static struct mbp_append append_of(const struct mag_log *log, const struct mag_batch *batch, uint32_t flags,
+                                   struct mbp_str summary)
+{
+  return (struct mbp_append){.size = MBP_SIZE(struct mbp_append, summary),
+                             .flags = flags,
+                             .session = mbp_str(log->id),
+                             .epoch = log->epoch,
+                             .expected = MBP_SEQ_ANY,
+                             .records = batch->records,
+                             .n_records = batch->n,
+                             .summary = summary};
+}
+
+static int append(struct mag_log *log, struct mag_batch *batch, struct mbp_str summary, struct mbp_appended *ret_appended,
+                  struct mbp_error *err)
 {
   const struct mbp_store_ops *ops = mag_instance_ops(log->store);
-  struct mbp_append request = {.size = MBP_SIZE(struct mbp_append, summary),
-                               .flags = flags,
-                               .session = mbp_str(log->id),
-                               .epoch = log->epoch,
-                               .expected = MBP_SEQ_ANY,
-                               .records = batch->records,
-                               .n_records = batch->n,
-                               .summary = summary};
+  struct mbp_append request = append_of(log, batch, 0, summary);
   struct mag_call_options options = {.timeout_ms = STORE_TIMEOUT_MS, .session = mbp_str(log->id),
                                      .on_result = take_appended, .ctx = ret_appended};
   return MAG_RUN(log->store, &options, err, ops->append(plugin, call, &request, err));
+}
+
+/* Creates the session and claims it. Both are asked for before either is waited for: a store that collects what comes at
+ * the same time makes both durable at once. */
+static int append_first(struct mag_log *log, struct mag_batch *batch, struct mbp_str summary,
+                        struct mbp_appended *ret_appended, struct mbp_error *err)
+{
+  const struct mbp_store_ops *ops = mag_instance_ops(log->store);
+  struct mbp_append request = append_of(log, batch, MBP_APPEND_CREATE, summary);
+  struct mag_call_options append_options = {.timeout_ms = STORE_TIMEOUT_MS, .session = mbp_str(log->id),
+                                            .on_result = take_appended, .ctx = ret_appended};
+  struct mag_call_options claim_options = {.timeout_ms = STORE_TIMEOUT_MS, .session = mbp_str(log->id),
+                                           .on_result = take_claim, .ctx = &log->epoch};
+  struct mbp_error claim_error = MAG_ERROR_INIT;
+  struct mbp_call *appending = mag_instance_enter(log->store, &append_options, /* control= */ false, err);
+  if (!appending)
+    return -MBP_E_UNAVAILABLE;
+  int r = ops->append(mag_instance_plugin(log->store), appending, &request, err);
+  mag_instance_returned(log->store, /* control= */ false);
+  int claimed = r < 0 ? r
+                      : MAG_RUN(log->store, &claim_options, &claim_error,
+                                ops->claim(plugin, call, mbp_str(log->id), &claim_error));
+  r = mag_instance_leave(log->store, appending, r, err);
+  if (r == 0 && claimed < 0 && err)
+    *err = claim_error;
+  return r < 0 ? r : claimed;
 }
 
 /* The summary as it will be once the batch is folded; empty if the batch changes nothing that lists show. */
@@ -216,7 +248,7 @@ int mag_log_commit(struct mag_log *log, struct mag_batch *batch, struct mbp_erro
   if (r < 0 || batch->n == 0)
     return r;
   mag_autofree char *summary = summary_after(log, batch);
-  r = append(log, batch, 0, mbp_str(summary), &appended, err);
+  r = append(log, batch, mbp_str(summary), &appended, err);
   if (r == 0)
     r = fold_batch(log, batch, &appended, err);
   mag_batch_clear(batch);
@@ -254,11 +286,9 @@ int mag_log_create(struct mag_log *log, struct mag_instance *store, struct mbp_s
   mag_autofree char *summary = r == 0 ? mag_state_summary(&first) : NULL;
   mag_state_done(&first);
   if (r == 0)
-    r = append(&created, &batch, MBP_APPEND_CREATE, mbp_str(summary), &appended, err);
+    r = append_first(&created, &batch, mbp_str(summary), &appended, err);
   if (r == 0)
     r = fold_batch(&created, &batch, &appended, err);
-  if (r == 0)
-    r = claim(&created, err);
   mag_batch_done(&batch);
   if (r < 0) {
     mag_log_close(&created);

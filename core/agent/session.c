@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "host/http.h"
 #include "host/redact.h"
 
 #include <errno.h>
@@ -270,6 +271,8 @@ static int open_parts(struct mag_session *session, struct mbp_error *err)
   if (r < 0)
     return r;
   session->provider = mag_instance_descriptor(session->llm)->name;
+  if (!(mag_instance_descriptor(session->llm)->caps & MBP_CAP_LLM_OFFLINE))
+    mag_http_warm(); /* its start passes while the log is made */
   r = mag_toolbox_open(&session->toolbox, mag_engine_registry(session->engine), mbp_str(session->definition.tools), err);
   return r < 0 ? r : check_compute(session, err);
 }
@@ -397,12 +400,9 @@ int mag_session_commit(struct mag_session *session, struct mag_batch *batch, str
   return r;
 }
 
-int mag_session_say(struct mag_session *session, struct mbp_str text, struct mbp_error *err)
+/* The content of a message of one text block, in the writer. */
+static int message_content(struct mbp_writer *w, struct mbp_str text, struct mbp_str *ret_content, struct mbp_error *err)
 {
-  mag_autowriter w = mag_writer_new();
-  struct mag_batch batch = MAG_BATCH_INIT;
-  struct mbp_str content;
-  char id[MAG_ID_SIZE] = "";
   if (text.len == 0)
     return mag_error(err, MBP_E_INVALID, "the message is empty");
   if (!mag_utf8_valid(text.ptr, text.len))
@@ -410,10 +410,20 @@ int mag_session_say(struct mag_session *session, struct mbp_str text, struct mbp
   mag_writer_array(w, NULL);
   mag_write_text_block(w, text);
   mag_writer_end(w);
-  if (mag_writer_text(w, &content) < 0)
-    return mag_error_no_memory(err);
+  return mag_writer_text(w, ret_content) < 0 ? mag_error_no_memory(err) : 0;
+}
+
+int mag_session_say(struct mag_session *session, struct mbp_str text, struct mbp_error *err)
+{
+  mag_autowriter w = mag_writer_new();
+  struct mag_batch batch = MAG_BATCH_INIT;
+  struct mbp_str content;
+  char id[MAG_ID_SIZE] = "";
+  int r = message_content(w, text, &content, err);
+  if (r < 0)
+    return r;
   mag_batch_user_message(&batch, id, content);
-  int r = mag_session_commit(session, &batch, err);
+  r = mag_session_commit(session, &batch, err);
   mag_batch_done(&batch);
   return r;
 }
@@ -428,8 +438,8 @@ void mag_session_interrupt(struct mag_session *session)
   pthread_mutex_unlock(&session->call_lock);
 }
 
-int mag_session_run(struct mag_session *session, const struct mag_limits *limits, struct mag_outcome *ret_outcome,
-                    struct mbp_error *err)
+static int run_turn(struct mag_session *session, const struct mag_limits *limits, struct mbp_str message,
+                    struct mag_outcome *ret_outcome, struct mbp_error *err)
 {
   struct mag_call_options options = {.timeout_ms = limits->timeout_ms, .session = mbp_str(session->log.id)};
   struct mbp_call *call = mag_call_new_scope(&options);
@@ -444,7 +454,7 @@ int mag_session_run(struct mag_session *session, const struct mag_limits *limits
   pthread_mutex_unlock(&session->call_lock);
   int r = mag_engine_begin_turn(session->engine, call, err);
   if (r == 0) {
-    r = mag_turn_run(session, call, limits, ret_outcome, err);
+    r = mag_turn_run(session, call, limits, message, ret_outcome, err);
     mag_engine_end_turn(session->engine);
   }
   pthread_mutex_lock(&session->call_lock);
@@ -452,4 +462,24 @@ int mag_session_run(struct mag_session *session, const struct mag_limits *limits
   pthread_mutex_unlock(&session->call_lock);
   mag_call_unref(call);
   return r;
+}
+
+int mag_session_run(struct mag_session *session, const struct mag_limits *limits, struct mag_outcome *ret_outcome,
+                    struct mbp_error *err)
+{
+  return run_turn(session, limits, mbp_str(""), ret_outcome, err);
+}
+
+int mag_session_ask(struct mag_session *session, struct mbp_str text, const struct mag_limits *limits,
+                    struct mag_outcome *ret_outcome, struct mbp_error *err)
+{
+  const struct mag_state *state = &session->log.state;
+  mag_autowriter w = mag_writer_new();
+  struct mbp_str content;
+  if (state->status == MAG_STATUS_IDLE && state->n_open == 0 && state->n_inbox == 0) {
+    int r = message_content(w, text, &content, err);
+    return r < 0 ? r : run_turn(session, limits, content, ret_outcome, err);
+  }
+  int r = mag_session_say(session, text, err); /* it waits its turn in the inbox */
+  return r < 0 ? r : mag_session_run(session, limits, ret_outcome, err);
 }

@@ -96,6 +96,10 @@ int mag_session_say(struct mag_session *session, struct mbp_str text, struct mbp
 int mag_session_run(struct mag_session *session, const struct mag_limits *limits, struct mag_outcome *ret_outcome,
                     struct mbp_error *err);
 
+/* Both in one, for who waits for the answer anyway: a session that rests takes the message and begins in one append. */
+int mag_session_ask(struct mag_session *session, struct mbp_str text, const struct mag_limits *limits,
+                    struct mag_outcome *ret_outcome, struct mbp_error *err);
+
 /* Ends the running turn, or the next one as soon as it begins. Any thread. */
 void mag_session_interrupt(struct mag_session *session);
 

@@ -178,8 +178,18 @@ static int advance(struct mag_turn *turn, struct mbp_error *err)
   return out_of_steps(turn) ? 0 : mag_turn_step(turn, err);
 }
 
+static void begin_with(struct mag_turn *turn, struct mbp_str message)
+{
+  char id[MAG_ID_SIZE] = "";
+  if (message.len == 0)
+    return;
+  mag_batch_user_message(&turn->batch, id, message);
+  mag_batch_processed(&turn->batch, mbp_str(id));
+  turn->owes = true;
+}
+
 int mag_turn_run(struct mag_session *session, struct mbp_call *call, const struct mag_limits *limits,
-                 struct mag_outcome *ret_outcome, struct mbp_error *err)
+                 struct mbp_str message, struct mag_outcome *ret_outcome, struct mbp_error *err)
 {
   struct mag_turn turn = {.session = session, .call = call, .limits = limits, .outcome = ret_outcome, .batch = MAG_BATCH_INIT};
   memset(ret_outcome, 0, sizeof(*ret_outcome));
@@ -189,6 +199,7 @@ int mag_turn_run(struct mag_session *session, struct mbp_call *call, const struc
   else
     mag_batch_running(&turn.batch);
   mag_turn_forget_sandbox(&turn);
+  begin_with(&turn, message);
   int r = 0;
   while (r == 0 && !turn.ended)
     r = advance(&turn, err);

@@ -20,8 +20,9 @@ struct mag_turn {
   bool ended;
 };
 
+/* `message`: content of a user message that the turn begins with, or empty; only for a session that rests. */
 int mag_turn_run(struct mag_session *session, struct mbp_call *call, const struct mag_limits *limits,
-                 struct mag_outcome *ret_outcome, struct mbp_error *err);
+                 struct mbp_str message, struct mag_outcome *ret_outcome, struct mbp_error *err);
 
 int mag_turn_commit(struct mag_turn *turn, struct mbp_error *err);
 

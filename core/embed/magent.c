@@ -161,9 +161,8 @@ int magent_session_run(struct magent_session *session, const char *prompt, const
   struct mag_observer observer = {&session->callbacks, on_event, on_preview, on_confirm};
   struct mag_limits limits = {.max_steps = bounds.max_steps, .timeout_ms = bounds.timeout_ms};
   mag_session_observe(session->session, &observer);
-  int r = prompt ? mag_session_say(session->session, mbp_str(prompt), &err) : 0;
-  if (r == 0)
-    r = mag_session_run(session->session, &limits, &outcome, &err);
+  int r = prompt ? mag_session_ask(session->session, mbp_str(prompt), &limits, &outcome, &err)
+                 : mag_session_run(session->session, &limits, &outcome, &err);
   mag_session_observe(session->session, &(struct mag_observer){0});
   if (r < 0)
     return tell(error, &err);

@@ -27,8 +27,8 @@
 
 static struct {
   pthread_mutex_t lock;
-  bool initialised, running, stopping;
-  pthread_t thread;
+  bool initialised, running, stopping, warming;
+  pthread_t thread, warm_thread;
   int wake_fd, epoll_fd;
   struct mbp_http *first, *last; /* commands */
   /* The thread's own. */
@@ -342,8 +342,8 @@ static void unmake_multi(void)
   service.epoll_fd = service.wake_fd = -1;
 }
 
-/* The program's signals are not for this thread, nor is a SIGPIPE from a TLS write. */
-static int make_thread(struct mbp_error *err)
+/* The program's signals are not for our threads, nor is a SIGPIPE from a TLS write. */
+static int make_thread(pthread_t *thread, void *(*run)(void *ctx), const char *name)
 {
   pthread_attr_t attributes;
   sigset_t all, old;
@@ -351,13 +351,12 @@ static int make_thread(struct mbp_error *err)
   (void) pthread_attr_setstacksize(&attributes, STACK_BYTES);
   (void) sigfillset(&all);
   (void) pthread_sigmask(SIG_SETMASK, &all, &old);
-  int number = pthread_create(&service.thread, &attributes, thread_main, NULL);
+  int number = pthread_create(thread, &attributes, run, NULL);
   (void) pthread_sigmask(SIG_SETMASK, &old, NULL);
   (void) pthread_attr_destroy(&attributes);
-  if (number)
-    return mag_error_errno(err, number, "HTTP: cannot start a thread");
-  (void) pthread_setname_np(service.thread, "magent-http");
-  return 0;
+  if (number == 0)
+    (void) pthread_setname_np(*thread, name);
+  return number;
 }
 
 /* Lock held. */
@@ -388,8 +387,9 @@ int mag_http_start(struct mbp_error *err)
     r = init_curl(err);
     if (r == 0)
       r = make_multi(err);
-    if (r == 0)
-      r = make_thread(err);
+    int number = r == 0 ? make_thread(&service.thread, thread_main, "magent-http") : 0;
+    if (number)
+      r = mag_error_errno(err, number, "HTTP: cannot start a thread");
     if (r < 0)
       unmake_multi();
     service.running = r == 0;
@@ -398,8 +398,35 @@ int mag_http_start(struct mbp_error *err)
   return r;
 }
 
+static void *warm_main(void *ctx)
+{
+  struct mbp_error ignored = MAG_ERROR_INIT; /* whoever needs HTTP tries again, and is told */
+  (void) ctx;
+  (void) mag_http_start(&ignored);
+  return NULL;
+}
+
+void mag_http_warm(void)
+{
+  pthread_mutex_lock(&service.lock);
+  if (!service.running && !service.warming)
+    service.warming = make_thread(&service.warm_thread, warm_main, "magent-warm") == 0;
+  pthread_mutex_unlock(&service.lock);
+}
+
+void mag_http_settle(void)
+{
+  pthread_mutex_lock(&service.lock);
+  bool warming = service.warming;
+  service.warming = false;
+  pthread_mutex_unlock(&service.lock);
+  if (warming)
+    (void) pthread_join(service.warm_thread, NULL);
+}
+
 void mag_http_stop(void)
 {
+  mag_http_settle();
   pthread_mutex_lock(&service.lock);
   bool running = service.running && !service.stopping;
   if (running) {

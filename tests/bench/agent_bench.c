@@ -1,7 +1,8 @@
 /* agent_bench - what magent costs beside a bare loop that does the same with nothing around it. Both talk to the same
  * model server in this process, turn about, so that whatever else the machine does hits both.
  *
- *   agent_bench            in the build directory; BENCH_RUNS=N for other than 5 runs of each
+ *   agent_bench FILE...    in the build directory; FILEs: what is installed. BENCH_RUNS=N for other than 5 runs of each,
+ *                          BENCH_ONLY="start steps memory deltas appends size" for some of the parts
  *   agent_bench --deltas   the part that measures itself (see delta_bench.h)
  */
 #include "base/clock.h"
@@ -13,6 +14,7 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +33,7 @@ static struct {
 } all;
 
 static const char *const bare[] = {"tests/bench/bare_loop", all.port, NULL};
+static const char *const bare_curl[] = {"tests/bench/bare_curl", all.url, NULL};
 #define MAGENT(compute)                                                                                                \
   {"./magent", "--plugin-dir", "plugins-0", "run", "--yes", "--model", "anthropic/claude-bench", "--compute", compute, \
    "Work.", NULL}
@@ -65,14 +68,19 @@ static double median_around(size_t step)
 
 static void measure_start(void)
 {
-  struct samples own = {.n = 0}, bares = {.n = 0};
+  struct samples own = {.n = 0}, bares = {.n = 0}, curls = {.n = 0}, own_cpu = {.n = 0}, curl_cpu = {.n = 0};
   struct client client;
   (void) run(bubblewrap, 0, &client);
   for (size_t i = 0; i < all.runs * 6; i++) {
     samples_add(&bares, run(bare, 0, &client));
+    samples_add(&curls, run(bare_curl, 0, &client));
+    samples_add(&curl_cpu, client.cpu_us);
     samples_add(&own, run(bubblewrap, 0, &client));
+    samples_add(&own_cpu, client.cpu_us);
   }
   report("start_to_first_request", "ms", &own, &bares, GOAL_RATIO_MAX, 4);
+  report("start_to_first_request_over_curl", "ms", &own, &curls, GOAL_NONE, 0);
+  report("cpu_of_a_run_over_curl", "us", &own_cpu, &curl_cpu, GOAL_NONE, 0);
 }
 
 /* ---- Steps ---------------------------------------------------------------------------------------------------- */
@@ -290,17 +298,29 @@ static void set_up(void)
   free(helper);
 }
 
+static bool wanted(const char *part)
+{
+  const char *only = secure_getenv("BENCH_ONLY");
+  return !only || !*only || strstr(only, part);
+}
+
 int main(int argc, char **argv)
 {
   if (argc > 1 && strcmp(argv[1], "--deltas") == 0)
     return delta_bench("plugins-0");
   set_up();
-  measure_start();
-  measure_steps();
-  measure_memory();
-  measure_deltas();
-  measure_appends();
-  measure_size((const char *const *) (uintptr_t) argv + 1); /* the files of this package */
+  if (wanted("start"))
+    measure_start();
+  if (wanted("steps"))
+    measure_steps();
+  if (wanted("memory"))
+    measure_memory();
+  if (wanted("deltas"))
+    measure_deltas();
+  if (wanted("appends"))
+    measure_appends();
+  if (wanted("size"))
+    measure_size((const char *const *) (uintptr_t) argv + 1);
   report_table();
   (void) nftw(all.root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
   return 0;
