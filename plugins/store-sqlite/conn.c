@@ -21,6 +21,14 @@ static void sync_directory(const char *path)
   (void) close(fd);
 }
 
+static int code_of(int number)
+{
+  return number == ENOSPC || number == EDQUOT  ? MBP_E_NO_SPACE
+         : number == EROFS                     ? MBP_E_READ_ONLY
+         : number == EACCES || number == EPERM ? MBP_E_PERMISSION
+                                               : MBP_E_UNAVAILABLE;
+}
+
 /* Makes the directories above the file, for their owner alone, each durable in the one above it. */
 static int make_directories(const char *path, struct mbp_error *err)
 {
@@ -35,9 +43,9 @@ static int make_directories(const char *path, struct mbp_error *err)
       *above = 0;
       sync_directory(copy[0] ? copy : "/");
       *above = '/';
-    } else if (errno != EEXIST && errno != EROFS && errno != EACCES) {
-      r = store_error(err, errno == ENOSPC || errno == EDQUOT ? MBP_E_NO_SPACE : MBP_E_UNAVAILABLE,
-                      "cannot make the directory %.200s: %s", copy, strerror_r(errno, text, sizeof(text)));
+    } else if (errno != EEXIST) {
+      r = store_error(err, code_of(errno), "cannot make the directory %.200s: %s", copy,
+                      strerror_r(errno, text, sizeof(text)));
     }
     *slash = '/';
   }
@@ -59,11 +67,7 @@ static int make_file(const char *path, struct mbp_error *err)
   int r = errno == ENOENT ? make_directories(path, err) : 0;
   if (r < 0 || mknod(path, S_IFREG | 0600, 0) == 0 || errno == EEXIST)
     return r;
-  int code = errno == ENOSPC || errno == EDQUOT ? MBP_E_NO_SPACE
-             : errno == EROFS                   ? MBP_E_READ_ONLY
-             : errno == EACCES                  ? MBP_E_PERMISSION
-                                                : MBP_E_UNAVAILABLE;
-  return store_error(err, code, "cannot make %.250s: %s", path, strerror_r(errno, text, sizeof(text)));
+  return store_error(err, code_of(errno), "cannot make %.250s: %s", path, strerror_r(errno, text, sizeof(text)));
 }
 
 bool store_conn_moved(struct store_conn *conn)
@@ -107,7 +111,8 @@ static int configure(struct store_conn *conn, enum store_role role, struct mbp_e
   sqlite3_snprintf(sizeof(pragmas), pragmas,
                    "PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;"
                    "PRAGMA synchronous = %s; %s",
-                   conn->instance->durable ? "FULL" : "OFF", role == STORE_WRITER ? writer : "PRAGMA query_only = ON");
+                   conn->instance->durable ? "FULL" : "OFF",
+                   role == STORE_WRITER ? writer : "PRAGMA query_only = ON; PRAGMA cache_size = -256");
   int code = sqlite3_exec(conn->db, pragmas, NULL, NULL, NULL);
   return code == SQLITE_OK ? 0 : store_fault(conn, code, err);
 }
