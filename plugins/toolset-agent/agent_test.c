@@ -88,6 +88,26 @@ static const struct mag_plugin *find_real(struct mbp_error *err)
   return plugin;
 }
 
+/* Built, and usable on this machine? */
+static bool can_use_real(struct mbp_error *err)
+{
+  const struct mag_plugin *found = find_real(err);
+  char config[PATH_MAX + 32];
+  if (!found)
+    return false;
+  if (!find_program("sandbox/magent-sandbox"))
+    return mag_error(err, MBP_E_NOT_FOUND, "no sandbox/magent-sandbox") == 0;
+  (void) snprintf(config, sizeof(config), "{\"helper\":\"%s\"}", helper);
+  struct mag_instance *instance = NULL;
+  if (mag_instance_open(&found->descriptor, mbp_str(config), &instance, err) < 0)
+    return false;
+  struct mag_call_options options = {.timeout_ms = 10000};
+  const struct mbp_plugin *descriptor = mag_instance_descriptor(instance);
+  int r = descriptor->probe ? MAG_RUN(instance, &options, err, descriptor->probe(plugin, call, err)) : 0;
+  mag_instance_close(instance);
+  return r == 0;
+}
+
 static void setup_real(void)
 {
   struct mbp_error err = MAG_ERROR_INIT;
@@ -708,7 +728,7 @@ static void add_tests(TCase *fake, TCase *own)
 int main(int argc, char **argv)
 {
   struct mbp_error err = MAG_ERROR_INIT;
-  const bool with_real = find_real(&err) != NULL;
+  const bool with_real = can_use_real(&err);
   signal(SIGPIPE, SIG_IGN);
   if (!with_real)
     fprintf(stderr, "SKIPPED: the real sandbox is not tested: %s\n", err.message);

@@ -60,3 +60,17 @@ tests_fuzz_sandbox_fuzz_LDFLAGS = $(fuzz_link)
 tests_fuzz_sandbox_fuzz_LDADD = libmagbox.la
 endif
 EXTRA_DIST += tests/fuzz/corpus/sandbox
+
+fuzz_targets += tests/fuzz/shell_fuzz
+tests_fuzz_shell_fuzz_SOURCES = tests/fuzz/shell_fuzz.c plugins/toolset-agent/output.c plugins/toolset-agent/output.h \
+  plugins/toolset-agent/text.c plugins/toolset-agent/text.h $(fuzz_main)
+tests_fuzz_shell_fuzz_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
+tests_fuzz_shell_fuzz_LDFLAGS = $(fuzz_link)
+EXTRA_DIST += tests/fuzz/corpus/shell
+
+fuzz_targets += tests/fuzz/filetool_fuzz
+tests_fuzz_filetool_fuzz_SOURCES = tests/fuzz/filetool_fuzz.c sandbox/tool_blocks.c sandbox/tool_common.h \
+  sandbox/tool_pattern.c sandbox/tool_pattern.h $(fuzz_main)
+tests_fuzz_filetool_fuzz_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
+tests_fuzz_filetool_fuzz_LDFLAGS = $(fuzz_link)
+EXTRA_DIST += tests/fuzz/corpus/filetool
