@@ -170,7 +170,12 @@ pid_t init_start(const struct exec_args *args, struct shared *shared, int wake_f
   if (getppid() != parent)
     _exit(1);
   struct start start = {args, shared};
-  pid_t pid = clone(process_main, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, &start);
+#ifdef MAGENT_SANITIZED
+  int flags = CLONE_VFORK | SIGCHLD; /* what is instrumented does not bear a child in its memory */
+#else
+  int flags = CLONE_VM | CLONE_VFORK | SIGCHLD;
+#endif
+  pid_t pid = clone(process_main, stack + sizeof(stack), flags, &start);
   if (pid < 0) {
     shared->failed_at = MAG_BOX_AT_FORK;
     shared->failed = errno;

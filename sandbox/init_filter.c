@@ -112,7 +112,7 @@ static int refuse_namespaces(scmp_filter_ctx filter)
 /* Only the internet's families and netlink: others (vsock, for one) do not know network namespaces. */
 static int refuse_sockets(scmp_filter_ctx filter, bool no_unix)
 {
-  struct scmp_arg_cmp high = SCMP_CMP(0, SCMP_CMP_GT, AF_NETLINK);
+  struct scmp_arg_cmp high = {0, SCMP_CMP_GT, AF_NETLINK, 0};
   int r = add_name(filter, ERRNO(EAFNOSUPPORT), "socket", 1, &high);
   for (int family = 0; family <= AF_NETLINK && r == 0; family++) {
     if (family == AF_INET || family == AF_INET6 || family == AF_NETLINK || (family == AF_UNIX && !no_unix))

@@ -198,10 +198,12 @@ static const struct mbp_plugin plugin = {
     .help = "Commands see the machine's programs read-only, a private /tmp and the workspace, and nothing else of the "
             "machine: no other files, no other processes, no capability, and no network but with 'host'. The sandbox "
             "ends with the process that made it; the workspace stays.\n"
-            "In a user's own directory (guarded) these cannot be made or changed: .git/hooks, .git/config and what else "
-            "makes git run programs, .envrc, shell start-up files, editor tasks and magent's own files; where there is "
-            "no .git, none can be made. Unix sockets are refused there (socketpair works), since the directory could "
-            "hold one of the host's. Set-id bits and devices can be made nowhere.",
+            "In a user's own directory (guarded) these cannot be made or changed: .git/hooks, .git/config and what "
+            "else makes git run programs, .envrc, .vscode, .idea and .magent; shell start-up files where there are any, "
+            "and in the home directory at all; where there is no .git, none can be made. Only the top of the directory "
+            "is guarded, not repositories below it. Empty placeholders stand there meanwhile. Unix sockets are refused "
+            "(socketpair works), since the directory could hold one of the host's. Set-id bits and devices can be made "
+            "nowhere.",
     .params = params,
     .info = &info,
     .ops = &mag_provider_ops,

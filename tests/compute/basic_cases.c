@@ -93,6 +93,7 @@ START_TEST(a_command_gets_its_stdin_and_its_end)
   rig_wait_started(&cat);
   ck_assert_int_eq(rig_write(&rig, "a", "cat", mbp_str("hello\n"), 0, 5000, &err), 0);
   mag_autobuf big = MAG_BUF_INIT;
+  ck_assert_int_eq(mag_buf_reserve(&big, 300000), 0);
   for (int i = 0; i < 300000; i++)
     mag_buf_add_char(&big, 'x');
   ck_assert_int_eq(rig_write(&rig, "a", "cat", mag_buf_str(&big), MBP_STDIN_EOF, 5000, &err), 0);
@@ -115,6 +116,7 @@ START_TEST(writing_to_a_slow_process_waits_and_can_be_cancelled)
   rig_start(&slow, &rig, "a", "exec sleep 60", &options);
   rig_wait_started(&slow);
   mag_autobuf big = MAG_BUF_INIT;
+  ck_assert_int_eq(mag_buf_reserve(&big, 300000), 0);
   for (int i = 0; i < 300000; i++)
     mag_buf_add_char(&big, 'x');
   ck_assert_int_lt(rig_write(&rig, "a", "slow", mag_buf_str(&big), 0, 200, &err), 0);
@@ -157,6 +159,7 @@ START_TEST(files_go_in_and_out)
   mag_autobuf big = MAG_BUF_INIT;
   if (!begin(&rig, _i, NULL))
     return;
+  ck_assert_int_eq(mag_buf_reserve(&big, 700000), 0);
   for (int i = 0; i < 700000; i++)
     mag_buf_add_char(&big, (char) (i * 7));
   ck_assert_msg(rig_put(&rig, "a", "deep/er/file", mag_buf_str(&big), 0750, &err) == 0, "%s", err.message);
