@@ -142,6 +142,8 @@ make_tree ()
 {
   tree=$1
   shift
-  step "$tree/make.log" "building in ${tree#"$source_dir"/}/ (about a minute the first time)" \
+  first=
+  test -e "$tree/magent" || first=" (about a minute)"
+  step "$tree/make.log" "building in ${tree#"$source_dir"/}/$first" \
     make -C "$tree" -j"${jobs:-$(processors)}" "$@"
 }

@@ -118,7 +118,7 @@ stage_style ()
 {
   outcome_lines=60 outcome style checksrc "$source_dir/scripts/checksrc"
   # shellcheck disable=SC2046 # names without blanks
-  outcome style shellcheck in_dir "$source_dir" shellcheck -x -P SCRIPTDIR \
+  outcome style shellcheck in_dir "$source_dir" shellcheck -x -P SCRIPTDIR -S warning \
     $(cd "$source_dir" && "$source_dir/scripts/checksrc" --list-shell)
   for page in "$source_dir"/docs/man/*.[0-9]; do
     outcome style "man page ${page##*/}" man_page "$page"

@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034
 # Read by the header tests: compiles each public header alone.
 #   each_header COMPILER STANDARD LANGUAGE
 # Works in the build tree; srcdir is set by make check.

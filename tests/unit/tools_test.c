@@ -422,9 +422,9 @@ START_TEST(patterns_mean_what_shells_mean)
   for (size_t i = 0; i < MAG_COUNT(no); i++)
     ck_assert_msg(!path_matches(no[i][0], no[i][1]), "%s %s", no[i][0], no[i][1]);
   char stars[512] = "", name[256];
-  for (int i = 0; i < 120; i++)
-    strcat(stars, "*a");
-  strcat(stars, "b");
+  for (size_t i = 0; i < 120; i++)
+    memcpy(stars + 2 * i, "*a", 2);
+  stars[240] = 'b';
   memset(name, 'a', 255);
   name[255] = 0;
   int64_t from = mag_clock_monotonic_ms();
