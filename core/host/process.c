@@ -103,6 +103,9 @@ static int spawner_start(void)
   }
   spawner.first = NULL;
   spawner.last = &spawner.first;
+  /* After a fork they still count the parent's threads as waiting, and a signal would wait for these. */
+  spawner.work = (pthread_cond_t) PTHREAD_COND_INITIALIZER;
+  spawner.finished = (pthread_cond_t) PTHREAD_COND_INITIALIZER;
   pthread_t thread;
   pthread_attr_t attributes;
   sigset_t all, old;
