@@ -28,15 +28,6 @@ static const struct {
     {"grep", mag_tool_grep},
 };
 
-#ifdef MAGENT_SANITIZED
-/* Looking for leaks needs ptrace, which a sandbox does not have. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-  return "detect_leaks=0";
-}
-#endif
-
 int main(int argc, char **argv)
 {
   for (size_t i = 0; argc > 1 && i < sizeof(modes) / sizeof(modes[0]); i++)

@@ -20,7 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   char *text = malloc(size + 1);
   if (!text)
     return 0;
-  memcpy(text, data, size);
+  if (size)
+    memcpy(text, data, size);
   text[size] = 0;
   char *rest = strchr(text, '\n');
   if (rest)
