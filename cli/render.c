@@ -17,7 +17,7 @@ void render_init(struct render *render, bool json)
 }
 
 /* What a model or a tool says must not drive the terminal: control characters other than newline and tab are dropped. */
-static void put(FILE *stream, bool terminal, struct mbp_str text)
+void render_put(FILE *stream, bool terminal, struct mbp_str text)
 {
   if (!terminal) {
     fwrite(text.ptr, 1, text.len, stream);
@@ -37,11 +37,23 @@ static void put(FILE *stream, bool terminal, struct mbp_str text)
   }
 }
 
+void render_put_line(FILE *stream, bool terminal, struct mbp_str text)
+{
+  while (text.len) {
+    const char *newline = memchr(text.ptr, '\n', text.len);
+    size_t len = newline ? (size_t) (newline - text.ptr) : text.len;
+    render_put(stream, terminal, mbp_str_n(text.ptr, len));
+    if (newline)
+      fputc(' ', stream);
+    text = mbp_str_n(text.ptr + len + (newline != NULL), text.len - len - (newline != NULL));
+  }
+}
+
 static void out(struct render *render, struct mbp_str text)
 {
   if (text.len == 0)
     return;
-  put(stdout, render->out_terminal, text);
+  render_put(stdout, render->out_terminal, text);
   render->mid_line = text.ptr[text.len - 1] != '\n';
   if (fflush(stdout) != 0)
     render->failed = true;
@@ -77,8 +89,10 @@ static void note(struct render *render, const char *mark, struct mbp_str name, s
   while (len < text.len && ((unsigned char) text.ptr[len] & 0xc0) == 0x80)
     len++;
   break_line(render);
-  fprintf(stderr, "%s%s %.*s%s", dim(render), mark, (int) name.len, name.ptr, name.len && text.len ? ": " : "");
-  put(stderr, render->err_terminal, mbp_str_n(text.ptr, len));
+  fprintf(stderr, "%s%s ", dim(render), mark);
+  render_put(stderr, render->err_terminal, name);
+  fputs(name.len && text.len ? ": " : "", stderr);
+  render_put(stderr, render->err_terminal, mbp_str_n(text.ptr, len));
   fprintf(stderr, "%s%s\n", len < text.len ? " ..." : "", plain(render));
 }
 
@@ -160,8 +174,8 @@ void render_record(struct render *render, const struct mbp_record *record)
 static void on_event(void *ctx, const struct mbp_record *record)
 {
   struct render *render = ctx;
-  /* The user has just typed it. */
-  if (render->json || !mbp_str_eq(record->type, MAG_EV_USER_MESSAGE))
+  /* The user has just typed the one, and the program ends with the other. */
+  if (render->json || !(mbp_str_eq(record->type, MAG_EV_USER_MESSAGE) || mbp_str_eq(record->type, MAG_EV_ERROR)))
     render_record(render, record);
 }
 
@@ -176,7 +190,7 @@ static void show_output(struct render *render, struct mbp_str data)
       break_line(render);
       fprintf(stderr, "%s  | ", dim(render));
     }
-    put(stderr, render->err_terminal, mbp_str_n(data.ptr + at, len));
+    render_put(stderr, render->err_terminal, mbp_str_n(data.ptr + at, len));
     render->tool_mid_line = !newline;
     if (newline)
       fprintf(stderr, "%s\n", plain(render));

@@ -20,6 +20,11 @@ void render_init(struct render *render, bool json);
 struct mag_observer render_observer(struct render *render);
 void render_end(struct render *render);
 
+/* Text that others wrote: to a terminal without control characters but newline and tab, else as it is. */
+void render_put(FILE *stream, bool terminal, struct mbp_str text);
+/* The same on one line. */
+void render_put_line(FILE *stream, bool terminal, struct mbp_str text);
+
 /* One stored record, as it would have been shown. */
 void render_record(struct render *render, const struct mbp_record *record);
 

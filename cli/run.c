@@ -134,7 +134,25 @@ static char *read_stdin(void)
     mag_buf_add(&text, chunk, n);
   while (text.len && text.len <= PROMPT_MAX && text.ptr[text.len - 1] == '\n')
     text.ptr[--text.len] = 0;
+  if (text.len && memchr(text.ptr, 0, text.len)) { /* it would end there, and nobody would know */
+    mag_buf_clear(&text);
+    mag_buf_add_text(&text, "\xff"); /* not text either: refused as such */
+  }
   return mag_buf_take(&text);
+}
+
+/* A session keeps what it was made with; an option that would be ignored is refused. */
+static int check_session_options(const struct options *options)
+{
+  const struct mag_definition *given = &options->definition;
+  const char *name = options->agent_file  ? "--agent"
+                     : given->compute     ? "--compute"
+                     : given->workspace   ? "--workspace"
+                     : given->network     ? "--network"
+                     : given->tools       ? "--tools"
+                     : options->title     ? "--title"
+                                          : NULL;
+  return name ? cli_usage("run", "%s cannot be changed in a session that exists; only --model and --system can", name) : 0;
 }
 
 /* 0, a status to exit with, or -1: help was printed. */
@@ -161,7 +179,9 @@ static int read_options(struct options *options, int argc, char **argv)
     return cli_usage("run", "the prompt is empty");
   if (strlen(options->prompt) > PROMPT_MAX)
     return cli_usage("run", "the prompt is longer than %u MiB", PROMPT_MAX >> 20);
-  return 0;
+  if (!mag_utf8_valid(options->prompt, strlen(options->prompt)))
+    return cli_usage("run", "the prompt is not UTF-8 text");
+  return options->session ? check_session_options(options) : 0;
 }
 
 static int say_yes(void *ctx, const char *tool, const char *input)

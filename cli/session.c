@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <ftw.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char help_text[] =
     "Usage: magent session list [--json]\n"
@@ -72,10 +73,11 @@ static int print_session(void *ctx, const struct mbp_event *event)
   const struct mbp_json *usage = mag_json_get(summary, "usage");
   int64_t tokens = mag_json_num(mag_json_get(usage, "input_tokens"), 0) + mag_json_num(mag_json_get(usage, "output_tokens"), 0);
   struct mbp_str updated = mag_json_str(mag_json_get(summary, "updated_at"));
-  printf("%-32.*s %-11s %-16.*s %6lld %9lld  %s\n", (int) event->name.len, event->name.ptr,
+  printf("%-32.*s %-11s %-16.*s %6lld %9lld  ", (int) event->name.len, event->name.ptr,
          mag_json_str(mag_json_get(summary, "status")).ptr, (int) MAG_MIN(updated.len, (size_t) 16), updated.ptr,
-         (long long) mag_json_num(mag_json_get(summary, "turns"), 0), (long long) tokens,
-         mag_json_str(mag_json_get(summary, "title")).ptr);
+         (long long) mag_json_num(mag_json_get(summary, "turns"), 0), (long long) tokens);
+  render_put_line(stdout, isatty(STDOUT_FILENO), mag_json_str(mag_json_get(summary, "title")));
+  putchar('\n');
   return 0;
 }
 

@@ -220,9 +220,15 @@ static bool any_is_set(const struct mbp_json *names)
 static int take_models(struct reading *reading, const struct mbp_json *value, size_t offset)
 {
   (void) offset;
-  for (const struct mbp_json *i = mag_json_first(value); i; i = mag_json_next(i))
-    if (any_is_set(mag_json_get(i, "env")))
-      return set(reading, &reading->definition->model, mag_json_str(mag_json_get(i, "model")));
+  if (mag_json_type(value) != MBP_JSON_ARRAY)
+    return wrong_type(reading, value, "a list");
+  for (const struct mbp_json *i = mag_json_first(value); i; i = mag_json_next(i)) {
+    const struct mbp_json *env = mag_json_get(i, "env"), *model = mag_json_get(i, "model");
+    if (mag_json_str(model).len == 0 || (env && mag_json_type(env) != MBP_JSON_ARRAY))
+      return wrong_type(reading, value, "entries with a model, and a list of names as env");
+    if (any_is_set(env))
+      return set(reading, &reading->definition->model, mag_json_str(model));
+  }
   return 0;
 }
 
@@ -354,18 +360,21 @@ int mag_definition_defaults(struct mag_definition *definition, struct mbp_error 
     *err = own;
   if (r < 0 && r != -MBP_E_NOT_FOUND)
     return r;
+  bool missing = r < 0;
   r = 0;
   if (!definition->tools && !(definition->tools = mag_str_dup(mbp_str("[]"))))
     return mag_error_no_memory(err);
   if ((!definition->model || !definition->compute))
-    r = mag_error(err, MBP_E_INVALID, "no default %s: %s is missing; give --%s", definition->model ? "compute" : "model", path,
-                  definition->model ? "compute" : "model");
+    r = mag_error(err, MBP_E_INVALID, "no default %s: %s %s; give --%s", definition->model ? "compute" : "model", path,
+                  missing ? "is missing" : "names none", definition->model ? "compute" : "model");
   return r;
 }
 
 int mag_definition_set_tools(struct mag_definition *definition, const char *list, struct mbp_error *err)
 {
   mag_autowriter w = mag_writer_new();
+  if (!*list)
+    return mag_error(err, MBP_E_INVALID, "--tools: the list is empty; \"none\" is for no tools");
   mag_writer_array(w, NULL);
   if (strcmp(list, "none") != 0) {
     mag_writer_object(w, NULL);

@@ -110,7 +110,7 @@ static char *expand_path(const char *text)
     const char *rest = text + strlen("@statedir@");
     if (state && state[0] == '/')
       return mag_sprintf("%s/magent%s", state, rest);
-    return mag_sprintf("%s/.local/state/magent%s", home ? home : "", rest);
+    return home && home[0] == '/' ? mag_sprintf("%s/.local/state/magent%s", home, rest) : NULL;
   }
   return mag_str_dup(mbp_str(text));
 }
@@ -134,6 +134,8 @@ static int check_item(const struct mbp_param *param, struct item *item, struct m
     return bad(err, param, item->text, "an http:, https: or unix: URL");
   case MBP_PARAM_PATH: {
     char *path = expand_path(item->text);
+    if (!path && mag_str_starts(mbp_str(item->text), "@statedir@"))
+      return mag_error(err, MBP_E_INVALID, "there is no place for magent's state: set HOME or XDG_STATE_HOME to an absolute path");
     if (!path)
       return mag_error_no_memory(err);
     free(item->text);

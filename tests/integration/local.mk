@@ -6,3 +6,10 @@ tests_integration_engine_test_SOURCES = tests/integration/engine_test.c tests/in
   tests/integration/service.c tests/integration/service.h
 tests_integration_engine_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_integration_engine_test_LDADD = tests/lib/libtestlib.la $(TEST_LIBS)
+
+# The magent of the build tree as a program.
+check_PROGRAMS += tests/integration/cli_test
+tests_integration_cli_test_SOURCES = tests/integration/cli_test.c tests/integration/command.c tests/integration/command.h \
+  tests/integration/rig.c tests/integration/rig.h tests/integration/service.h
+tests_integration_cli_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_integration_cli_test_LDADD = $(TEST_LIBS) -lutil

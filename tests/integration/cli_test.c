@@ -1,0 +1,577 @@
+/* The magent command as a user meets it: exit statuses, what goes to which stream, signals, and errors that say what to do. */
+#include "command.h"
+#include "rig.h"
+#include "service.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define CALLS(command) "{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"" command "\"}}}"
+
+static void expect(struct command *command, int status, const char *out, const char *err)
+{
+  ck_assert_msg(command->status == status, "status %d instead of %d (\"%s\" is wanted): \"%s\" \"%s\"", command->status,
+                status, err ? err : "", command->stdout_text.ptr, command->stderr_text.ptr);
+  if (out)
+    ck_assert_msg(strstr(command->stdout_text.ptr, out), "no \"%s\" on stdout: \"%s\" \"%s\"", out, command->stdout_text.ptr,
+                  command->stderr_text.ptr);
+  if (err)
+    ck_assert_msg(strstr(command->stderr_text.ptr, err), "no \"%s\" on stderr: \"%s\"", err, command->stderr_text.ptr);
+}
+
+/* Runs it and compares; the last error line is one line. */
+static void check(const char *line, int status, const char *out, const char *err)
+{
+  struct command command = command_run(line);
+  expect(&command, status, out, err);
+  command_done(&command);
+}
+
+static void check_no_session(void)
+{
+  struct command command = command_run("session list --json");
+  expect(&command, 0, NULL, NULL);
+  ck_assert_str_eq(command.stdout_text.ptr, "");
+  command_done(&command);
+}
+
+/* One line that begins with "magent: ", and nothing on stdout. */
+static void check_error_line(const char *line, int status, const char *text)
+{
+  struct command command = command_run(line);
+  expect(&command, status, NULL, text);
+  ck_assert_str_eq(command.stdout_text.ptr, "");
+  const char *newline = strchr(command.stderr_text.ptr, '\n');
+  ck_assert_msg(newline && (newline[1] == 0 || strncmp(newline + 1, "Try `magent", 11) == 0), "%s", command.stderr_text.ptr);
+  ck_assert_int_eq(strncmp(command.stderr_text.ptr, "magent: ", 8), 0);
+  command_done(&command);
+}
+
+static const char *compute(void)
+{
+  return rig_has_bubblewrap() ? "bubblewrap" : rig_has_plugin("compute-local") ? "local" : NULL;
+}
+
+/* "run --compute C ARGUMENTS" */
+static struct command run_with_tools(const char *arguments)
+{
+  mag_autofree char *line = mag_sprintf("run --compute %s %s", compute(), arguments);
+  return command_run(line);
+}
+
+/* ---- Streams and statuses -------------------------------------------------------------------------------------------- */
+
+START_TEST(the_answer_goes_to_stdout_and_activity_to_stderr)
+{
+  if (!compute())
+    return;
+  command_begin();
+  command_script("[{\"text\":\"I run it.\",\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"echo 4$((1+1))\"}}},{\"text\":\"It is {{tool_result}}.\"}]");
+  struct command command = run_with_tools("go");
+  expect(&command, 0, NULL, "> bash: echo 4$((1+1))");
+  ck_assert_str_eq(command.stdout_text.ptr, "I run it.\nIt is 42.\n");
+  ck_assert_ptr_nonnull(strstr(command.stderr_text.ptr, "| 42"));
+  ck_assert_ptr_null(strstr(command.stderr_text.ptr, "It is"));
+  ck_assert_ptr_null(strchr(command.stderr_text.ptr, '\033'));
+  command_done(&command);
+  command_end();
+}
+END_TEST
+
+START_TEST(json_prints_events_and_nothing_else)
+{
+  if (!compute())
+    return;
+  command_begin();
+  command_script("[" CALLS("echo hi") ",{\"text\":\"done\"}]");
+  struct command command = run_with_tools("--json go");
+  expect(&command, 0, NULL, NULL);
+  ck_assert_str_eq(command.stderr_text.ptr, "");
+  size_t lines = 0;
+  for (char *line = command.stdout_text.ptr, *end; *line; line = end + 1, lines++) {
+    mag_autojson json = NULL;
+    end = strchr(line, '\n');
+    ck_assert_ptr_nonnull(end);
+    ck_assert_int_eq(mag_json_parse(mbp_str_n(line, (size_t) (end - line)), &json, NULL), 0);
+    ck_assert_uint_gt(mag_json_str(mag_json_get(json, "id")).len, 0);
+    ck_assert_uint_gt(mag_json_str(mag_json_get(json, "type")).len, 0);
+  }
+  ck_assert_uint_ge(lines, 9);
+  /* The same events again, from the log. */
+  mag_autofree char *line = mag_sprintf("session show %s --json", command_session());
+  struct command shown = command_run(line);
+  expect(&shown, 0, "\"type\":\"session.status_idle\"", NULL);
+  command_done(&shown);
+  command_done(&command);
+  command_end();
+}
+END_TEST
+
+START_TEST(exit_statuses_are_what_the_help_says)
+{
+  command_begin();
+  command_script("[{\"text\":\"ok\"}]");
+  check("run --tools none hello", 0, "ok\n", NULL);
+  check("run --tools none --max-turns 1 hello", 0, "ok\n", NULL);
+  check("run", 2, NULL, "a prompt is needed");
+  check("run one two", 2, NULL, "quotes");
+  check("run ''", 2, NULL, "empty");
+  check("run --no-such-option x", 2, NULL, "--no-such-option");
+  check("run --model", 2, NULL, "missing value");
+  check("run --max-turns 0 x", 2, NULL, "--max-turns 0");
+  check("run --max-turns 1x x", 2, NULL, "--max-turns 1x");
+  check("run --timeout soon x", 2, NULL, "--timeout soon");
+  check("run --workspace /no/such x", 2, NULL, "/no/such");
+  check("walk", 2, NULL, "unknown command");
+  check("rum x", 2, NULL, "did you mean \"run\"");
+  check("", 2, NULL, "a command is needed");
+  check("session", 2, NULL, "a command is needed");
+  check("session show", 2, NULL, "id of a session");
+  check("session fly x", 2, NULL, "unknown command");
+  check("run --help", 0, "Usage: magent run", NULL);
+  check("session --help", 0, "Usage: magent session", NULL);
+  check("--help", 0, "Usage: magent", NULL);
+  check("--version", 0, "magent ", NULL);
+  command_script("[{\"error\":{\"code\":\"billing\",\"message\":\"no money left\"}}]");
+  struct command command = command_run("run --tools none --model scripted/x hello");
+  expect(&command, 1, NULL, NULL);
+  ck_assert_str_eq(command.stdout_text.ptr, "");
+  ck_assert_str_eq(command.stderr_text.ptr, "magent: no money left\n"); /* once */
+  command_done(&command);
+  command_script("[{\"text\":\"no\",\"stop\":\"refusal\"}]");
+  check("run --tools none hello", 1, NULL, "refused");
+  command_script("[{\"text\":\"half\",\"stop\":\"max_tokens\"}]");
+  check("run --tools none hello", 4, "half", "max_tokens");
+  command_script("[{\"steps\":[{\"text\":\"x\"},{\"delay_ms\":20000}]}]");
+  check("run --tools none --timeout 300ms hello", 4, NULL, "--timeout");
+  command_end();
+}
+END_TEST
+
+START_TEST(a_question_ends_with_3_and_yes_answers_it)
+{
+  if (!compute())
+    return;
+  command_begin();
+  command_script("[" CALLS("echo ran") ",{\"text\":\"it {{tool_result}}\"}]");
+  mag_autofree char *agent = mag_sprintf("name: careful\ncompute: %s\ntools:\n  - type: agent_toolset_20260401\n    default_config:\n"
+                                         "      permission_policy: {type: always_ask}\n", compute());
+  command_write_file("agent.yaml", agent);
+  mag_autofree char *run = mag_sprintf("run --agent %s go", command_path("agent.yaml"));
+  check(run, 3, NULL, "--yes --session sesn_");
+  mag_autofree char *resume = mag_sprintf("session resume %s", command_session());
+  check(resume, 3, NULL, "waits for an answer");
+  mag_autofree char *yes = mag_sprintf("session resume %s --yes", command_session());
+  check(yes, 0, "it ran", NULL);
+  mag_autofree char *at_once = mag_sprintf("run --yes --agent %s go", command_path("agent.yaml"));
+  check(at_once, 0, "it ran", NULL);
+  command_end();
+}
+END_TEST
+
+START_TEST(max_turns_ends_with_4_and_the_session_goes_on)
+{
+  if (!compute())
+    return;
+  command_begin();
+  command_script("[" CALLS("echo one") "," CALLS("echo two") ",{\"text\":\"three\"}]");
+  struct command command = run_with_tools("--max-turns 1 go");
+  expect(&command, 4, NULL, "--session sesn_");
+  command_done(&command);
+  mag_autofree char *resume = mag_sprintf("session resume %s", command_session());
+  check(resume, 0, "three", NULL);
+  command_end();
+}
+END_TEST
+
+/* ---- Input ----------------------------------------------------------------------------------------------------------- */
+
+START_TEST(a_prompt_may_come_from_stdin)
+{
+  command_begin();
+  struct command command = command_run_with("run --tools none --model scripted/scripted-echo -", "two\nlines\n\n");
+  expect(&command, 0, "two\nlines\n", NULL);
+  command_done(&command);
+  command = command_run_with("run --tools none --model scripted/scripted-echo -", "");
+  expect(&command, 2, NULL, "empty");
+  command_done(&command);
+  command = command_run_with("run --tools none --model scripted/scripted-echo -", "\xff\xfe");
+  expect(&command, 2, NULL, "UTF-8");
+  command_done(&command);
+  command = command_run("session list --json");
+  ck_assert_ptr_eq(strchr(command.stdout_text.ptr, '\n'), strrchr(command.stdout_text.ptr, '\n')); /* one, of the first run */
+  command_done(&command);
+  command_end();
+}
+END_TEST
+
+START_TEST(agent_files_are_yaml_or_json_and_strict)
+{
+  static const struct {
+    const char *name, *text;
+    int status;
+    const char *out, *err;
+  } rows[] = {
+      {"a.yaml", "model: scripted/scripted-echo\nsystem: |\n  Be kind.\ntools: []\n", 0, "hello", NULL},
+      {"a.json", "{\"model\":{\"id\":\"scripted/scripted-echo\",\"temperature\":0.5},\"tools\":[]}", 0, "hello", NULL},
+      {"b.yaml", "modle: scripted/scripted-echo\n", 1, NULL, "b.yaml: unknown key \"modle\"; did you mean \"model\"?"},
+      {"b.json", "{\"tools\":[],\"zzzzzz\":1}", 1, NULL, "b.json: unknown key \"zzzzzz\"; known are name"},
+      {"c.yaml", "tools: bash\n", 1, NULL, "c.yaml: tools: expected a list"},
+      {"d.yaml", "a: b: c\n", 1, NULL, "d.yaml: line 1"},
+      {"e.yaml", "", 1, NULL, "e.yaml: the file is empty"},
+      {"f.yaml", "x: &a [1]\ny: *a\n", 1, NULL, "f.yaml: line 2: aliases"},
+      {"g.yaml", "compute: {provider: local, memry: 1G}\n", 1, NULL, "g.yaml: compute: unknown key \"memry\"; did you mean \"memory\"?"},
+      {"h.yaml", "packages: {pip: [x]}\n", 1, NULL, "h.yaml: packages"},
+      {"i.yaml", "networking: {type: limited, allowed_hosts: [a]}\n", 1, NULL, "allowed_hosts"},
+      {"j.json", "{\"model\":", 1, NULL, "j.json"},
+      {"k.yaml", "- a\n- b\n", 1, NULL, "k.yaml: expected a mapping"},
+      {"l.yaml", "model: scripted/x\nmodel: scripted/y\n", 1, NULL, "l.yaml"},
+  };
+  command_begin();
+  for (size_t i = 0; i < MAG_COUNT(rows); i++) {
+    command_write_file(rows[i].name, rows[i].text);
+    mag_autofree char *line = mag_sprintf("run --agent %s hello", command_path(rows[i].name));
+    if (rows[i].status)
+      check_error_line(line, rows[i].status, rows[i].err);
+    else
+      check(line, 0, rows[i].out, NULL);
+  }
+  check_error_line("run --agent /no/such/file hello", 1, "/no/such/file");
+  check_error_line("run --agent / hello", 1, "/");
+  command_end();
+}
+END_TEST
+
+START_TEST(tools_can_be_chosen)
+{
+  if (!compute())
+    return;
+  command_begin();
+  command_script("[" CALLS("echo x > made") ",{\"text\":\"so: {{tool_result}}\"}]");
+  struct command command = run_with_tools("--tools read,glob go");
+  expect(&command, 0, "There is no tool named", NULL);
+  command_done(&command);
+  command = run_with_tools("--tools none go");
+  expect(&command, 0, "There is no tool named", NULL);
+  command_done(&command);
+  command = run_with_tools("--tools bash go");
+  expect(&command, 0, "so: ", NULL);
+  command_done(&command);
+  check("run --tools bsh go", 1, NULL, "did you mean \"bash\"");
+  check("run --tools bash,,read go", 2, NULL, "is not a list");
+  check("run --tools '' go", 2, NULL, "list");
+  command_end();
+}
+END_TEST
+
+START_TEST(what_cannot_be_enforced_is_refused_and_nothing_is_left)
+{
+  command_begin();
+  command_script("[{\"text\":\"ok\"}]");
+  if (rig_has_bubblewrap()) {
+    check_error_line("run --network limited hello", 1, "\"limited\" cannot be enforced");
+    check_error_line("run --network unrestricted hello", 1, "\"unrestricted\" cannot be enforced");
+    check_error_line("run --network sideways hello", 1, "sideways");
+  }
+  check_error_line("run --compute nowhere hello", 1, "nowhere");
+  check_error_line("run --model nobody/x hello", 1, "nobody");
+  check_no_session();
+  struct stat st;
+  ck_assert_int_lt(stat(command_path("state/magent/workspaces"), &st), 0);
+  command_end();
+}
+END_TEST
+
+START_TEST(a_workspace_of_the_host_is_worked_in)
+{
+  if (!compute())
+    return;
+  command_begin();
+  command_script("[" CALLS("pwd; cat given; echo made > made") ",{\"text\":\"{{tool_result}}\"}]");
+  command_write_file("work/given", "given text\n");
+  mag_autofree char *arguments = mag_sprintf("--workspace %s go", command_path("work"));
+  struct command command = run_with_tools(arguments);
+  expect(&command, 0, "given text", NULL);
+  mag_autofree char *made = command_read_file("work/made");
+  ck_assert_str_eq(made, "made\n");
+  command_done(&command);
+  command_end();
+}
+END_TEST
+
+START_TEST(local_compute_runs_and_says_what_it_is)
+{
+  if (!rig_has_plugin("compute-local")) {
+    rig_skip("no compute-local in this build");
+    return;
+  }
+  command_begin();
+  command_script("[" CALLS("echo $PWD; echo secret=$ANTHROPIC_API_KEY") ",{\"text\":\"{{tool_result}}\"}]");
+  command_env("ANTHROPIC_API_KEY=" KEY);
+  struct command command = command_run("run --compute local go");
+  expect(&command, 0, "secret=", NULL);
+  ck_assert_ptr_null(strstr(command.stdout_text.ptr, KEY));
+  ck_assert_ptr_null(strstr(command.stdout_text.ptr, "redacted")); /* it was never in its environment */
+  command_done(&command);
+  command_end();
+}
+END_TEST
+
+/* ---- Sessions -------------------------------------------------------------------------------------------------------- */
+
+START_TEST(sessions_are_listed_shown_continued_and_removed)
+{
+  command_begin();
+  check("session list", 0, "no sessions yet", NULL);
+  command_script("[{\"text\":\"first answer\"},{\"text\":\"second answer\"}]");
+  check("run --tools none --title 'A title' one", 0, "first answer", NULL);
+  mag_autofree char *id = mag_str_dup(mbp_str(command_session()));
+  check("session list", 0, "A title", NULL);
+  mag_autofree char *again = mag_sprintf("run --session %s two", id);
+  check(again, 0, "second answer", NULL);
+  mag_autofree char *show = mag_sprintf("session show %s", id);
+  struct command command = command_run(show);
+  expect(&command, 0, "first answer\nsecond answer\n", "# user: one");
+  command_done(&command);
+  mag_autofree char *resume = mag_sprintf("session resume %s", id);
+  check(resume, 0, NULL, NULL);
+  mag_autofree char *with_tools = mag_sprintf("run --session %s --tools bash three", id);
+  check(with_tools, 2, NULL, "--tools");
+  mag_autofree char *with_agent = mag_sprintf("run --session %s --agent x.yaml three", id);
+  check(with_agent, 2, NULL, "--agent");
+  mag_autofree char *rm = mag_sprintf("session rm %s", id);
+  check(rm, 0, NULL, NULL);
+  check_no_session();
+  check(rm, 1, NULL, "no session");
+  check(show, 1, NULL, "no session");
+  check(again, 1, NULL, "no session");
+  check(resume, 1, NULL, "no session");
+  check_error_line("run --session nonsense hello", 1, "no session \"nonsense\"");
+  check_error_line("run --session ../../etc hello", 1, "no session");
+  check_error_line("session rm ../../etc", 1, "no session");
+  check_error_line("session show ''", 1, "0 bytes");
+  command_end();
+}
+END_TEST
+
+START_TEST(a_session_that_another_process_runs_is_busy)
+{
+  command_begin();
+  command_script("[{\"steps\":[{\"text\":\"begun\"},{\"delay_ms\":20000}]}]");
+  struct command first = command_start("run --tools none hello", false);
+  command_await(&first, "begun");
+  mag_autofree char *id = mag_str_dup(mbp_str(command_session()));
+  mag_autofree char *again = mag_sprintf("run --session %s hello", id);
+  check_error_line(again, 1, id);
+  mag_autofree char *rm = mag_sprintf("session rm %s", id);
+  check_error_line(rm, 1, id);
+  (void) kill(first.pid, SIGKILL);
+  command_finish(&first);
+  command_done(&first);
+  command_script("[{\"text\":\"back again\"}]");
+  mag_autofree char *resume = mag_sprintf("session resume %s", id);
+  check(resume, 0, "back again", NULL);
+  command_end();
+}
+END_TEST
+
+/* ---- Signals --------------------------------------------------------------------------------------------------------- */
+
+START_TEST(an_interrupt_ends_the_turn_and_keeps_the_session)
+{
+  static const char *const scripts[] = {
+      "[{\"steps\":[{\"text\":\"begun\"},{\"delay_ms\":20000}]},{\"text\":\"later\"},{\"text\":\"later\"}]",
+      "[" CALLS("echo begun; sleep 20") ",{\"text\":\"later\"}]",
+  };
+  if (!compute())
+    return;
+  for (size_t i = 0; i < MAG_COUNT(scripts); i++) {
+    command_begin();
+    command_script(scripts[i]);
+    mag_autofree char *run = mag_sprintf("run --compute %s go", compute());
+    struct command command = command_start(run, false);
+    command_await(&command, "begun");
+    (void) kill(command.pid, SIGINT);
+    command_finish(&command);
+    expect(&command, 130, NULL, "interrupted; go on with --session");
+    command_done(&command);
+    if (i == 0)
+      command_script("[{\"text\":\"later\"}]");
+    mag_autofree char *again = mag_sprintf("run --session %s more", command_session());
+    check(again, 0, "later", NULL);
+    command_end();
+  }
+}
+END_TEST
+
+START_TEST(a_second_interrupt_ends_the_program_at_once)
+{
+  if (!compute())
+    return;
+  command_begin();
+  /* A tool that does not listen. */
+  command_script("[" CALLS("trap '' INT TERM; echo begun; sleep 20; sleep 20") "]");
+  mag_autofree char *run = mag_sprintf("run --compute %s go", compute());
+  struct command command = command_start(run, false);
+  command_await(&command, "begun");
+  (void) kill(command.pid, SIGINT);
+  (void) usleep(20000);
+  (void) kill(command.pid, SIGINT);
+  command_finish(&command);
+  ck_assert_int_eq(command.status, 130);
+  command_done(&command);
+  command_end();
+}
+END_TEST
+
+/* ---- Terminals and pipes --------------------------------------------------------------------------------------------- */
+
+START_TEST(what_a_model_says_does_not_drive_the_terminal)
+{
+  command_begin();
+  command_script("[{\"text\":\"a\\u001b]0;title\\u0007b\\u009b2Jc\\u001b[2Jd\\u007fe\\tf\\u20ac\",\"chunk\":1}]");
+  struct command command = command_start("run --tools none --title t hello", true);
+  command_finish(&command);
+  ck_assert_int_eq(command.status, 0);
+  ck_assert_ptr_nonnull(strstr(command.stdout_text.ptr, "a]0;titleb2Jc[2Jde\tf\u20ac"));
+  command_done(&command);
+  /* To a file or a pipe it goes as it is. */
+  struct command piped = command_run("run --tools none hello");
+  expect(&piped, 0, "a\033]0;title", NULL);
+  command_done(&piped);
+  command_end();
+}
+END_TEST
+
+START_TEST(names_of_tools_and_titles_do_not_drive_the_terminal)
+{
+  command_begin();
+  command_script("[{\"tool_call\":{\"name\":\"b\\u001b[2Jad\",\"input\":{\"command\":\"x\\u001b[2J\"}}},{\"text\":\"ok\"}]");
+  struct command command = command_start("run --tools none --title '\033[2Jtitle' hello", true);
+  command_finish(&command);
+  ck_assert_int_eq(command.status, 0);
+  ck_assert_msg(!strstr(command.stdout_text.ptr, "\033[2J"), "%s", command.stdout_text.ptr);
+  command_done(&command);
+  command = command_start("session list", true);
+  command_finish(&command);
+  ck_assert_msg(!strstr(command.stdout_text.ptr, "\033[2J"), "%s", command.stdout_text.ptr);
+  command_done(&command);
+  command_end();
+}
+END_TEST
+
+START_TEST(a_closed_pipe_is_an_error_and_no_signal)
+{
+  command_begin();
+  command_script("[{\"steps\":[{\"delay_ms\":300},{\"text\":\"one two three\",\"chunk\":1}]}]");
+  struct command command = command_start("run --tools none hello", false);
+  (void) close(command.out);
+  command.out = -1;
+  command_finish(&command);
+  expect(&command, 1, NULL, "stdout could not be written");
+  command_done(&command);
+  /* The turn itself was not lost. */
+  check("session list", 0, "idle", NULL);
+  command_end();
+}
+END_TEST
+
+/* ---- Starting in bad weather ------------------------------------------------------------------------------------------ */
+
+START_TEST(bad_weather_gives_one_clear_line)
+{
+  command_begin();
+  command_script("[{\"text\":\"ok\"}]");
+  check_error_line("--plugin-dir /no/such/dir run hello", 1, "/no/such/dir");
+
+  command_write_file("conf/defaults.json", "{\"models\":[");
+  check_error_line("run --tools none hello", 1, "defaults.json");
+  command_write_file("conf/defaults.json", "[]");
+  check_error_line("run --tools none hello", 1, "defaults.json");
+  command_write_file("conf/defaults.json", "{\"modles\":[]}");
+  check_error_line("run --tools none hello", 1, "did you mean \"models\"");
+  command_write_file("conf/defaults.json", "{\"models\":7}");
+  check_error_line("run --tools none hello", 1, "models: expected a list");
+  command_write_file("conf/defaults.json", "{\"models\":[{\"env\":7}]}");
+  check_error_line("run --tools none hello", 1, "models: expected entries");
+  command_write_file("conf/defaults.json", "{\"models\":[]}");
+  check_error_line("run --tools none hello", 1, "names none; give --model");
+  ck_assert_int_eq(unlink(command_path("conf/defaults.json")), 0);
+  check_error_line("run --tools none hello", 1, "is missing; give --model");
+  check("run --tools none --model scripted/scripted-echo --compute bubblewrap hello", 0, "hello", NULL);
+  command_end();
+
+  command_begin();
+  command_script("[{\"text\":\"ok\"}]");
+  command_env("XDG_STATE_HOME");
+  command_env("HOME");
+  check_error_line("run --tools none hello", 1, "HOME");
+  check_error_line("session list", 1, "HOME");
+  command_env("HOME=relative");
+  check_error_line("run --tools none hello", 1, "HOME");
+  command_env("XDG_STATE_HOME=/dev/null");
+  check_error_line("run --tools none hello", 1, "/dev/null");
+  check_error_line("session list", 1, "/dev/null");
+  command_env("XDG_STATE_HOME=/proc/nowhere");
+  check_error_line("run --tools none hello", 1, "/proc/nowhere");
+  command_end();
+
+  command_begin();
+  command_script("[{\"text\":\"ok\"}]");
+  check("run --tools none hello", 0, "ok", NULL);
+  ck_assert_int_eq(access(command_path("state/magent/magent.db"), F_OK), 0);
+  command_write_file("state/magent/magent.db", "this is no database, and it is longer than a header of one hundred bytes, which is read first .......\n");
+  check_error_line("run --tools none hello", 1, "magent.db");
+  check_error_line("session list", 1, "magent.db");
+  command_script("{\"nonsense\":1}");
+  check_error_line("run --tools none hello", 1, "script.json");
+  command_end();
+}
+END_TEST
+
+START_TEST(doctor_never_fails_for_what_is_not_used)
+{
+  command_begin();
+  struct command command = command_run("doctor");
+  ck_assert_msg(command.status == (rig_has_bubblewrap() ? 0 : 1), "%d: %s%s", command.status, command.stdout_text.ptr, command.stderr_text.ptr);
+  ck_assert_ptr_nonnull(strstr(command.stdout_text.ptr, "store-sqlite"));
+  command_done(&command);
+  command_end();
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("cli");
+  TCase *t = tcase_create("cli");
+  tcase_set_timeout(t, 120);
+  tcase_add_test(t, the_answer_goes_to_stdout_and_activity_to_stderr);
+  tcase_add_test(t, json_prints_events_and_nothing_else);
+  tcase_add_test(t, exit_statuses_are_what_the_help_says);
+  tcase_add_test(t, a_question_ends_with_3_and_yes_answers_it);
+  tcase_add_test(t, max_turns_ends_with_4_and_the_session_goes_on);
+  tcase_add_test(t, a_prompt_may_come_from_stdin);
+  tcase_add_test(t, agent_files_are_yaml_or_json_and_strict);
+  tcase_add_test(t, tools_can_be_chosen);
+  tcase_add_test(t, what_cannot_be_enforced_is_refused_and_nothing_is_left);
+  tcase_add_test(t, a_workspace_of_the_host_is_worked_in);
+  tcase_add_test(t, local_compute_runs_and_says_what_it_is);
+  tcase_add_test(t, sessions_are_listed_shown_continued_and_removed);
+  tcase_add_test(t, a_session_that_another_process_runs_is_busy);
+  tcase_add_test(t, an_interrupt_ends_the_turn_and_keeps_the_session);
+  tcase_add_test(t, a_second_interrupt_ends_the_program_at_once);
+  tcase_add_test(t, what_a_model_says_does_not_drive_the_terminal);
+  tcase_add_test(t, names_of_tools_and_titles_do_not_drive_the_terminal);
+  tcase_add_test(t, a_closed_pipe_is_an_error_and_no_signal);
+  tcase_add_test(t, bad_weather_gives_one_clear_line);
+  tcase_add_test(t, doctor_never_fails_for_what_is_not_used);
+  suite_add_tcase(suite, t);
+  SRunner *runner = srunner_create(suite);
+  srunner_run_all(runner, CK_ENV);
+  int failed = srunner_ntests_failed(runner);
+  srunner_free(runner);
+  return failed ? 1 : 0;
+}

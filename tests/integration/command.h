@@ -1,0 +1,42 @@
+/* command.h - runs the magent of the build tree in an environment of the test's own. */
+#ifndef TEST_COMMAND_H
+#define TEST_COMMAND_H
+
+#include "base/buf.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* A running or ended magent. */
+struct command {
+  pid_t pid;
+  int in, out, err;       /* our ends; -1 when closed. With a terminal `out` is the master and `err` -1 */
+  struct mag_buf stdout_text, stderr_text;
+  int status;             /* exit status, or 1000 + signal */
+};
+
+/* A new directory with everything a run needs: state, configuration, workspace "work"; the current place of all following runs. */
+void command_begin(void);
+void command_end(void);
+const char *command_path(const char *name); /* in that directory; a buffer that the eighth next call overwrites */
+void command_write_file(const char *name, const char *text);
+char *command_read_file(const char *name); /* caller frees; "" if it is not there */
+/* "NAME=VALUE" or "NAME" (unset) for the following runs. */
+void command_env(const char *assignment);
+/* A script for the scripted model, as JSON. */
+void command_script(const char *json);
+
+/* Runs `magent --plugin-dir ... LINE` to its end; words of LINE are separated by blanks, '...' keeps them together. Aborts the
+ * test after 30 s. Free with command_done. */
+struct command command_run(const char *line);
+struct command command_run_with(const char *line, const char *stdin_text);
+struct command command_start(const char *line, bool terminal);
+/* Reads until `text` has come on either stream. */
+void command_await(struct command *command, const char *text);
+void command_finish(struct command *command);
+void command_done(struct command *command);
+
+/* The value after "--session " or of the newest session. In a static buffer. */
+const char *command_session(void);
+
+#endif
