@@ -104,7 +104,7 @@ struct mbp_version {
 #define MBP_EV_STORE_DOC 402
 
 /* All operations are required. Every one is safe beside every other (MBP_THREADS_PARALLEL is usual).
- * Common errors: MBP_E_NOT_FOUND, _CONFLICT, _BUSY, _NO_SPACE, _READ_ONLY, _CORRUPT. What failed has changed nothing. */
+ * Common errors: MBP_E_NOT_FOUND, _CONFLICT, _BUSY, _NO_SPACE, _READ_ONLY, _CORRUPT. What failed changed nothing. */
 struct mbp_store_ops {
   uint32_t size;
   uint32_t reserved;

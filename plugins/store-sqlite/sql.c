@@ -70,7 +70,8 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_LIST_FILTER_UP] = LISTED "member m CROSS JOIN session s ON s.id = m.session WHERE m.key = ?4 AND m.value = ?5"
                                   " AND m.session > ?2" MEETS_ALL " ORDER BY m.session LIMIT ?3",
     [SQL_LIST_FILTER_DOWN] = LISTED "member m CROSS JOIN session s ON s.id = m.session WHERE m.key = ?4"
-                                    " AND m.value = ?5 AND m.session < ?2" MEETS_ALL " ORDER BY m.session DESC LIMIT ?3",
+                                    " AND m.value = ?5 AND m.session < ?2" MEETS_ALL
+                                    " ORDER BY m.session DESC LIMIT ?3",
     [SQL_DOC_FIND] = "SELECT number, version FROM document WHERE collection = ?1 AND id = ?2",
     [SQL_DOC_NEW] = "INSERT INTO document (collection, id, version) VALUES (?1, ?2, 1)",
     [SQL_DOC_SET] = "UPDATE document SET version = ?2 WHERE number = ?1",
