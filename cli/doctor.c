@@ -113,7 +113,8 @@ int cli_doctor(struct cli *cli, int argc, char **argv)
     line("FAIL", "defaults", err.message);
     examination.problems++;
   } else {
-    mag_autofree char *text = mag_sprintf("model %s, compute %s", examination.defaults.model, examination.defaults.compute);
+    mag_autofree char *text =
+        mag_sprintf("model %s, compute %s", examination.defaults.model, examination.defaults.compute);
     line("ok", "defaults", text);
   }
   examine_store(&examination);

@@ -104,7 +104,8 @@ static void show_message(struct render *render, const struct mbp_json *event)
     break_line(render);
     return;
   }
-  for (const struct mbp_json *block = mag_json_first(mag_json_get(event, "content")); block; block = mag_json_next(block))
+  for (const struct mbp_json *block = mag_json_first(mag_json_get(event, "content")); block;
+       block = mag_json_next(block))
     out(render, mag_json_str(mag_json_get(block, "text")));
   break_line(render);
 }
@@ -152,8 +153,8 @@ void render_record(struct render *render, const struct mbp_record *record)
     const char *type;
     void (*show)(struct render *render, const struct mbp_json *event);
   } rules[] = {
-      {MAG_EV_MESSAGE, show_message},         {MAG_EV_TOOL_USE, show_tool_use}, {MAG_EV_TOOL_RESULT, show_tool_result},
-      {MAG_EV_ERROR, show_error},             {MAG_EV_USER_MESSAGE, show_user_message},
+      {MAG_EV_MESSAGE, show_message}, {MAG_EV_TOOL_USE, show_tool_use},         {MAG_EV_TOOL_RESULT, show_tool_result},
+      {MAG_EV_ERROR, show_error},     {MAG_EV_USER_MESSAGE, show_user_message},
   };
   if (record->klass != MBP_RECORD_EVENT)
     return;

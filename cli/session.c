@@ -71,7 +71,8 @@ static int print_session(void *ctx, const struct mbp_event *event)
   if (listing->n == 1)
     printf("%-32s %-11s %-16s %6s %9s  %s\n", "ID", "STATUS", "UPDATED", "TURNS", "TOKENS", "TITLE");
   const struct mbp_json *usage = mag_json_get(summary, "usage");
-  int64_t tokens = mag_json_num(mag_json_get(usage, "input_tokens"), 0) + mag_json_num(mag_json_get(usage, "output_tokens"), 0);
+  int64_t tokens =
+      mag_json_num(mag_json_get(usage, "input_tokens"), 0) + mag_json_num(mag_json_get(usage, "output_tokens"), 0);
   struct mbp_str updated = mag_json_str(mag_json_get(summary, "updated_at"));
   printf("%-32.*s %-11s %-16.*s %6lld %9lld  ", (int) event->name.len, event->name.ptr,
          mag_json_str(mag_json_get(summary, "status")).ptr, (int) MAG_MIN(updated.len, (size_t) 16), updated.ptr,
@@ -86,11 +87,13 @@ static int take_page(void *ctx, const void *result, struct mbp_error *err)
   struct listing *listing = ctx;
   const struct mbp_page *page = result;
   (void) err;
-  (void) snprintf(listing->next, sizeof(listing->next), "%.*s", page ? (int) page->next.len : 0, page ? page->next.ptr : "");
+  (void) snprintf(listing->next, sizeof(listing->next), "%.*s", page ? (int) page->next.len : 0,
+                  page ? page->next.ptr : "");
   return 0;
 }
 
-static int list(struct mag_instance *store, struct mag_engine *engine, const struct arguments *arguments, struct mbp_error *err)
+static int list(struct mag_instance *store, struct mag_engine *engine, const struct arguments *arguments,
+                struct mbp_error *err)
 {
   const struct mbp_store_ops *ops = mag_instance_ops(store);
   struct listing listing = {.json = arguments->json};
@@ -99,7 +102,8 @@ static int list(struct mag_instance *store, struct mag_engine *engine, const str
   do {
     char page[sizeof(listing.next)];
     memcpy(page, listing.next, sizeof(page));
-    struct mbp_query query = {.size = MBP_SIZE(struct mbp_query, reserved), .limit = 1000, .page = mbp_str(page), .descending = 1};
+    struct mbp_query query = {
+        .size = MBP_SIZE(struct mbp_query, reserved), .limit = 1000, .page = mbp_str(page), .descending = 1};
     struct mag_call_options options = {.sink = print_session, .on_result = take_page, .ctx = &listing};
     listing.next[0] = 0;
     r = MAG_RUN(store, &options, err, ops->list(plugin, call, &query, err));
@@ -117,7 +121,8 @@ static int show_record(void *ctx, const struct mbp_record *record)
   return 0;
 }
 
-static int show(struct mag_instance *store, struct mag_engine *engine, const struct arguments *arguments, struct mbp_error *err)
+static int show(struct mag_instance *store, struct mag_engine *engine, const struct arguments *arguments,
+                struct mbp_error *err)
 {
   struct render render;
   (void) engine;
@@ -135,7 +140,8 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
   return remove(path);
 }
 
-static int rm(struct mag_instance *store, struct mag_engine *engine, const struct arguments *arguments, struct mbp_error *err)
+static int rm(struct mag_instance *store, struct mag_engine *engine, const struct arguments *arguments,
+              struct mbp_error *err)
 {
   const struct mbp_store_ops *ops = mag_instance_ops(store);
   struct mag_call_options options = {.timeout_ms = 60000};

@@ -81,8 +81,8 @@ static int show_output(void *ctx, const struct mbp_event *event)
 {
   struct run *run = ctx;
   if (event->type == MBP_EV_TOOL_OUTPUT)
-    mag_session_preview_piece(run->turn->session, &run->output, MAG_PREVIEW_TOOL_OUTPUT, run->call->event_id, run->call->name,
-                              event->data);
+    mag_session_preview_piece(run->turn->session, &run->output, MAG_PREVIEW_TOOL_OUTPUT, run->call->event_id,
+                              run->call->name, event->data);
   else if (event->type == MBP_EV_PROGRESS)
     mag_session_preview(run->turn->session, MAG_PREVIEW_PROGRESS, run->call->event_id, mbp_str(run->call->name),
                         event->data);
@@ -111,7 +111,8 @@ static int take_result(void *ctx, const void *result, struct mbp_error *err)
 static void invoke(struct run *run)
 {
   const struct mbp_toolset_ops *ops = mag_instance_ops(run->tool->toolset);
-  struct mag_call_options options = {.parent = run->turn->call, .sink = show_output, .on_result = take_result, .ctx = run};
+  struct mag_call_options options = {
+      .parent = run->turn->call, .sink = show_output, .on_result = take_result, .ctx = run};
   mag_error_clear(&run->error);
   (void) MAG_RUN(run->tool->toolset, &options, &run->error,
                  ops->invoke(plugin, call, mbp_str(run->call->name), mbp_str(run->call->input), &run->error));
@@ -140,7 +141,8 @@ static void start_thread(struct run *run)
 }
 
 #define SANDBOX_LOST                                                                                                   \
-  "Note: the sandbox was made anew before this. Processes that ran in it, and files outside of the working directory, " \
+  "Note: the sandbox was made anew before this. Processes that ran in it, and files outside of the working "           \
+  "directory, "                                                                                                        \
   "are gone."
 
 /* The same blocks, and one more. NULL without memory. */
@@ -180,8 +182,8 @@ static void run_group(struct mag_turn *turn, const struct mag_tool_call *calls, 
 {
   struct run runs[MAG_PARALLEL_TOOLS];
   for (size_t i = 0; i < n; i++) {
-    runs[i] = (struct run){.turn = turn, .call = &calls[i],
-                           .tool = mag_toolbox_find(&turn->session->toolbox, mbp_str(calls[i].name))};
+    runs[i] = (struct run){
+        .turn = turn, .call = &calls[i], .tool = mag_toolbox_find(&turn->session->toolbox, mbp_str(calls[i].name))};
     if (n > 1)
       start_thread(&runs[i]);
     else

@@ -20,9 +20,9 @@
 void mag_definition_done(struct mag_definition *definition)
 {
   char *const all[] = {
-      definition->name,    definition->description,     definition->model,   definition->model_params,
-      definition->system,  definition->tools,           definition->compute, definition->compute_options,
-      definition->network, definition->working_dir,     definition->workspace, definition->image,
+      definition->name,    definition->description, definition->model,     definition->model_params,
+      definition->system,  definition->tools,       definition->compute,   definition->compute_options,
+      definition->network, definition->working_dir, definition->workspace, definition->image,
       definition->env,     definition->metadata,
   };
   for (size_t i = 0; i < MAG_COUNT(all); i++)
@@ -236,8 +236,9 @@ static int take_packages(struct reading *reading, const struct mbp_json *value, 
 {
   (void) value;
   (void) offset;
-  return mag_error(reading->err, MBP_E_UNSUPPORTED,
-                   "packages: this version cannot install packages; remove the key, or use an environment that has them");
+  return mag_error(
+      reading->err, MBP_E_UNSUPPORTED,
+      "packages: this version cannot install packages; remove the key, or use an environment that has them");
 }
 
 static const struct key top_keys[] = {
@@ -509,8 +510,8 @@ int mag_definition_from_resources(struct mag_definition *definition, struct mbp_
       copy_str(&d.compute, mag_json_get(x, "provider")) < 0 ||
       copy_slice(&d.compute_options, environment, "x_magent/options") < 0 ||
       copy_str(&d.workspace, mag_json_get(x, "workspace")) < 0 ||
-      copy_str(&d.working_dir, mag_json_get(x, "working_dir")) < 0 || copy_str(&d.image, mag_json_get(x, "image")) < 0 ||
-      copy_slice(&d.env, environment, "x_magent/env") < 0) {
+      copy_str(&d.working_dir, mag_json_get(x, "working_dir")) < 0 ||
+      copy_str(&d.image, mag_json_get(x, "image")) < 0 || copy_slice(&d.env, environment, "x_magent/env") < 0) {
     mag_definition_done(&d);
     return mag_error_no_memory(err);
   }

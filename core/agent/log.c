@@ -32,7 +32,8 @@ int mag_log_each(struct mag_instance *store, const char *id, uint64_t from, uint
 {
   const struct mbp_store_ops *ops = mag_instance_ops(store);
   struct reading reading = {each, ctx};
-  struct mag_call_options options = {.timeout_ms = STORE_TIMEOUT_MS, .session = mbp_str(id), .sink = take_record, .ctx = &reading};
+  struct mag_call_options options = {
+      .timeout_ms = STORE_TIMEOUT_MS, .session = mbp_str(id), .sink = take_record, .ctx = &reading};
   return MAG_RUN(store, &options, err, ops->read(plugin, call, mbp_str(id), from, limit, err));
 }
 
@@ -84,8 +85,8 @@ static int take_claim(void *ctx, const void *result, struct mbp_error *err)
 static int claim(struct mag_log *log, struct mbp_error *err)
 {
   const struct mbp_store_ops *ops = mag_instance_ops(log->store);
-  struct mag_call_options options = {.timeout_ms = STORE_TIMEOUT_MS, .session = mbp_str(log->id), .on_result = take_claim,
-                                     .ctx = &log->epoch};
+  struct mag_call_options options = {
+      .timeout_ms = STORE_TIMEOUT_MS, .session = mbp_str(log->id), .on_result = take_claim, .ctx = &log->epoch};
   return MAG_RUN(log->store, &options, err, ops->claim(plugin, call, mbp_str(log->id), err));
 }
 
@@ -157,13 +158,13 @@ static struct mbp_append append_of(const struct mag_log *log, const struct mag_b
                              .summary = summary};
 }
 
-static int append(struct mag_log *log, struct mag_batch *batch, struct mbp_str summary, struct mbp_appended *ret_appended,
-                  struct mbp_error *err)
+static int append(struct mag_log *log, struct mag_batch *batch, struct mbp_str summary,
+                  struct mbp_appended *ret_appended, struct mbp_error *err)
 {
   const struct mbp_store_ops *ops = mag_instance_ops(log->store);
   struct mbp_append request = append_of(log, batch, 0, summary);
-  struct mag_call_options options = {.timeout_ms = STORE_TIMEOUT_MS, .session = mbp_str(log->id),
-                                     .on_result = take_appended, .ctx = ret_appended};
+  struct mag_call_options options = {
+      .timeout_ms = STORE_TIMEOUT_MS, .session = mbp_str(log->id), .on_result = take_appended, .ctx = ret_appended};
   return MAG_RUN(log->store, &options, err, ops->append(plugin, call, &request, err));
 }
 
@@ -174,10 +175,10 @@ static int append_first(struct mag_log *log, struct mag_batch *batch, struct mbp
 {
   const struct mbp_store_ops *ops = mag_instance_ops(log->store);
   struct mbp_append request = append_of(log, batch, MBP_APPEND_CREATE, summary);
-  struct mag_call_options append_options = {.timeout_ms = STORE_TIMEOUT_MS, .session = mbp_str(log->id),
-                                            .on_result = take_appended, .ctx = ret_appended};
-  struct mag_call_options claim_options = {.timeout_ms = STORE_TIMEOUT_MS, .session = mbp_str(log->id),
-                                           .on_result = take_claim, .ctx = &log->epoch};
+  struct mag_call_options append_options = {
+      .timeout_ms = STORE_TIMEOUT_MS, .session = mbp_str(log->id), .on_result = take_appended, .ctx = ret_appended};
+  struct mag_call_options claim_options = {
+      .timeout_ms = STORE_TIMEOUT_MS, .session = mbp_str(log->id), .on_result = take_claim, .ctx = &log->epoch};
   struct mbp_error claim_error = MAG_ERROR_INIT;
   struct mbp_call *appending = mag_instance_enter(log->store, &append_options, /* control= */ false, err);
   if (!appending)

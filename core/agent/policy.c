@@ -22,10 +22,12 @@ static int read_rule(const struct mbp_json *rule, const char *tool, int *ret_sai
   else if (mbp_str_eq(type, "always_deny"))
     said = MAG_PERMISSION_DENY;
   else if (mbp_str_eq(type, "auto"))
-    return mag_error(err, MBP_E_UNSUPPORTED,
-                     "tool %s: permission_policy \"auto\" needs something that decides, and there is none; use always_ask", tool);
+    return mag_error(
+        err, MBP_E_UNSUPPORTED,
+        "tool %s: permission_policy \"auto\" needs something that decides, and there is none; use always_ask", tool);
   else
-    return mag_error(err, MBP_E_INVALID, "tool %s: permission_policy \"%.*s\" is none of always_allow, always_ask, always_deny", tool,
+    return mag_error(err, MBP_E_INVALID,
+                     "tool %s: permission_policy \"%.*s\" is none of always_allow, always_ask, always_deny", tool,
                      (int) (type.len < 40 ? type.len : 40), type.ptr);
   if (said > *ret_said)
     *ret_said = said;

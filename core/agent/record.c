@@ -161,7 +161,8 @@ void mag_batch_tool_text(struct mag_batch *batch, struct mbp_str tool_event, str
   mag_batch_end(batch);
 }
 
-void mag_batch_request_end(struct mag_batch *batch, struct mbp_str start_id, bool is_error, const struct mbp_usage *usage)
+void mag_batch_request_end(struct mag_batch *batch, struct mbp_str start_id, bool is_error,
+                           const struct mbp_usage *usage)
 {
   static const struct mbp_usage nothing;
   const struct mbp_usage *u = usage ? usage : &nothing;

@@ -22,8 +22,8 @@ static const struct {
   const char *name;
   uint32_t bit;
 } networks[] = {
-    {"none", MBP_NET_NONE},           {"limited", MBP_NET_LIMITED},   {"unrestricted", MBP_NET_UNRESTRICTED},
-    {"host", MBP_NET_HOST},           {"provider", MBP_NET_PROVIDER},
+    {"none", MBP_NET_NONE}, {"limited", MBP_NET_LIMITED},   {"unrestricted", MBP_NET_UNRESTRICTED},
+    {"host", MBP_NET_HOST}, {"provider", MBP_NET_PROVIDER},
 };
 
 static int choose_network(struct mag_session *session, uint32_t *ret_network, struct mbp_error *err)
@@ -43,9 +43,11 @@ static int choose_network(struct mag_session *session, uint32_t *ret_network, st
   }
   for (size_t i = 0; i < MAG_COUNT(networks); i++)
     if (strcmp(networks[i].name, wanted) == 0)
-      return mag_error(err, MBP_E_UNSUPPORTED, "network \"%s\" cannot be enforced by compute %s, so nothing was started; it offers: %s",
-                       wanted, provider, offered.ptr ? offered.ptr : "nothing");
-  return mag_error(err, MBP_E_INVALID, "unknown network \"%.40s\"; there are none, limited, unrestricted and host", wanted);
+      return mag_error(err, MBP_E_UNSUPPORTED,
+                       "network \"%s\" cannot be enforced by compute %s, so nothing was started; it offers: %s", wanted,
+                       provider, offered.ptr ? offered.ptr : "nothing");
+  return mag_error(err, MBP_E_INVALID, "unknown network \"%.40s\"; there are none, limited, unrestricted and host",
+                   wanted);
 }
 
 char *mag_session_workspace(const char *id)
@@ -145,8 +147,7 @@ static int check_compute(struct mag_session *session, struct mbp_error *err)
                              &session->compute, err);
   if (r == 0)
     r = choose_network(session, &session->network, err);
-  if (r == 0 && definition->workspace &&
-      !(mag_instance_descriptor(session->compute)->caps & MBP_CAP_COMPUTE_WORKSPACE))
+  if (r == 0 && definition->workspace && !(mag_instance_descriptor(session->compute)->caps & MBP_CAP_COMPUTE_WORKSPACE))
     r = mag_error(err, MBP_E_UNSUPPORTED, "compute %s cannot use a directory of this host as its workspace",
                   definition->compute);
   if (r == 0 && definition->workspace)
@@ -273,7 +274,8 @@ static int open_parts(struct mag_session *session, struct mbp_error *err)
   session->provider = mag_instance_descriptor(session->llm)->name;
   if (!(mag_instance_descriptor(session->llm)->caps & MBP_CAP_LLM_OFFLINE))
     mag_http_warm(); /* its start passes while the log is made */
-  r = mag_toolbox_open(&session->toolbox, mag_engine_registry(session->engine), mbp_str(session->definition.tools), err);
+  r = mag_toolbox_open(&session->toolbox, mag_engine_registry(session->engine), mbp_str(session->definition.tools),
+                       err);
   return r < 0 ? r : check_compute(session, err);
 }
 
@@ -401,7 +403,8 @@ int mag_session_commit(struct mag_session *session, struct mag_batch *batch, str
 }
 
 /* The content of a message of one text block, in the writer. */
-static int message_content(struct mbp_writer *w, struct mbp_str text, struct mbp_str *ret_content, struct mbp_error *err)
+static int message_content(struct mbp_writer *w, struct mbp_str text, struct mbp_str *ret_content,
+                           struct mbp_error *err)
 {
   if (text.len == 0)
     return mag_error(err, MBP_E_INVALID, "the message is empty");

@@ -202,7 +202,8 @@ static int fold_processed(struct fold *fold)
 
 static uint32_t stop_of(struct mbp_str name)
 {
-  static const char *const names[] = {"", "end_turn", "tool_use", "max_tokens", "refusal", "pause", "context", "stop_sequence"};
+  static const char *const names[] = {"",        "end_turn", "tool_use", "max_tokens",
+                                      "refusal", "pause",    "context",  "stop_sequence"};
   for (uint32_t i = 1; i < MAG_COUNT(names); i++)
     if (mbp_str_eq(name, names[i]))
       return i;
@@ -271,7 +272,8 @@ static int fold_response(struct fold *fold)
   if (content.len == 0)
     return corrupt(fold, "content is missing");
   state->last_stop = stop_of(get_str(fold, "stop"));
-  bool left_out = state->last_stop == MBP_STOP_REFUSAL || !can_be_sent(content, mag_json_count(mag_json_get(fold->json, "calls")));
+  bool left_out =
+      state->last_stop == MBP_STOP_REFUSAL || !can_be_sent(content, mag_json_count(mag_json_get(fold->json, "calls")));
   int r = add_message(fold, MBP_ROLE_ASSISTANT, content, get_str(fold, "provider"), left_out);
   if (r == 0)
     r = set_text(fold, &state->stop_details, get_raw(fold, "stop_details", MBP_JSON_OBJECT));
@@ -396,17 +398,23 @@ struct rule {
 };
 
 static const struct rule private_rules[] = {
-    {MAG_REC_SESSION, fold_session},           {MAG_REC_PROCESSED, fold_processed}, {MAG_REC_RESPONSE, fold_response},
-    {MAG_REC_TOOL_STARTED, fold_started},      {MAG_REC_SANDBOX, fold_sandbox},     {MAG_REC_LIMIT, fold_nothing},
-    {MAG_REC_CHECKPOINT, fold_nothing},        {NULL, NULL},
+    {MAG_REC_SESSION, fold_session},    {MAG_REC_PROCESSED, fold_processed},
+    {MAG_REC_RESPONSE, fold_response},  {MAG_REC_TOOL_STARTED, fold_started},
+    {MAG_REC_SANDBOX, fold_sandbox},    {MAG_REC_LIMIT, fold_nothing},
+    {MAG_REC_CHECKPOINT, fold_nothing}, {NULL, NULL},
 };
 
 static const struct rule event_rules[] = {
-    {MAG_EV_USER_MESSAGE, fold_user_event},      {MAG_EV_USER_INTERRUPT, fold_user_event},
-    {MAG_EV_USER_CONFIRMATION, fold_user_event}, {MAG_EV_RUNNING, fold_running},
-    {MAG_EV_IDLE, fold_idle},                    {MAG_EV_TERMINATED, fold_terminated},
-    {MAG_EV_REQUEST_START, fold_request_start},  {MAG_EV_REQUEST_END, fold_request_end},
-    {MAG_EV_TOOL_RESULT, fold_tool_result},      {NULL, NULL},
+    {MAG_EV_USER_MESSAGE, fold_user_event},
+    {MAG_EV_USER_INTERRUPT, fold_user_event},
+    {MAG_EV_USER_CONFIRMATION, fold_user_event},
+    {MAG_EV_RUNNING, fold_running},
+    {MAG_EV_IDLE, fold_idle},
+    {MAG_EV_TERMINATED, fold_terminated},
+    {MAG_EV_REQUEST_START, fold_request_start},
+    {MAG_EV_REQUEST_END, fold_request_end},
+    {MAG_EV_TOOL_RESULT, fold_tool_result},
+    {NULL, NULL},
 };
 
 static const struct rule *rule_for(const struct rule *rules, struct mbp_str type)

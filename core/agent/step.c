@@ -89,7 +89,8 @@ static int show(void *ctx, const struct mbp_event *event)
   struct mag_session *session = step->turn->session;
   switch (event->type) {
   case MBP_EV_LLM_TEXT:
-    mag_session_preview_piece(session, &step->preview, MAG_PREVIEW_TEXT, message_id(step, event->index), "", event->data);
+    mag_session_preview_piece(session, &step->preview, MAG_PREVIEW_TEXT, message_id(step, event->index), "",
+                              event->data);
     break;
   case MBP_EV_LLM_THINKING:
     mag_session_preview_piece(session, &step->preview, MAG_PREVIEW_THINKING, "", "", event->data);

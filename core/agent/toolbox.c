@@ -83,13 +83,15 @@ static int add_tool(struct listing *listing, const struct mbp_event *event)
   if (toolbox->n == TOOLS_MAX)
     return mag_error(listing->err, MBP_E_LIMIT, "more than %d tools", TOOLS_MAX);
   if (mag_toolbox_find(toolbox, event->name))
-    return mag_error(listing->err, MBP_E_INVALID, "two tools are named \"%.*s\"", (int) event->name.len, event->name.ptr);
+    return mag_error(listing->err, MBP_E_INVALID, "two tools are named \"%.*s\"", (int) event->name.len,
+                     event->name.ptr);
   int r = mag_json_parse(event->data, &json, listing->err);
   if (r < 0)
     return r;
   if (mag_json_type(mag_json_get(json, "input_schema")) != MBP_JSON_OBJECT ||
       !mag_json_slice(event->data, "input_schema", &schema))
-    return mag_error(listing->err, MBP_E_INTERNAL, "tool %.*s has no input_schema", (int) event->name.len, event->name.ptr);
+    return mag_error(listing->err, MBP_E_INTERNAL, "tool %.*s has no input_schema", (int) event->name.len,
+                     event->name.ptr);
   struct mag_tool *tools = realloc(toolbox->tools, (toolbox->n + 1) * sizeof(*tools));
   if (!tools)
     return mag_error_no_memory(listing->err);
@@ -127,7 +129,8 @@ static int open_entry(struct mag_toolbox *toolbox, struct mag_registry *registry
   r = find_toolset(registry, type, &found, err);
   if (r < 0)
     return r;
-  struct mag_instance **toolsets = realloc(toolbox->toolsets, (toolbox->n_toolsets + 1) * sizeof(struct mag_instance *));
+  struct mag_instance **toolsets =
+      realloc(toolbox->toolsets, (toolbox->n_toolsets + 1) * sizeof(struct mag_instance *));
   if (!toolsets)
     return mag_error_no_memory(err);
   toolbox->toolsets = toolsets;

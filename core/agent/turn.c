@@ -104,8 +104,9 @@ static bool out_of_steps(struct mag_turn *turn)
   if (max <= 0 || used < max)
     return false;
   add_limit(turn, "steps", max, used);
-  mag_error(&turn->outcome->error, MBP_E_LIMIT, "stopped after %lld model requests (--max-turns); go on with --session %s",
-            (long long) used, turn->session->log.id);
+  mag_error(&turn->outcome->error, MBP_E_LIMIT,
+            "stopped after %lld model requests (--max-turns); go on with --session %s", (long long) used,
+            turn->session->log.id);
   return true;
 }
 
@@ -191,7 +192,8 @@ static void begin_with(struct mag_turn *turn, struct mbp_str message)
 int mag_turn_run(struct mag_session *session, struct mbp_call *call, const struct mag_limits *limits,
                  struct mbp_str message, struct mag_outcome *ret_outcome, struct mbp_error *err)
 {
-  struct mag_turn turn = {.session = session, .call = call, .limits = limits, .outcome = ret_outcome, .batch = MAG_BATCH_INIT};
+  struct mag_turn turn = {
+      .session = session, .call = call, .limits = limits, .outcome = ret_outcome, .batch = MAG_BATCH_INIT};
   memset(ret_outcome, 0, sizeof(*ret_outcome));
   mag_error_clear(&ret_outcome->error);
   if (session->log.state.status == MAG_STATUS_RUNNING)

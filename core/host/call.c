@@ -394,7 +394,8 @@ static int abandon(struct mbp_call *call, bool *ret_abandoned, struct mbp_error 
   pthread_mutex_unlock(&call->emit_lock);
   if (ret_abandoned)
     *ret_abandoned = true;
-  return mag_error(err, MBP_E_TIMEOUT, "the plugin did not end the call %d s after it was told to; its instance is unhealthy now",
+  return mag_error(err, MBP_E_TIMEOUT,
+                   "the plugin did not end the call %d s after it was told to; its instance is unhealthy now",
                    GRACE_MS / 1000);
 }
 

@@ -28,7 +28,7 @@ struct mbp_config {
 
 const char *mag_param_type_name(uint32_t type)
 {
-  static const char *const names[] = {"",     "string", "integer", "size", "duration",
+  static const char *const names[] = {"",        "string", "integer", "size", "duration",
                                       "boolean", "choice", "path",    "URL",  "secret"};
   return type < MAG_COUNT(names) ? names[type] : "unknown";
 }
@@ -73,9 +73,9 @@ static int check_choice(const struct mbp_param *param, const char *text, struct 
 static int check_number(const struct mbp_param *param, struct item *item, struct mbp_error *err)
 {
   struct mbp_str text = mbp_str(item->text);
-  int r = param->type == MBP_PARAM_INT      ? mag_parse_int(text, &item->number)
-          : param->type == MBP_PARAM_SIZE   ? mag_parse_size(text, &item->number)
-                                            : mag_parse_duration(text, &item->number);
+  int r = param->type == MBP_PARAM_INT    ? mag_parse_int(text, &item->number)
+          : param->type == MBP_PARAM_SIZE ? mag_parse_size(text, &item->number)
+                                          : mag_parse_duration(text, &item->number);
   if (r < 0)
     return bad(err, param, item->text,
                param->type == MBP_PARAM_INT    ? "a whole number"
@@ -95,7 +95,9 @@ static char *expand_path(const char *text)
   static const struct {
     const char *name, *value;
   } places[] = {
-      {"@libexecdir@", MAGENT_LIBEXECDIR}, {"@sysconfdir@", MAGENT_SYSCONFDIR}, {"@datadir@", MAGENT_DATADIR},
+      {"@libexecdir@", MAGENT_LIBEXECDIR},
+      {"@sysconfdir@", MAGENT_SYSCONFDIR},
+      {"@datadir@", MAGENT_DATADIR},
   };
   if (mag_str_starts(mbp_str(text), "~/") && secure_getenv("HOME"))
     return mag_sprintf("%s%s", secure_getenv("HOME"), text + 1);
@@ -135,7 +137,8 @@ static int check_item(const struct mbp_param *param, struct item *item, struct m
   case MBP_PARAM_PATH: {
     char *path = expand_path(item->text);
     if (!path && mag_str_starts(mbp_str(item->text), "@statedir@"))
-      return mag_error(err, MBP_E_INVALID, "there is no place for magent's state: set HOME or XDG_STATE_HOME to an absolute path");
+      return mag_error(err, MBP_E_INVALID,
+                       "there is no place for magent's state: set HOME or XDG_STATE_HOME to an absolute path");
     if (!path)
       return mag_error_no_memory(err);
     free(item->text);

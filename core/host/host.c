@@ -18,7 +18,7 @@ static void host_log(void *ctx, uint32_t level, struct mbp_str message)
 static int64_t host_clock(void *ctx, uint32_t clock)
 {
   (void) ctx;
-  return clock == MBP_CLOCK_BOOT ? mag_clock_boot_ms()
+  return clock == MBP_CLOCK_BOOT   ? mag_clock_boot_ms()
          : clock == MBP_CLOCK_WALL ? mag_clock_wall_ms()
                                    : mag_clock_monotonic_ms();
 }
