@@ -74,3 +74,9 @@ tests_fuzz_filetool_fuzz_SOURCES = tests/fuzz/filetool_fuzz.c sandbox/tool_block
 tests_fuzz_filetool_fuzz_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_fuzz_filetool_fuzz_LDFLAGS = $(fuzz_link)
 EXTRA_DIST += tests/fuzz/corpus/filetool
+
+fuzz_targets += tests/fuzz/http_fuzz
+tests_fuzz_http_fuzz_SOURCES = tests/fuzz/http_fuzz.c $(fuzz_main)
+tests_fuzz_http_fuzz_LDFLAGS = $(fuzz_link)
+tests_fuzz_http_fuzz_LDADD = libmagcore.la
+EXTRA_DIST += tests/fuzz/corpus/http
