@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #define FILE_MAX (1024 * 1024)
+#define NUMBER_MAX (INT64_C(1) << 53) /* what every reader of JSON keeps */
 /* The built-in toolset of the resource protocol: what --tools names tools of. */
 #define BUILT_IN_TOOLSET "agent_toolset_20260401"
 
@@ -86,7 +87,7 @@ static int take_object(struct reading *reading, const struct mbp_json *value, si
 static int take_size(struct reading *reading, const struct mbp_json *value, size_t offset)
 {
   int64_t *place = (int64_t *) (void *) ((char *) reading->definition + offset), number = mag_json_num(value, -1);
-  if (number < 0 && mag_parse_size(mag_json_str(value), &number) < 0)
+  if ((number < 0 && mag_parse_size(mag_json_str(value), &number) < 0) || number > NUMBER_MAX)
     return wrong_type(reading, value, "a size such as 512M");
   if (*place == 0)
     *place = number;
@@ -96,7 +97,7 @@ static int take_size(struct reading *reading, const struct mbp_json *value, size
 static int take_count(struct reading *reading, const struct mbp_json *value, size_t offset)
 {
   int64_t *place = (int64_t *) (void *) ((char *) reading->definition + offset), number = mag_json_num(value, -1);
-  if (number < 0)
+  if (number < 0 || number > INT32_MAX)
     return wrong_type(reading, value, "a whole number");
   if (*place == 0)
     *place = number;
@@ -106,7 +107,7 @@ static int take_count(struct reading *reading, const struct mbp_json *value, siz
 static int take_duration(struct reading *reading, const struct mbp_json *value, size_t offset)
 {
   int64_t *place = (int64_t *) (void *) ((char *) reading->definition + offset), ms;
-  if (mag_parse_duration(mag_json_str(value), &ms) < 0)
+  if (mag_parse_duration(mag_json_str(value), &ms) < 0 || ms > NUMBER_MAX)
     return wrong_type(reading, value, "a duration such as 30s or 5m");
   if (*place == 0)
     *place = ms;
@@ -116,7 +117,7 @@ static int take_duration(struct reading *reading, const struct mbp_json *value, 
 static int take_cpu(struct reading *reading, const struct mbp_json *value, size_t offset)
 {
   double cpus = mag_json_double(value, -1);
-  if (!(cpus > 0 && cpus <= 4096))
+  if (!(cpus >= 0.001 && cpus <= 4096))
     return wrong_type(reading, value, "a number of processors, such as 0.5 or 2");
   if (reading->definition->cpu_millis == 0)
     reading->definition->cpu_millis = (int64_t) (cpus * 1000);

@@ -66,8 +66,9 @@ int mag_http_head_trailer(struct mag_http_head *head, const char *line, size_t l
 struct mbp_str mag_http_head_find(const struct mag_buf *lines, const char *name)
 {
   size_t name_len = strlen(name);
-  const char *at = lines->ptr, *end = lines->ptr + lines->len;
-  while (lines->len && at < end) {
+  struct mbp_str all = mag_buf_str(lines);
+  const char *at = all.ptr, *end = all.ptr + all.len;
+  while (at < end) {
     const char *stop = memchr(at, '\n', (size_t) (end - at));
     size_t len = (size_t) ((stop ? stop : end) - at);
     if (len > name_len && at[name_len] == ':' && strncasecmp(at, name, name_len) == 0) {

@@ -80,3 +80,14 @@ tests_fuzz_http_fuzz_SOURCES = tests/fuzz/http_fuzz.c $(fuzz_main)
 tests_fuzz_http_fuzz_LDFLAGS = $(fuzz_link)
 tests_fuzz_http_fuzz_LDADD = libmagcore.la
 EXTRA_DIST += tests/fuzz/corpus/http
+fuzz_targets += tests/fuzz/log_fuzz
+tests_fuzz_log_fuzz_SOURCES = tests/fuzz/log_fuzz.c $(fuzz_main)
+tests_fuzz_log_fuzz_LDFLAGS = $(fuzz_link)
+tests_fuzz_log_fuzz_LDADD = libmagcore.la
+EXTRA_DIST += tests/fuzz/corpus/log
+
+fuzz_targets += tests/fuzz/definition_fuzz
+tests_fuzz_definition_fuzz_SOURCES = tests/fuzz/definition_fuzz.c $(fuzz_main)
+tests_fuzz_definition_fuzz_LDFLAGS = $(fuzz_link)
+tests_fuzz_definition_fuzz_LDADD = libmagcore.la
+EXTRA_DIST += tests/fuzz/corpus/definition
