@@ -202,7 +202,8 @@ stage_install ()
 {
   tree=$source_dir/build-install
   root=$tree/root
-  rm -rf "$root" "$tree/stage"
+  # From nothing: objects that were compiled with other options would be left as they are.
+  rm -rf "$tree"
   prepare install "$tree" --prefix="$root" || return
   outcome install "make install" make -C "$tree" install || return
   outcome install "plugin list" env -i PATH="$PATH" HOME="$tree" "$root/bin/magent" plugin list

@@ -185,8 +185,8 @@ START_TEST(nonsense_is_an_error_and_nothing_else)
       "event: message_start\ndata: {\"type\":\"message_start\",\"message\":7}\n\n",
       "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":5,\"delta\":{}}\n\n",
       "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":-1}]}}]}\n\ndata: [DONE]\n\n",
-      "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"x\",\"function\":{\"name\":\"b\",\"arguments\":\"{\"}}]},"
-      "\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n",
+      ("data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"x\",\"function\":{\"name\":\"b\",\"arguments\":\"{\"}}]},"
+       "\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n"),
       "\xff\xfe\n\n: \n:\n:::\n\n",
       "<html>hello</html>",
   };
