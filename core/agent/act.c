@@ -12,18 +12,25 @@
 #define RESULT_MAX (4u << 20)
 #define THREAD_STACK (256u * 1024)
 
+/* Does the batch hold the result of this call already? */
+static bool has_result(const struct mag_batch *batch, const struct mag_tool_call *call)
+{
+  for (size_t i = 0; i < batch->n; i++) {
+    mag_autojson json = NULL;
+    if (mbp_str_eq(batch->records[i].type, MAG_EV_TOOL_RESULT) &&
+        mag_json_parse(batch->records[i].payload, &json, NULL) == 0 &&
+        mbp_str_eq(mag_json_str(mag_json_get(json, "tool_use_id")), call->event_id))
+      return true;
+  }
+  return false;
+}
+
 void mag_turn_close_calls(struct mag_turn *turn, const char *why)
 {
   const struct mag_state *state = &turn->session->log.state;
-  for (size_t i = 0; i < state->n_calls; i++) {
-    bool in_batch = false;
-    for (size_t j = 0; j < turn->batch.n && !in_batch; j++)
-      in_batch = mbp_str_eq(turn->batch.records[j].type, MAG_EV_TOOL_RESULT) &&
-                 memmem(turn->batch.records[j].payload.ptr, turn->batch.records[j].payload.len,
-                        state->calls[i].event_id, strlen(state->calls[i].event_id)) != NULL;
-    if (!state->calls[i].result && !in_batch)
+  for (size_t i = 0; i < state->n_calls; i++)
+    if (!state->calls[i].result && !has_result(&turn->batch, &state->calls[i]))
       mag_batch_tool_text(&turn->batch, mbp_str(state->calls[i].event_id), mbp_str(why), /* is_error= */ true);
-  }
 }
 
 /* ---- May it run? ---------------------------------------------------------------------------------------------- */
@@ -159,23 +166,32 @@ static char *with_note(const char *content)
   return mag_writer_take(w);
 }
 
-static void add_result(struct run *run, bool sandbox_lost)
+/* The tool may have had its effect before it was lost: the model must not take it for one that did not run. */
+static char *failure_text(const struct mbp_error *error)
+{
+  bool unknown = error->code == MBP_E_LOST || error->code == MBP_E_TIMEOUT || error->code == MBP_E_CANCELLED ||
+                 error->code == MBP_E_INTERNAL;
+  return unknown
+             ? mag_sprintf("The tool did not end as it should: %s. Whether it had an effect is unknown: check before "
+                           "you do it again.",
+                           error->message)
+             : mag_sprintf("The tool could not be run: %s", error->message);
+}
+
+/* True if the result tells that the sandbox was lost. */
+static bool add_result(struct run *run, bool sandbox_lost)
 {
   struct mag_turn *turn = run->turn;
-  if (run->content && sandbox_lost) {
-    char *noted = with_note(run->content);
-    if (noted) {
-      free(run->content);
-      run->content = noted;
-    }
+  struct mbp_str event_id = mbp_str(run->call->event_id);
+  if (!run->content) {
+    mag_autofree char *text = failure_text(&run->error);
+    mag_batch_tool_text(&turn->batch, event_id, mbp_str(text), /* is_error= */ true);
+    return false;
   }
-  if (run->content) {
-    mag_batch_tool_result(&turn->batch, mbp_str(run->call->event_id), mbp_str(run->content), run->is_error);
-    free(run->content);
-    return;
-  }
-  mag_autofree char *text = mag_sprintf("The tool could not be run: %s", run->error.message);
-  mag_batch_tool_text(&turn->batch, mbp_str(run->call->event_id), mbp_str(text), /* is_error= */ true);
+  mag_autofree char *content = run->content;
+  mag_autofree char *noted = sandbox_lost && run->tool->flags & MBP_TOOL_SANDBOX ? with_note(content) : NULL;
+  mag_batch_tool_result(&turn->batch, event_id, mbp_str(noted ? noted : content), run->is_error, noted != NULL);
+  return noted != NULL;
 }
 
 static void run_group(struct mag_turn *turn, const struct mag_tool_call *calls, size_t n)
@@ -189,11 +205,13 @@ static void run_group(struct mag_turn *turn, const struct mag_tool_call *calls, 
     else
       invoke(&runs[i]);
   }
-  for (size_t i = 0; i < n; i++) {
+  for (size_t i = 0; i < n; i++)
     if (runs[i].threaded)
       pthread_join(runs[i].thread, NULL);
-    add_result(&runs[i], i == 0 && turn->session->log.state.sandbox_lost && runs[i].tool->flags & MBP_TOOL_SANDBOX);
-  }
+  bool lost = turn->session->log.state.sandbox_lost;
+  for (size_t i = 0; i < n; i++)
+    if (add_result(&runs[i], lost))
+      lost = false; /* once is enough */
 }
 
 /* ---- One call after another ----------------------------------------------------------------------------------- */
@@ -245,6 +263,13 @@ int mag_turn_act(struct mag_turn *turn, size_t *ret_waiting, struct mbp_error *e
     if (call->result)
       continue;
     if (is_waiting(turn->session, call)) {
+      if (turn->batch.n) { /* what is known is recorded before a person is asked, who may take a while */
+        r = mag_turn_commit(turn, err);
+        if (r < 0)
+          return r;
+        open = state->n_open;
+        settled = 0;
+      }
       if (ask_observer(turn, call))
         return mag_turn_commit(turn, err); /* now it is in the inbox: come again */
       waiting++;

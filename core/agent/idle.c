@@ -14,6 +14,31 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static struct mag_idle *watched;
 static bool running;
 
+static struct mag_idle *next_due(void)
+{
+  struct mag_idle *idle = watched;
+  while (idle && !idle->due)
+    idle = idle->next;
+  return idle;
+}
+
+/* Looks without the lock: what is done to one thing must not hold up those who come and go. */
+static void look_at_all(void)
+{
+  struct mag_idle *idle;
+  for (idle = watched; idle; idle = idle->next)
+    idle->due = true;
+  while ((idle = next_due())) {
+    idle->due = false;
+    idle->busy = true;
+    pthread_mutex_unlock(&lock);
+    idle->look(idle->ctx);
+    pthread_mutex_lock(&lock);
+    idle->busy = false;
+    pthread_cond_broadcast(&changed);
+  }
+}
+
 static void *look_around(void *unused)
 {
   (void) unused;
@@ -22,9 +47,8 @@ static void *look_around(void *unused)
     struct timespec until;
     (void) clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += INTERVAL_S;
-    (void) pthread_cond_timedwait(&changed, &lock, &until);
-    for (struct mag_idle *idle = watched; idle; idle = idle->next)
-      idle->look(idle->ctx);
+    if (pthread_cond_timedwait(&changed, &lock, &until) != 0)
+      look_at_all();
   }
   running = false;
   pthread_mutex_unlock(&lock);
@@ -50,6 +74,7 @@ static bool start(void)
 void mag_idle_watch(struct mag_idle *idle)
 {
   pthread_mutex_lock(&lock);
+  idle->due = idle->busy = false;
   idle->next = watched;
   watched = idle;
   if (!running)
@@ -65,7 +90,9 @@ void mag_idle_unwatch(struct mag_idle *idle)
       *place = idle->next;
       break;
     }
+  while (idle->busy)
+    pthread_cond_wait(&changed, &lock);
   if (!watched)
-    pthread_cond_signal(&changed);
+    pthread_cond_broadcast(&changed);
   pthread_mutex_unlock(&lock);
 }

@@ -2,11 +2,15 @@
 #ifndef MAG_AGENT_IDLE_H
 #define MAG_AGENT_IDLE_H
 
+#include <stdbool.h>
+
 /* Something that is looked at every few seconds. The memory is the caller's, and must stay until it is unwatched. */
 struct mag_idle {
   void (*look)(void *ctx); /* runs in the thread; must not watch or unwatch */
   void *ctx;
+  /* The thread's own. */
   struct mag_idle *next;
+  bool due, busy;
 };
 
 /* Starts the thread if it is the first one. Without memory for a thread nothing is looked at. */

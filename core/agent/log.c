@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define STORE_TIMEOUT_MS 60000
+#define READ_TIMEOUT_MS 60000
+/* Appends and claims have no deadline: given up, one would still happen later, with nobody knowing. */
 
 /* ---- Reading -------------------------------------------------------------------------------------------------- */
 
@@ -33,7 +34,7 @@ int mag_log_each(struct mag_instance *store, const char *id, uint64_t from, uint
   const struct mbp_store_ops *ops = mag_instance_ops(store);
   struct reading reading = {each, ctx};
   struct mag_call_options options = {
-      .timeout_ms = STORE_TIMEOUT_MS, .session = mbp_str(id), .sink = take_record, .ctx = &reading};
+      .timeout_ms = READ_TIMEOUT_MS, .session = mbp_str(id), .sink = take_record, .ctx = &reading};
   return MAG_RUN(store, &options, err, ops->read(plugin, call, mbp_str(id), from, limit, err));
 }
 
@@ -85,8 +86,7 @@ static int take_claim(void *ctx, const void *result, struct mbp_error *err)
 static int claim(struct mag_log *log, struct mbp_error *err)
 {
   const struct mbp_store_ops *ops = mag_instance_ops(log->store);
-  struct mag_call_options options = {
-      .timeout_ms = STORE_TIMEOUT_MS, .session = mbp_str(log->id), .on_result = take_claim, .ctx = &log->epoch};
+  struct mag_call_options options = {.session = mbp_str(log->id), .on_result = take_claim, .ctx = &log->epoch};
   return MAG_RUN(log->store, &options, err, ops->claim(plugin, call, mbp_str(log->id), err));
 }
 
@@ -163,8 +163,7 @@ static int append(struct mag_log *log, struct mag_batch *batch, struct mbp_str s
 {
   const struct mbp_store_ops *ops = mag_instance_ops(log->store);
   struct mbp_append request = append_of(log, batch, 0, summary);
-  struct mag_call_options options = {
-      .timeout_ms = STORE_TIMEOUT_MS, .session = mbp_str(log->id), .on_result = take_appended, .ctx = ret_appended};
+  struct mag_call_options options = {.session = mbp_str(log->id), .on_result = take_appended, .ctx = ret_appended};
   return MAG_RUN(log->store, &options, err, ops->append(plugin, call, &request, err));
 }
 
@@ -176,9 +175,8 @@ static int append_first(struct mag_log *log, struct mag_batch *batch, struct mbp
   const struct mbp_store_ops *ops = mag_instance_ops(log->store);
   struct mbp_append request = append_of(log, batch, MBP_APPEND_CREATE, summary);
   struct mag_call_options append_options = {
-      .timeout_ms = STORE_TIMEOUT_MS, .session = mbp_str(log->id), .on_result = take_appended, .ctx = ret_appended};
-  struct mag_call_options claim_options = {
-      .timeout_ms = STORE_TIMEOUT_MS, .session = mbp_str(log->id), .on_result = take_claim, .ctx = &log->epoch};
+      .session = mbp_str(log->id), .on_result = take_appended, .ctx = ret_appended};
+  struct mag_call_options claim_options = {.session = mbp_str(log->id), .on_result = take_claim, .ctx = &log->epoch};
   struct mbp_error claim_error = MAG_ERROR_INIT;
   struct mbp_call *appending = mag_instance_enter(log->store, &append_options, /* control= */ false, err);
   if (!appending)
@@ -194,37 +192,15 @@ static int append_first(struct mag_log *log, struct mag_batch *batch, struct mbp
   return r < 0 ? r : claimed;
 }
 
-/* The summary as it will be once the batch is folded; empty if the batch changes nothing that lists show. */
+/* The summary as it will be once the batch is folded; NULL if the batch changes nothing that lists show. */
 static char *summary_after(const struct mag_log *log, const struct mag_batch *batch)
 {
-  struct mag_state after = log->state; /* shares all texts */
-  bool wanted = false;
-  mag_autofree char *stop_reason = NULL;
-  after.updated_ms = mag_clock_wall_ms();
-  for (size_t i = 0; i < batch->n; i++) {
-    struct mbp_str type = batch->records[i].type, payload = batch->records[i].payload;
-    mag_autojson json = NULL;
-    if (mbp_str_eq(type, MAG_EV_RUNNING)) {
-      wanted = true;
-      after.turns += after.status != MAG_STATUS_RUNNING;
-      after.status = MAG_STATUS_RUNNING;
-    } else if (mbp_str_eq(type, MAG_EV_REQUEST_START)) {
-      after.steps++;
-    } else if (mbp_str_eq(type, MAG_EV_REQUEST_END) && mag_json_parse(payload, &json, NULL) == 0) {
-      const struct mbp_json *usage = mag_json_get(json, "model_usage");
-      after.usage.input += mag_json_num(mag_json_get(usage, "input_tokens"), 0);
-      after.usage.output += mag_json_num(mag_json_get(usage, "output_tokens"), 0);
-      after.usage.cache_read += mag_json_num(mag_json_get(usage, "cache_read_input_tokens"), 0);
-      after.usage.cache_write += mag_json_num(mag_json_get(usage, "cache_creation_input_tokens"), 0);
-    } else if (mbp_str_eq(type, MAG_EV_IDLE) && mag_json_parse(payload, &json, NULL) == 0) {
-      wanted = true;
-      after.status = MAG_STATUS_IDLE;
-      free(stop_reason);
-      stop_reason = mag_str_dup(mag_json_str(mag_json_get(mag_json_get(json, "stop_reason"), "type")));
-      after.stop_reason = stop_reason;
-    }
-  }
-  return wanted ? mag_state_summary(&after) : NULL;
+  struct mag_state after;
+  if (!mag_state_peek(&log->state, batch, &after))
+    return NULL;
+  char *summary = mag_state_summary(&after);
+  mag_state_peek_done(&after);
+  return summary;
 }
 
 static int fold_batch(struct mag_log *log, struct mag_batch *batch, const struct mbp_appended *appended,

@@ -133,12 +133,18 @@ void mag_batch_idle(struct mag_batch *batch, const char *stop_reason, struct mbp
   mag_batch_end(batch);
 }
 
-void mag_batch_tool_result(struct mag_batch *batch, struct mbp_str tool_event, struct mbp_str content, bool is_error)
+void mag_batch_tool_result(struct mag_batch *batch, struct mbp_str tool_event, struct mbp_str content, bool is_error,
+                           bool sandbox_lost)
 {
   struct mbp_writer *w = mag_batch_event(batch, MAG_EV_TOOL_RESULT, NULL);
   mag_writer_string(w, "tool_use_id", tool_event);
   mag_writer_raw(w, "content", content);
   mag_writer_boolean(w, "is_error", is_error);
+  if (sandbox_lost) {
+    mag_writer_object(w, "x_magent");
+    mag_writer_boolean(w, "sandbox_lost", 1);
+    mag_writer_end(w);
+  }
   mag_batch_end(batch);
 }
 

@@ -61,7 +61,9 @@ void mag_batch_user_message(struct mag_batch *batch, char id[MAG_ID_SIZE], struc
 void mag_batch_processed(struct mag_batch *batch, struct mbp_str event_id);
 void mag_batch_running(struct mag_batch *batch);
 void mag_batch_idle(struct mag_batch *batch, const char *stop_reason, struct mbp_str details, struct mbp_str x_magent);
-void mag_batch_tool_result(struct mag_batch *batch, struct mbp_str tool_event, struct mbp_str content, bool is_error);
+/* `sandbox_lost`: the content tells the model that its sandbox was made anew. */
+void mag_batch_tool_result(struct mag_batch *batch, struct mbp_str tool_event, struct mbp_str content, bool is_error,
+                           bool sandbox_lost);
 /* A result of one text block. */
 void mag_batch_tool_text(struct mag_batch *batch, struct mbp_str tool_event, struct mbp_str text, bool is_error);
 void mag_batch_request_end(struct mag_batch *batch, struct mbp_str start_id, bool is_error, const struct mbp_usage *usage);

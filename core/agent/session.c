@@ -74,6 +74,9 @@ static int sandbox_intent(void *ctx, const char *key, struct mbp_error *err)
 {
   struct mag_session *session = ctx;
   struct mag_batch batch = MAG_BATCH_INIT;
+  if (session->log.state.sandbox_there) /* another one: the one before was lost */
+    mag_batch_sandbox(&batch, session->definition.compute, mbp_str(session->log.state.sandbox_key),
+                      mbp_str(session->log.state.sandbox_id), "gone");
   mag_batch_sandbox(&batch, session->definition.compute, mbp_str(key), mbp_str(""), "intent");
   int r = mag_session_commit(session, &batch, err);
   mag_batch_done(&batch);
@@ -155,27 +158,36 @@ static int check_compute(struct mag_session *session, struct mbp_error *err)
   return r < 0 ? r : check_env(definition->env, err);
 }
 
+/* The session is ours, as if a turn ran, so that none begins meanwhile. */
+static bool begin_drop(struct mag_session *session)
+{
+  int64_t limit = session->definition.idle_ms ? session->definition.idle_ms : SANDBOX_IDLE_MS;
+  pthread_mutex_lock(&session->call_lock);
+  session->dropping = !session->call && mag_sandbox_exists(session->sandbox) &&
+                      mag_clock_monotonic_ms() - mag_sandbox_last_use_ms(session->sandbox) >= limit;
+  bool begun = session->dropping;
+  pthread_mutex_unlock(&session->call_lock);
+  return begun;
+}
+
 /* A sandbox that has not been used for a while goes; the next tool makes a new one. */
 static void drop_idle_sandbox(void *ctx)
 {
   struct mag_session *session = ctx;
-  int64_t limit = session->definition.idle_ms ? session->definition.idle_ms : SANDBOX_IDLE_MS;
-  pthread_mutex_lock(&session->call_lock);
-  bool in_turn = session->call != NULL;
-  pthread_mutex_unlock(&session->call_lock);
-  if (in_turn || !mag_sandbox_exists(session->sandbox) ||
-      mag_clock_monotonic_ms() - mag_sandbox_last_use_ms(session->sandbox) < limit)
+  if (!begin_drop(session))
     return;
   mag_sandbox_drop(session->sandbox);
-  if (mag_sandbox_exists(session->sandbox))
-    return;
-  struct mag_batch batch = MAG_BATCH_INIT;
-  pthread_mutex_lock(&session->commit_lock); /* a turn may begin at this moment */
-  mag_batch_sandbox(&batch, session->definition.compute, mbp_str(session->log.state.sandbox_key),
-                    mbp_str(session->log.state.sandbox_id), "gone");
-  (void) mag_log_commit(&session->log, &batch, NULL); /* if not, the next turn finds out */
-  pthread_mutex_unlock(&session->commit_lock);
-  mag_batch_done(&batch);
+  if (!mag_sandbox_exists(session->sandbox)) {
+    struct mag_batch batch = MAG_BATCH_INIT;
+    mag_batch_sandbox(&batch, session->definition.compute, mbp_str(session->log.state.sandbox_key),
+                      mbp_str(session->log.state.sandbox_id), "gone");
+    (void) mag_session_commit(session, &batch, NULL); /* if not, the next intent finds out */
+    mag_batch_done(&batch);
+  }
+  pthread_mutex_lock(&session->call_lock);
+  session->dropping = false;
+  pthread_cond_broadcast(&session->dropped);
+  pthread_mutex_unlock(&session->call_lock);
 }
 
 /* Makes nothing but the workspace: the sandbox itself is made when a tool needs it. */
@@ -237,6 +249,7 @@ static struct mag_session *session_new(struct mag_engine *engine)
   pthread_mutex_init(&session->commit_lock, NULL);
   pthread_mutex_init(&session->observer_lock, NULL);
   pthread_mutex_init(&session->call_lock, NULL);
+  pthread_cond_init(&session->dropped, NULL);
   return session;
 }
 
@@ -253,6 +266,7 @@ void mag_session_close(struct mag_session *session)
   pthread_mutex_destroy(&session->commit_lock);
   pthread_mutex_destroy(&session->observer_lock);
   pthread_mutex_destroy(&session->call_lock);
+  pthread_cond_destroy(&session->dropped);
   free(session);
 }
 
@@ -394,6 +408,14 @@ void mag_session_preview_rest(struct mag_session *session, struct mag_preview_st
   mag_buf_done(&stream->held);
 }
 
+int mag_session_refresh(struct mag_session *session, struct mbp_error *err)
+{
+  pthread_mutex_lock(&session->commit_lock);
+  int r = mag_log_refresh(&session->log, err);
+  pthread_mutex_unlock(&session->commit_lock);
+  return r;
+}
+
 int mag_session_commit(struct mag_session *session, struct mag_batch *batch, struct mbp_error *err)
 {
   pthread_mutex_lock(&session->commit_lock);
@@ -416,19 +438,22 @@ static int message_content(struct mbp_writer *w, struct mbp_str text, struct mbp
   return mag_writer_text(w, ret_content) < 0 ? mag_error_no_memory(err) : 0;
 }
 
+static int say(struct mag_session *session, struct mbp_str content, struct mbp_error *err)
+{
+  struct mag_batch batch = MAG_BATCH_INIT;
+  char id[MAG_ID_SIZE] = "";
+  mag_batch_user_message(&batch, id, content);
+  int r = mag_session_commit(session, &batch, err);
+  mag_batch_done(&batch);
+  return r;
+}
+
 int mag_session_say(struct mag_session *session, struct mbp_str text, struct mbp_error *err)
 {
   mag_autowriter w = mag_writer_new();
-  struct mag_batch batch = MAG_BATCH_INIT;
   struct mbp_str content;
-  char id[MAG_ID_SIZE] = "";
   int r = message_content(w, text, &content, err);
-  if (r < 0)
-    return r;
-  mag_batch_user_message(&batch, id, content);
-  r = mag_session_commit(session, &batch, err);
-  mag_batch_done(&batch);
-  return r;
+  return r < 0 ? r : say(session, content, err);
 }
 
 void mag_session_interrupt(struct mag_session *session)
@@ -450,6 +475,8 @@ static int run_turn(struct mag_session *session, const struct mag_limits *limits
     return mag_error_no_memory(err);
   mag_call_set_scope(call, session->sandbox);
   pthread_mutex_lock(&session->call_lock);
+  while (session->dropping)
+    pthread_cond_wait(&session->dropped, &session->call_lock);
   session->call = call;
   if (session->interrupted)
     mag_call_cancel(call);
@@ -459,6 +486,9 @@ static int run_turn(struct mag_session *session, const struct mag_limits *limits
   if (r == 0) {
     r = mag_turn_run(session, call, limits, message, ret_outcome, err);
     mag_engine_end_turn(session->engine);
+  } else if (message.len == 0 || (r = say(session, message, err)) == 0) {
+    *ret_outcome = (struct mag_outcome){.ending = MAG_END_INTERRUPTED}; /* while it waited for room to run */
+    r = 0;
   }
   pthread_mutex_lock(&session->call_lock);
   session->call = NULL;

@@ -76,6 +76,8 @@ struct mag_session {
   pthread_mutex_t observer_lock;
   pthread_mutex_t call_lock;
   struct mbp_call *call; /* of the running turn */
+  bool dropping;         /* the idle sandbox is being removed: no turn begins */
+  pthread_cond_t dropped;
   bool interrupted;      /* before there was a turn to interrupt: holds for the next one */
 };
 
@@ -103,7 +105,8 @@ int mag_session_ask(struct mag_session *session, struct mbp_str text, const stru
 /* Ends the running turn, or the next one as soon as it begins. Any thread. */
 void mag_session_interrupt(struct mag_session *session);
 
-/* Commit with the lock; see mag_log_commit. */
+/* With the lock; see mag_log_refresh and mag_log_commit. */
+int mag_session_refresh(struct mag_session *session, struct mbp_error *err);
 int mag_session_commit(struct mag_session *session, struct mag_batch *batch, struct mbp_error *err);
 void mag_session_preview(struct mag_session *session, uint32_t kind, const char *event_id, struct mbp_str name,
                          struct mbp_str data);

@@ -151,18 +151,36 @@ static int fold_session(struct fold *fold)
   return r;
 }
 
+/* A list of at least one block of a kind that users may send. */
+static bool is_user_content(struct mbp_str content)
+{
+  static const char *const kinds[] = {"\"text\"", "\"image\"", "\"document\""};
+  struct mbp_str block, type;
+  size_t at = 0, n = 0;
+  if (content.ptr[0] != '[')
+    return false;
+  for (; mag_json_step(content, &at, NULL, &block); n++) {
+    bool known = false;
+    if (block.ptr[0] != '{' || !mag_json_slice(block, "type", &type))
+      return false;
+    for (size_t i = 0; i < MAG_COUNT(kinds); i++)
+      known |= mbp_str_eq(type, kinds[i]);
+    if (!known)
+      return false;
+  }
+  return n > 0;
+}
+
 static int process_message(struct fold *fold, const struct mag_inbox_item *item)
 {
   struct mbp_str content;
   if (fold->state->n_open)
     return corrupt(fold, "a message was processed while tool calls are open");
-  if (!mag_json_slice(mbp_str(item->payload), "content", &content) || content.ptr[0] != '[')
-    return corrupt(fold, "the message has no content");
+  /* It came from outside: what no model could be sent is processed as nothing, or it would stop the session for good. */
+  if (!mag_json_slice(mbp_str(item->payload), "content", &content) || !is_user_content(content))
+    return 0;
   fold->state->last_stop = 0;
-  size_t at = 0;
-  struct mbp_str block;
-  bool empty = !mag_json_step(content, &at, NULL, &block);
-  return add_message(fold, MBP_ROLE_USER, content, mbp_str(""), empty);
+  return add_message(fold, MBP_ROLE_USER, content, mbp_str(""), /* left_out= */ false);
 }
 
 static int process_confirmation(struct fold *fold, const struct mag_inbox_item *item)
@@ -379,7 +397,8 @@ static int fold_tool_result(struct fold *fold)
   if (!call->result)
     return mag_error_no_memory(fold->err);
   call->is_error = mag_json_truth(mag_json_get(fold->json, "is_error"), 0);
-  state->sandbox_lost = false; /* the first result after it says so */
+  if (mag_json_truth(mag_json_get(mag_json_get(fold->json, "x_magent"), "sandbox_lost"), 0))
+    state->sandbox_lost = false; /* this result says so */
   if (--state->n_open)
     return 0;
   /* The last one: all of them become one message, in call order. */
@@ -446,6 +465,41 @@ int mag_state_fold(struct mag_state *state, const struct mbp_record *record, str
     return corrupt(&fold, "its payload is not an object");
   fold.json = document;
   return rule->apply(&fold);
+}
+
+/* ---- Looking ahead -------------------------------------------------------------------------------------------- */
+
+bool mag_state_peek(const struct mag_state *state, const struct mag_batch *batch, struct mag_state *ret_after)
+{
+  static int (*const scalar[])(struct fold * fold) = {fold_running, fold_idle, fold_request_start, fold_request_end};
+  bool status = false;
+  *ret_after = *state;
+  /* The texts that these four rules set are the scratch state's own. */
+  ret_after->request = ret_after->stop_reason = NULL;
+  for (size_t i = 0; i < batch->n; i++) {
+    const struct rule *rule = rule_for(event_rules, batch->records[i].type);
+    mag_autojson document = NULL;
+    struct fold fold = {.state = ret_after, .record = &batch->records[i]};
+    for (size_t j = 0; rule && j < MAG_COUNT(scalar); j++)
+      if (rule->apply == scalar[j] && mag_json_parse(batch->records[i].payload, &document, NULL) == 0) {
+        fold.json = document;
+        (void) rule->apply(&fold);
+        status |= rule->apply == fold_running || rule->apply == fold_idle;
+      }
+  }
+  if (!ret_after->stop_reason && state->stop_reason)
+    ret_after->stop_reason = mag_str_dup(mbp_str(state->stop_reason));
+  ret_after->updated_ms = mag_clock_wall_ms();
+  if (!status)
+    mag_state_peek_done(ret_after);
+  return status;
+}
+
+void mag_state_peek_done(struct mag_state *after)
+{
+  free(after->request);
+  free(after->stop_reason);
+  after->request = after->stop_reason = NULL;
 }
 
 /* ---- Questions ------------------------------------------------------------------------------------------------ */

@@ -9,31 +9,17 @@
 int mag_turn_commit(struct mag_turn *turn, struct mbp_error *err)
 {
   int r = mag_session_commit(turn->session, &turn->batch, err);
-  turn->owes = false;
+  turn->owes = turn->begins = false;
   return r;
-}
-
-/* Usage as it will be once the batch is folded. */
-static struct mbp_usage usage_after(const struct mag_turn *turn)
-{
-  struct mbp_usage usage = turn->session->log.state.usage;
-  for (size_t i = 0; i < turn->batch.n; i++) {
-    mag_autojson json = NULL;
-    if (!mbp_str_eq(turn->batch.records[i].type, MAG_EV_REQUEST_END) ||
-        mag_json_parse(turn->batch.records[i].payload, &json, NULL) < 0)
-      continue;
-    const struct mbp_json *used = mag_json_get(json, "model_usage");
-    usage.input += mag_json_num(mag_json_get(used, "input_tokens"), 0);
-    usage.output += mag_json_num(mag_json_get(used, "output_tokens"), 0);
-    usage.cache_read += mag_json_num(mag_json_get(used, "cache_read_input_tokens"), 0);
-    usage.cache_write += mag_json_num(mag_json_get(used, "cache_creation_input_tokens"), 0);
-  }
-  return usage;
 }
 
 static void add_usage_event(struct mag_turn *turn)
 {
-  struct mbp_usage usage = usage_after(turn);
+  struct mag_state after;
+  bool status = mag_state_peek(&turn->session->log.state, &turn->batch, &after);
+  struct mbp_usage usage = after.usage;
+  if (status)
+    mag_state_peek_done(&after);
   struct mbp_writer *w = mag_batch_event(&turn->batch, MAG_EV_USAGE, NULL);
   mag_writer_object(w, "usage");
   mag_writer_number(w, "input_tokens", usage.input);
@@ -70,6 +56,9 @@ static int take_inbox(struct mag_turn *turn, struct mbp_error *err)
 {
   struct mag_state *state = &turn->session->log.state;
   bool settle = false, stop = false;
+  int r = mag_session_refresh(turn->session, err); /* others may have said something */
+  if (r < 0)
+    return r;
   for (size_t i = 0; i < state->n_inbox; i++) {
     const struct mag_inbox_item *item = &state->inbox[i];
     bool message = strcmp(item->type, MAG_EV_USER_MESSAGE) == 0;
@@ -100,7 +89,7 @@ static void add_limit(struct mag_turn *turn, const char *limit, int64_t max, int
 
 static bool out_of_steps(struct mag_turn *turn)
 {
-  int64_t max = turn->limits->max_steps, used = turn->session->log.state.turn_steps;
+  int64_t max = turn->limits->max_steps, used = turn->begins ? 0 : turn->session->log.state.turn_steps;
   if (max <= 0 || used < max)
     return false;
   add_limit(turn, "steps", max, used);
@@ -189,6 +178,32 @@ static void begin_with(struct mag_turn *turn, struct mbp_str message)
   turn->owes = true;
 }
 
+static void begin(struct mag_turn *turn)
+{
+  mag_batch_running(&turn->batch);
+  turn->begins = true;
+  turn->ended = false;
+}
+
+static int run_to_idle(struct mag_turn *turn, struct mbp_error *err)
+{
+  int r = 0;
+  while (r == 0 && !turn->ended)
+    r = advance(turn, err);
+  return r < 0 ? r : mag_turn_commit(turn, err);
+}
+
+static bool message_waits(struct mag_session *session)
+{
+  const struct mag_state *state = &session->log.state;
+  if (mag_session_refresh(session, NULL) < 0)
+    return false;
+  for (size_t i = 0; i < state->n_inbox; i++)
+    if (strcmp(state->inbox[i].type, MAG_EV_USER_MESSAGE) == 0)
+      return true;
+  return false;
+}
+
 int mag_turn_run(struct mag_session *session, struct mbp_call *call, const struct mag_limits *limits,
                  struct mbp_str message, struct mag_outcome *ret_outcome, struct mbp_error *err)
 {
@@ -199,14 +214,14 @@ int mag_turn_run(struct mag_session *session, struct mbp_call *call, const struc
   if (session->log.state.status == MAG_STATUS_RUNNING)
     mag_turn_recover(&turn);
   else
-    mag_batch_running(&turn.batch);
+    begin(&turn);
   mag_turn_forget_sandbox(&turn);
   begin_with(&turn, message);
-  int r = 0;
-  while (r == 0 && !turn.ended)
-    r = advance(&turn, err);
-  if (r == 0)
-    r = mag_turn_commit(&turn, err);
+  int r = run_to_idle(&turn, err);
+  while (r == 0 && ret_outcome->ending == MAG_END_TURN && message_waits(session)) {
+    begin(&turn); /* somebody spoke while the last answer was on its way */
+    r = run_to_idle(&turn, err);
+  }
   mag_batch_done(&turn.batch);
   return r;
 }

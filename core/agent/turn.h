@@ -17,6 +17,7 @@ struct mag_turn {
   struct mag_outcome *outcome;
   struct mag_batch batch;
   bool owes; /* the batch holds something that the model must answer */
+  bool begins; /* the batch holds the turn's session.status_running */
   bool ended;
 };
 

@@ -407,7 +407,8 @@ int mag_call_wait(struct mbp_call *call, int r, bool *ret_abandoned, struct mbp_
       mag_error(err, -r, "refused without saying why");
     return r;
   }
-  int64_t give_up_ms = INT64_MAX;
+  int64_t give_up_ms = call->deadline_ms == INT64_MAX ? INT64_MAX : call->deadline_ms + GRACE_MS;
+  bool told = false; /* that it is cancelled */
   pthread_mutex_lock(&call->lock);
   for (;;) {
     struct queued *queued = dequeue(call);
@@ -420,10 +421,10 @@ int mag_call_wait(struct mbp_call *call, int r, bool *ret_abandoned, struct mbp_
     }
     if (call->done)
       break;
-    if (call->cancelled && give_up_ms == INT64_MAX)
-      give_up_ms = mag_clock_monotonic_ms() + GRACE_MS;
-    else if (call->deadline_ms != INT64_MAX)
-      give_up_ms = MAG_MIN(give_up_ms, call->deadline_ms + GRACE_MS);
+    if (call->cancelled && !told) {
+      told = true;
+      give_up_ms = MAG_MIN(give_up_ms, mag_clock_monotonic_ms() + GRACE_MS);
+    }
     if (mag_clock_monotonic_ms() >= give_up_ms)
       return abandon(call, ret_abandoned, err);
     wait_changed(call, give_up_ms);

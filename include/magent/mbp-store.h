@@ -103,7 +103,9 @@ struct mbp_version {
 #define MBP_EV_STORE_SESSION 401
 #define MBP_EV_STORE_DOC 402
 
-/* All operations are required. Every one is safe beside every other (MBP_THREADS_PARALLEL is usual).
+/* Operations on one session that were accepted one after another take effect in that order: a claim that was asked for
+ * behind the append that makes the session finds it.
+ * All operations are required. Every one is safe beside every other (MBP_THREADS_PARALLEL is usual).
  * Common errors: MBP_E_NOT_FOUND, _CONFLICT, _BUSY, _NO_SPACE, _READ_ONLY, _CORRUPT. What failed changed nothing. */
 struct mbp_store_ops {
   uint32_t size;

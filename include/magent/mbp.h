@@ -28,7 +28,8 @@
  *     Negative means stop: finish with `done` soon.
  *  7. Cancellation is a state and a descriptor of the call (`cancelled`, `cancel_fd`); the deadline
  *     cancels too. `done` must still come. After deadline and grace the host abandons the call and
- *     marks the instance unhealthy; a late `done` is then harmless.
+ *     marks the instance unhealthy; a late `done` is then harmless. An operation that has not returned cannot be
+ *     abandoned: code that blocks inside one must watch the call's cancel_fd.
  *  8. The host makes no callback into the plugin while it holds a lock of its own. Host functions may
  *     be called from any thread unless their text says otherwise.
  *  9. A plugin does not change signal handlers, the working directory, umask, locale or environment;

@@ -118,7 +118,7 @@ static void settle(struct script *s)
     if (pick(5))
       mag_batch_tool_text(&s->batch, mbp_str(s->calls[order[i]]), mbp_str("out"), pick(3) == 0);
     else
-      mag_batch_tool_result(&s->batch, mbp_str(s->calls[order[i]]), mbp_str("[]"), false);
+      mag_batch_tool_result(&s->batch, mbp_str(s->calls[order[i]]), mbp_str("[]"), false, false);
 }
 
 static void turn(struct script *s)
