@@ -23,7 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define KILLS 12
+#define KILLS 25
 #define KILLS_OF_ONE 3 /* a session is killed at most so often */
 #define EFFECTS 6
 #define GONE_MS 2000
