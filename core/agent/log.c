@@ -167,8 +167,8 @@ static int append(struct mag_log *log, struct mag_batch *batch, struct mbp_str s
   return MAG_RUN(log->store, &options, err, ops->append(plugin, call, &request, err));
 }
 
-/* Creates the session and claims it. Both are asked for before either is waited for: a store that collects what comes at
- * the same time makes both durable at once. */
+/* Creates the session and claims it. Both are asked for before either is waited for: a store that collects what comes
+ * at the same time makes both durable at once. */
 static int append_first(struct mag_log *log, struct mag_batch *batch, struct mbp_str summary,
                         struct mbp_appended *ret_appended, struct mbp_error *err)
 {

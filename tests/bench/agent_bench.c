@@ -1,7 +1,7 @@
 /* agent_bench - what magent costs beside a bare loop that does the same with nothing around it. Both talk to the same
  * model server in this process, turn about, so that whatever else the machine does hits both.
  *
- *   agent_bench FILE...    in the build directory; FILEs: what is installed. BENCH_RUNS=N for other than 5 runs of each,
+ *   agent_bench FILE...    in the build directory; FILEs: what is installed. BENCH_RUNS=N for other than 5 runs,
  *                          BENCH_ONLY="start steps memory deltas appends size" for some of the parts
  *   agent_bench --deltas   the part that measures itself (see delta_bench.h)
  */
@@ -35,8 +35,10 @@ static struct {
 static const char *const bare[] = {"tests/bench/bare_loop", all.port, NULL};
 static const char *const bare_curl[] = {"tests/bench/bare_curl", all.url, NULL};
 #define MAGENT(compute)                                                                                                \
-  {"./magent", "--plugin-dir", "plugins-0", "run", "--yes", "--model", "anthropic/claude-bench", "--compute", compute, \
-   "Work.", NULL}
+  {                                                                                                                    \
+    "./magent", "--plugin-dir", "plugins-0", "run", "--yes", "--model", "anthropic/claude-bench", "--compute",         \
+        compute, "Work.", NULL                                                                                         \
+  }
 static const char *const local[] = MAGENT("local"), *const bubblewrap[] = MAGENT("bubblewrap");
 
 static double run(const char *const *argv, size_t steps, struct client *client)
@@ -282,7 +284,8 @@ static void set_up(void)
   (void) snprintf(all.log, sizeof(all.log), "%s/log", all.root);
   (void) snprintf(name, sizeof(name), "%s/defaults.json", all.root);
   FILE *file = fopen(name, "we");
-  if (!file || fputs("{\"system\":\"Work.\",\"tools\":[{\"type\":\"agent_toolset_20260401\"}]}", file) < 0 || fclose(file) != 0)
+  if (!file || fputs("{\"system\":\"Work.\",\"tools\":[{\"type\":\"agent_toolset_20260401\"}]}", file) < 0 ||
+      fclose(file) != 0)
     abort();
   server = model_server_start();
   (void) snprintf(all.port, sizeof(all.port), "%d", server->port);

@@ -16,7 +16,8 @@ int main(int argc, char **argv)
   curl_global_init(CURL_GLOBAL_DEFAULT);
   CURL *curl = curl_easy_init();
   curl_easy_setopt(curl, CURLOPT_URL, url);
-  curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "{\"model\":\"bench\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"Work.\"}]}");
+  curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "{\"model\":\"bench\",\"stream\":true,\"messages\":"
+                                             "[{\"role\":\"user\",\"content\":\"Work.\"}]}");
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, drop);
   CURLcode code = curl_easy_perform(curl);
   curl_easy_cleanup(curl);

@@ -1,6 +1,6 @@
-/* bare_loop PORT - the least that can be called an agent: a socket, the model's answer searched for a command, fork and exec
- * of sh for it, the output sent back with the whole conversation. No log, no sandbox, no checks: what magent is measured
- * against. */
+/* bare_loop PORT - the least that can be called an agent: a socket, the model's answer searched for a command, fork and
+ * exec of sh for it, the output sent back with the whole conversation. No log, no sandbox, no checks: what magent is
+ * measured against. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -27,7 +27,8 @@ static void add(const char *text)
 
 static int dial(int port)
 {
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_port = htons((uint16_t) port)};
+  struct sockaddr_in address = {
+      .sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_port = htons((uint16_t) port)};
   int fd = socket(AF_INET, SOCK_STREAM, 0);
   if (fd < 0 || connect(fd, (struct sockaddr *) &address, sizeof(address)) < 0)
     exit(1);
@@ -38,10 +39,11 @@ static int dial(int port)
 static void ask(int fd)
 {
   int body = snprintf(NULL, 0, "{\"model\":\"bench\",\"stream\":true,\"messages\":[%s]}", messages);
-  int len = snprintf(request, sizeof(request),
-                     "POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-                     "{\"model\":\"bench\",\"stream\":true,\"messages\":[%s]}",
-                     body, messages);
+  int len = snprintf(
+      request, sizeof(request),
+      "POST /v1/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+      "{\"model\":\"bench\",\"stream\":true,\"messages\":[%s]}",
+      body, messages);
   for (int at = 0; at < len;) {
     ssize_t n = write(fd, request + at, (size_t) (len - at));
     if (n <= 0)
@@ -94,10 +96,12 @@ int main(int argc, char **argv)
     if (!found || sscanf(found, "{\\\"command\\\":\\\"%255[^\\]", command) != 1)
       return 0;
     run(command, output, sizeof(output));
-    snprintf(text, sizeof(text),
-             ",{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":\"toolu_%d\",\"name\":\"bash\",\"input\":{\"command\":\"%s\"}}]}"
-             ",{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"toolu_%d\",\"content\":\"%s\"}]}",
-             step, command, step, output);
+    snprintf(
+        text, sizeof(text),
+        ",{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":\"toolu_%d\",\"name\":\"bash\",\"input\":{"
+        "\"command\":\"%s\"}}]}"
+        ",{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"toolu_%d\",\"content\":\"%s\"}]}",
+        step, command, step, output);
     add(text);
   }
 }

@@ -18,7 +18,8 @@ static double cpu_us(void)
 {
   struct rusage use;
   (void) getrusage(RUSAGE_SELF, &use);
-  return (double) (use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1e6 + (double) (use.ru_utime.tv_usec + use.ru_stime.tv_usec);
+  return (double) (use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1e6 +
+         (double) (use.ru_utime.tv_usec + use.ru_stime.tv_usec);
 }
 
 int delta_bench(const char *plugin_dir)
@@ -36,8 +37,10 @@ int delta_bench(const char *plugin_dir)
     r = mag_engine_llm(engine, "anthropic/claude-bench", &llm, &model, &err);
   if (r == 0) {
     const struct mbp_llm_ops *ops = mag_instance_ops(llm);
-    struct mbp_llm_request request = {.size = MBP_SIZE(struct mbp_llm_request, params), .model = mbp_str(model),
-                                      .messages = &message, .n_messages = 1};
+    struct mbp_llm_request request = {.size = MBP_SIZE(struct mbp_llm_request, params),
+                                      .model = mbp_str(model),
+                                      .messages = &message,
+                                      .n_messages = 1};
     struct mag_call_options call_options = {.sink = count, .ctx = &deltas};
     double before = cpu_us();
     r = MAG_RUN(llm, &call_options, &err, ops->generate(plugin, call, &request, &err));

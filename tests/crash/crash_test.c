@@ -1,10 +1,10 @@
-/* SIGKILL at random instants of sessions with many tools. Whatever the instant: nothing of the session is left running, the
- * log folds and has every event that was shown exactly once, and the session goes on to its end without doing anything
- * twice.
+/* SIGKILL at random instants of sessions with many tools. Whatever the instant: nothing of the session is left running,
+ * the log folds and has every event that was shown exactly once, and the session goes on to its end without doing
+ * anything twice.
  *
  *   MAGENT_CRASH_KILLS=N   sessions to kill for each compute provider (a few by default)
- *   MAGENT_CRASH_SEED=S    the instants of an earlier run; they are uniform over the time that a session takes, or right
- *                          behind a random event
+ *   MAGENT_CRASH_SEED=S    the instants of an earlier run; they are uniform over the time that a session takes, or
+ *                          right behind a random event
  */
 #include "agent/engine.h"
 #include "agent/log.h"
@@ -23,7 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define KILLS 12
+#define KILLS 25
 #define KILLS_OF_ONE 3 /* a session is killed at most so often */
 #define EFFECTS 6
 #define GONE_MS 2000
@@ -306,8 +306,8 @@ static void survive(const char *compute)
   uint64_t seed = all.random;
   for (size_t i = 0; i < all.kills; i++)
     kill_and_resume(compute, i, whole_ns, lines);
-  printf("%s: %zu sessions of %.0f ms and %zu events killed in %.1f s, seed %llu\n", compute, all.kills, (double) whole_ns / 1e6,
-         lines, (double) (mag_clock_monotonic_ns() - begun) / 1e9, (unsigned long long) seed);
+  printf("%s: %zu sessions of %.0f ms and %zu events killed in %.1f s, seed %llu\n", compute, all.kills,
+         (double) whole_ns / 1e6, lines, (double) (mag_clock_monotonic_ns() - begun) / 1e9, (unsigned long long) seed);
 }
 
 START_TEST(a_session_survives_kills_in_bubblewrap)

@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -30,7 +29,8 @@ void victim_start(struct victim *victim, const char *const *argv, const char *er
   if (victim->pid < 0)
     die("fork");
   if (victim->pid == 0) {
-    int err = open(errors, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int err = open(errors, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600),
+        in = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (err < 0 || in < 0 || dup2(in, 0) < 0 || dup2(out[1], 1) < 0 || dup2(err, 2) < 0)
       _exit(126);
     execv(argv[0], (char *const *) (uintptr_t) argv);
