@@ -64,6 +64,7 @@ int crash_child(int argc, char **argv)
   child_argv = argv;
   (void) unsetenv("CK_RUN_CASE"); /* meant for the parent */
   (void) unsetenv("CK_RUN_SUITE");
+  (void) unsetenv("CK_XML_LOG_FILE_NAME");
   tcase_add_test(t, child);
   suite_add_tcase(suite, t);
   SRunner *runner = srunner_create(suite);

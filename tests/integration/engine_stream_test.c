@@ -54,12 +54,12 @@ END_TEST
 /* Cut anywhere, the answer is asked for again if nobody saw a part of it, else the turn fails; never is half of it acted on. */
 START_TEST(a_cut_stream_leaves_only_a_failed_span)
 {
-  static const struct mag_limits quick = {.timeout_ms = 350}; /* the first attempt; a retry comes later */
+  static const struct mag_limits quick = {.timeout_ms = 250}; /* the first attempt; a retry comes later */
   for (size_t m = 0; m < MAG_COUNT(models); m++) {
     const struct answer whole = {.content = RICH};
     mag_autofree char *text = m == 0 ? service_anthropic(&whole) : service_openai(&whole);
     size_t len = strlen(text) - 4; /* the last bytes are only the end of "[DONE]" or of message_stop */
-    for (size_t cut = 1; cut < len; cut += len / 25) {
+    for (size_t cut = 1; cut < len; cut += len / 13) {
       const struct answer answers[] = {{.how = HOW_CUT, .content = RICH, .len = cut}};
       struct rig rig;
       struct records records;
@@ -199,7 +199,7 @@ START_TEST(nonsense_is_an_error_and_nothing_else)
       struct service *service = service_new(answers, 3);
       open_with(&rig, service, models[m]);
       /* Time for the first attempt only: what is tested is what is left of it. */
-      static const struct mag_limits quick = {.timeout_ms = 350};
+      static const struct mag_limits quick = {.timeout_ms = 250};
       enum mag_ending ending = rig_run(&rig, "go", &quick);
       ck_assert_msg(ending == MAG_END_ERROR || ending == MAG_END_LIMIT, "body %zu: %d", i, (int) ending);
       rig_read(&rig, NULL, &records);

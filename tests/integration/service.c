@@ -6,13 +6,14 @@
 #include "base/text.h"
 
 #include <check.h>
+#include <stdatomic.h>
 #include <string.h>
 
 struct service {
   struct test_server *server;
   const struct answer *answers;
   size_t n;
-  bool by_results;
+  atomic_bool by_results;
 };
 
 static bool has_calls(const struct answer *answer)

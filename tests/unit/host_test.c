@@ -226,6 +226,31 @@ START_TEST(secrets_are_found_in_every_dress)
 }
 END_TEST
 
+START_TEST(a_secret_that_comes_in_pieces_is_found)
+{
+  static const char text[] = "one sesame-street-17, sesame-tree, sesame-sesame-street-17 ses";
+  mag_redact_add(mbp_str("sesame-street-17"));
+  for (size_t piece = 1; piece < sizeof(text); piece++) {
+    mag_autobuf held = MAG_BUF_INIT;
+    mag_autobuf out = MAG_BUF_INIT;
+    for (size_t at = 0; at < sizeof(text) - 1; at += piece)
+      mag_redact_piece(&held, mbp_str_n(text + at, MAG_MIN(piece, sizeof(text) - 1 - at)), &out);
+    ck_assert_str_eq(held.ptr, "ses"); /* it could still become one */
+    ck_assert_str_eq(out.ptr, "one [redacted], sesame-tree, sesame-[redacted] ");
+  }
+}
+END_TEST
+
+START_TEST(errors_hold_no_secret)
+{
+  struct mbp_error err = MAG_ERROR_INIT;
+  mag_redact_add(mbp_str("sesame-street-17"));
+  (void) mag_error(&err, MBP_E_AUTH, "invalid key sesame-street-17 given");
+  mag_redact_error(&err);
+  ck_assert_str_eq(err.message, "invalid key [redacted] given");
+}
+END_TEST
+
 START_TEST(the_host_table_is_complete)
 {
   const struct mbp_host *host = mag_host_for("test");
@@ -249,6 +274,8 @@ int main(void)
   tcase_add_test(t, a_sink_that_says_stop_cancels);
   tcase_add_test(t, configuration_is_checked_against_its_table);
   tcase_add_test(t, secrets_are_found_in_every_dress);
+  tcase_add_test(t, a_secret_that_comes_in_pieces_is_found);
+  tcase_add_test(t, errors_hold_no_secret);
   tcase_add_test(t, the_host_table_is_complete);
   suite_add_tcase(suite, t);
   SRunner *runner = srunner_create(suite);
