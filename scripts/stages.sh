@@ -156,7 +156,9 @@ stage_tsan ()
 {
   tree=$source_dir/build-tsan
   prepare tsan "$tree" --enable-sanitizers=thread || return
-  TSAN_OPTIONS="halt_on_error=0 second_deadlock_stack=1 suppressions=$source_dir/scripts/tsan.supp" CK_FORK=no CK_TIMEOUT_MULTIPLIER=4 \
+  # Threads of the process live until its end. Some tests fork without exec.
+  tsan_options="report_thread_leaks=0 die_after_fork=0 suppressions=$source_dir/scripts/tsan.supp"
+  TSAN_OPTIONS=$tsan_options CK_FORK=no CK_TIMEOUT_MULTIPLIER=4 \
     run_tests tsan "$tree" TESTS="$(tests_like "$tree" "$tsan_tests")"
 }
 # What uses more than one thread.
