@@ -70,6 +70,9 @@ int mag_state_fold(struct mag_state *state, const struct mbp_record *record, str
 bool mag_state_peek(const struct mag_state *state, const struct mag_batch *batch, struct mag_state *ret_after);
 void mag_state_peek_done(struct mag_state *after);
 
+/* Is this payload of a user.message something that a model can be sent? What is not is processed as nothing. */
+bool mag_state_is_message(struct mbp_str payload);
+
 /* Does the model owe an answer? Only meaningful while no call is open. */
 bool mag_state_owes(const struct mag_state *state);
 

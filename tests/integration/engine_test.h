@@ -11,6 +11,7 @@ TCase *turn_tests(void);
 TCase *stream_tests(void);
 TCase *tool_tests(void);
 TCase *crash_tests(void);
+TCase *outside_tests(void);
 /* What a child of the crash tests does; its exit status. */
 int crash_child(int argc, char **argv);
 
