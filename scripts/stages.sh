@@ -148,8 +148,8 @@ stage_asan ()
 {
   tree=$source_dir/build-asan
   prepare asan "$tree" --enable-sanitizers=address,undefined || return
-  ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1 CK_FORK=no CK_TIMEOUT_MULTIPLIER=4 \
-    run_tests asan "$tree"
+  ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 LSAN_OPTIONS=suppressions=$source_dir/scripts/lsan.supp \
+    CK_FORK=no CK_TIMEOUT_MULTIPLIER=4 run_tests asan "$tree"
 }
 
 stage_tsan ()

@@ -32,7 +32,8 @@ static int decode(const uint8_t *data, size_t size, size_t cut, char *body, size
 {
   struct mag_http_chunk chunk = {0};
   size_t n = 0, got;
-  memcpy(body, data, size);
+  if (size) /* an empty input may be NULL */
+    memcpy(body, data, size);
   int r = mag_http_chunk_decode(&chunk, body, cut, &got);
   n = got;
   if (r == 0) {
