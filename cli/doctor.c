@@ -1,4 +1,5 @@
 #include "cli.h"
+#include "render.h"
 
 #include "agent/definition.h"
 #include "base/cleanup.h"
@@ -6,6 +7,7 @@
 #include "base/text.h"
 
 #include <string.h>
+#include <unistd.h>
 
 static const char help_text[] =
     "Usage: magent doctor\n"
@@ -23,7 +25,9 @@ struct examination {
 
 static void line(const char *mark, const char *what, const char *text)
 {
-  printf("%-4s %-22s %s\n", mark, what, text);
+  printf("%-4s %-22s ", mark, what);
+  render_put_line(stdout, isatty(STDOUT_FILENO), mbp_str(text));
+  putchar('\n');
 }
 
 /* What a probe says beside yes or no: limits in force, and the like. */

@@ -1,6 +1,7 @@
 /* magent - run managed agents at a shell. */
 #include "cli.h"
 #include "plugin.h"
+#include "render.h"
 
 #include "base/error.h"
 #include "base/log.h"
@@ -40,7 +41,9 @@ bool cli_colours(FILE *stream)
 
 int cli_fail(const struct mbp_error *err)
 {
-  fprintf(stderr, "magent: %s\n", err->message[0] ? err->message : "failed");
+  fputs("magent: ", stderr);
+  render_put_line(stderr, isatty(STDERR_FILENO), mbp_str(err->message[0] ? err->message : "failed"));
+  fputc('\n', stderr);
   return EXIT_ERROR;
 }
 
@@ -80,7 +83,9 @@ static void print_log(void *ctx, uint32_t level, const char *topic, struct mbp_s
 {
   (void) ctx;
   (void) level;
-  fprintf(stderr, "[%s] %.*s\n", topic, (int) message.len, message.ptr);
+  fprintf(stderr, "[%s] ", topic);
+  render_put_line(stderr, isatty(STDERR_FILENO), message);
+  fputc('\n', stderr);
 }
 
 static int print_version(struct cli *cli, int argc, char **argv)

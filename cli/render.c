@@ -16,25 +16,31 @@ void render_init(struct render *render, bool json)
   render->colours = cli_colours(stderr);
 }
 
-/* What a model or a tool says must not drive the terminal: control characters other than newline and tab are dropped. */
-void render_put(FILE *stream, bool terminal, struct mbp_str text)
+/* What a model or a tool says must not drive the terminal: control characters other than newline and tab are dropped. C1
+ * controls are two bytes in UTF-8, C2 80..9F. A byte C2 is written only together with a second byte that makes another
+ * character: what is left out between two bytes, or comes from the other stream, cannot join them to a control. */
+void render_put_piece(FILE *stream, bool terminal, bool *held, struct mbp_str text)
 {
   if (!terminal) {
     fwrite(text.ptr, 1, text.len, stream);
     return;
   }
-  size_t start = 0;
-  for (size_t i = 0; i <= text.len; i++) {
-    bool control = i < text.len && ((unsigned char) text.ptr[i] < 0x20 || text.ptr[i] == 0x7f) && text.ptr[i] != '\n' &&
-                   text.ptr[i] != '\t';
-    /* C1 controls are two bytes in UTF-8: C2 80..9F. */
-    bool c1 = i + 1 < text.len && (unsigned char) text.ptr[i] == 0xc2 && (unsigned char) text.ptr[i + 1] < 0xa0;
-    if (i < text.len && !control && !c1)
+  for (size_t i = 0; i < text.len; i++) {
+    unsigned char c = (unsigned char) text.ptr[i];
+    bool second = *held;
+    *held = c == 0xc2;
+    if (*held || (second && c >= 0x80 && c < 0xa0) || (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f)
       continue;
-    fwrite(text.ptr + start, 1, i - start, stream);
-    i += c1;
-    start = i + 1;
+    if (second && c >= 0xa0 && c < 0xc0)
+      putc(0xc2, stream);
+    putc(c, stream);
   }
+}
+
+void render_put(FILE *stream, bool terminal, struct mbp_str text)
+{
+  bool held = false;
+  render_put_piece(stream, terminal, &held, text);
 }
 
 void render_put_line(FILE *stream, bool terminal, struct mbp_str text)
@@ -53,7 +59,7 @@ static void out(struct render *render, struct mbp_str text)
 {
   if (text.len == 0)
     return;
-  render_put(stdout, render->out_terminal, text);
+  render_put_piece(stdout, render->out_terminal, &render->text_held, text);
   render->mid_line = text.ptr[text.len - 1] != '\n';
   if (fflush(stdout) != 0)
     render->failed = true;
@@ -69,6 +75,7 @@ static void break_line(struct render *render)
   if (render->tool_mid_line)
     fputc('\n', stderr);
   render->mid_line = render->tool_mid_line = false;
+  render->text_held = render->tool_held = false;
 }
 
 static const char *dim(const struct render *render)
@@ -191,8 +198,9 @@ static void show_output(struct render *render, struct mbp_str data)
       break_line(render);
       fprintf(stderr, "%s  | ", dim(render));
     }
-    render_put(stderr, render->err_terminal, mbp_str_n(data.ptr + at, len));
+    render_put_piece(stderr, render->err_terminal, &render->tool_held, mbp_str_n(data.ptr + at, len));
     render->tool_mid_line = !newline;
+    render->tool_held &= !newline;
     if (newline)
       fprintf(stderr, "%s\n", plain(render));
     at += len + (newline != NULL);

@@ -12,6 +12,7 @@ struct render {
   bool mid_line;       /* stdout does not stand at the start of a line */
   bool tool_mid_line;  /* the same for tool output on stderr */
   bool failed;         /* stdout is gone */
+  bool text_held, tool_held; /* the last piece ended inside of a character: see render_put_piece */
   char seen[MAG_ID_SIZE]; /* the message that was shown as it came */
 };
 
@@ -22,7 +23,10 @@ void render_end(struct render *render);
 
 /* Text that others wrote: to a terminal without control characters but newline and tab, else as it is. */
 void render_put(FILE *stream, bool terminal, struct mbp_str text);
-/* The same on one line. */
+/* The same for pieces of a stream, which may be cut anywhere: `held` (false at first) remembers that a first byte C2 still
+ * waits for its second one. */
+void render_put_piece(FILE *stream, bool terminal, bool *held, struct mbp_str text);
+/* The same as render_put, on one line. */
 void render_put_line(FILE *stream, bool terminal, struct mbp_str text);
 
 /* One stored record, as it would have been shown. */

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "host/redact.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -198,7 +199,7 @@ static char *summary_after(const struct mag_log *log, const struct mag_batch *ba
   struct mag_state after;
   if (!mag_state_peek(&log->state, batch, &after))
     return NULL;
-  char *summary = mag_state_summary(&after);
+  char *summary = mag_redact_text(mag_state_summary(&after)); /* the title may be from another day */
   mag_state_peek_done(&after);
   return summary;
 }
@@ -260,7 +261,7 @@ int mag_log_create(struct mag_log *log, struct mag_instance *store, struct mbp_s
   record.time_ms = mag_clock_wall_ms();
   if (r == 0)
     r = mag_state_fold(&first, &record, err);
-  mag_autofree char *summary = r == 0 ? mag_state_summary(&first) : NULL;
+  mag_autofree char *summary = r == 0 ? mag_redact_text(mag_state_summary(&first)) : NULL;
   mag_state_done(&first);
   if (r == 0)
     r = append_first(&created, &batch, mbp_str(summary), &appended, err);

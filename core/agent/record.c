@@ -58,22 +58,19 @@ struct mbp_writer *mag_batch_event(struct mag_batch *batch, const char *type, ch
   return writer;
 }
 
-static char *without_secrets(char *payload)
+/* No known secret is stored. The model's answer alone is left as it is: its blocks may be signed, and whoever made the record
+ * has taken secrets out of the others. */
+static bool kept_as_it_is(const struct mag_batch *batch)
 {
-  if (!payload || !mag_redact_wanted(mbp_str(payload)))
-    return payload;
-  struct mag_buf clean = MAG_BUF_INIT;
-  mag_redact_into(&clean, mbp_str(payload));
-  free(payload);
-  return mag_buf_take(&clean);
+  return batch->klass == MBP_RECORD_PRIVATE && mbp_str_eq(mbp_str(batch->type), MAG_REC_RESPONSE);
 }
 
 void mag_batch_end(struct mag_batch *batch)
 {
   mag_writer_end(batch->writer);
   char *payload = mag_writer_take(batch->writer);
-  if (batch->klass == MBP_RECORD_EVENT)
-    payload = without_secrets(payload);
+  if (!kept_as_it_is(batch))
+    payload = mag_redact_text(payload);
   if (payload && batch->n == batch->cap) {
     size_t cap = batch->cap ? 2 * batch->cap : 8;
     struct mbp_record *records = realloc(batch->records, cap * sizeof(*records));

@@ -111,6 +111,11 @@ static int env_pairs(const char *json, struct mbp_json **ret_document, struct mb
       free(pairs);
       return mag_error(err, MBP_E_INVALID, "env: the value of %s must be text", mag_json_key(i).ptr);
     }
+    if (mag_redact_wanted(mag_json_str(i))) {
+      free(pairs);
+      return mag_error(err, MBP_E_INVALID, "env: the value of %s is a key of this program: keys never enter a sandbox",
+                       mag_json_key(i).ptr);
+    }
     pairs[n++] = (struct mbp_pair){mag_json_key(i), mag_json_str(i)};
   }
   *ret_document = mag_steal(&document);

@@ -185,9 +185,9 @@ static int take_response(void *ctx, const void *result, struct mbp_error *err)
     return mag_error(err, MBP_E_INTERNAL, "the model plugin ended without a response");
   step->stop = response->stop;
   step->content = without_secrets(response->content);
-  step->stop_details = response->stop_details.len ? mag_str_dup(response->stop_details) : NULL;
-  step->model = mag_str_dup(response->model);
-  step->upstream_id = mag_str_dup(response->request_id);
+  step->stop_details = response->stop_details.len ? mag_redact_text(mag_str_dup(response->stop_details)) : NULL;
+  step->model = mag_redact_text(mag_str_dup(response->model));
+  step->upstream_id = mag_redact_text(mag_str_dup(response->request_id));
   if (!step->content || !step->model || !step->upstream_id)
     return mag_error_no_memory(err);
   if (response->usage)

@@ -28,13 +28,18 @@ void mag_error_clear(struct mbp_error *err)
   err->size = MBP_SIZE(struct mbp_error, message);
 }
 
-/* Messages are shown to people and stored: one line, no control characters, no half characters. */
+/* Messages are shown to people and stored: one line, no control characters (C1, in UTF-8 C2 80..9F, too), no half
+ * characters. */
 static void tidy(char *message)
 {
-  for (char *p = message; *p; p++)
-    if ((unsigned char) *p < 0x20 || *p == 0x7f)
-      *p = ' ';
-  message[mag_utf8_valid_prefix(message, strlen(message))] = 0;
+  size_t valid = mag_utf8_valid_prefix(message, strlen(message)), to = 0;
+  for (size_t from = 0; from < valid; from++) {
+    unsigned char c = (unsigned char) message[from];
+    bool c1 = c == 0xc2 && (unsigned char) message[from + 1] < 0xa0;
+    message[to++] = c1 || c < 0x20 || c == 0x7f ? ' ' : (char) c;
+    from += c1;
+  }
+  message[to] = 0;
 }
 
 int mag_error_v(struct mbp_error *err, int code, const char *format, va_list args)

@@ -140,6 +140,16 @@ void mag_redact_into(struct mag_buf *out, struct mbp_str text)
   mag_buf_add_str(out, text);
 }
 
+char *mag_redact_text(char *text)
+{
+  if (!text || !mag_redact_wanted(mbp_str(text)))
+    return text;
+  struct mag_buf clean = MAG_BUF_INIT;
+  mag_redact_into(&clean, mbp_str(text));
+  free(text);
+  return mag_buf_take(&clean);
+}
+
 void mag_redact_error(struct mbp_error *err)
 {
   if (!err || !mag_redact_wanted(mbp_str(err->message)))

@@ -16,6 +16,8 @@ void mag_redact_add(struct mbp_str secret);
 void mag_redact_into(struct mag_buf *out, struct mbp_str text);
 /* Is anything in `text` a known secret? Quick; lets the usual text pass without a copy. */
 bool mag_redact_wanted(struct mbp_str text);
+/* `text` itself, or a new text in its place with every known secret replaced. Owned in, owned out; NULL: no memory. */
+char *mag_redact_text(char *text);
 /* In place; what no longer fits is cut off. */
 void mag_redact_error(struct mbp_error *err);
 

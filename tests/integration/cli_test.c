@@ -446,6 +446,48 @@ START_TEST(what_a_model_says_does_not_drive_the_terminal)
 }
 END_TEST
 
+/* No byte 0x9b but inside of a character that is none of C1. */
+static void check_no_c1(const struct command *command)
+{
+  const char *text = command->stdout_text.ptr;
+  for (const char *c = text; (c = strchr(c, '\x9b')); c++)
+    ck_assert_msg(c > text && c[-1] != '\xc2', "a control came: %s", text);
+}
+
+START_TEST(a_control_in_two_pieces_does_not_drive_the_terminal)
+{
+  if (!compute())
+    return;
+  command_begin();
+  /* Cut in the middle; with something between that is left out; and a character that only begins alike. */
+  command_script("[" CALLS("printf 'a\\\\302'; sleep 0.4; printf '\\\\2332Jb\\\\n'; printf 'c\\\\302\\\\302\\\\233\\\\2332Jd\\\\n';"
+                           "printf 'e\\\\302\\\\033\\\\2332Jf\\\\n'; printf 'g\\\\302'; sleep 0.4; printf '\\\\251h\\\\n'") ",{\"text\":\"ok\"}]");
+  mag_autofree char *run = mag_sprintf("run --compute %s --title t go", compute());
+  struct command command = command_start(run, true);
+  command_finish(&command);
+  ck_assert_int_eq(command.status, 0);
+  check_no_c1(&command);
+  ck_assert_msg(strstr(command.stdout_text.ptr, "a2Jb"), "%s", command.stdout_text.ptr);
+  ck_assert_msg(strstr(command.stdout_text.ptr, "g\u00a9h"), "%s", command.stdout_text.ptr);
+  command_done(&command);
+  command_end();
+}
+END_TEST
+
+START_TEST(errors_do_not_drive_the_terminal)
+{
+  command_begin();
+  command_script("[{\"error\":{\"code\":\"billing\",\"message\":\"no\\u009b2J money\\u001b[2J\"}}]");
+  struct command command = command_start("run --tools none hello", true);
+  command_finish(&command);
+  ck_assert_int_eq(command.status, 1);
+  check_no_c1(&command);
+  ck_assert_msg(strstr(command.stdout_text.ptr, "magent: no 2J money [2J"), "%s", command.stdout_text.ptr);
+  command_done(&command);
+  command_end();
+}
+END_TEST
+
 START_TEST(names_of_tools_and_titles_do_not_drive_the_terminal)
 {
   command_begin();
@@ -564,6 +606,8 @@ int main(void)
   tcase_add_test(t, an_interrupt_ends_the_turn_and_keeps_the_session);
   tcase_add_test(t, a_second_interrupt_ends_the_program_at_once);
   tcase_add_test(t, what_a_model_says_does_not_drive_the_terminal);
+  tcase_add_test(t, a_control_in_two_pieces_does_not_drive_the_terminal);
+  tcase_add_test(t, errors_do_not_drive_the_terminal);
   tcase_add_test(t, names_of_tools_and_titles_do_not_drive_the_terminal);
   tcase_add_test(t, a_closed_pipe_is_an_error_and_no_signal);
   tcase_add_test(t, bad_weather_gives_one_clear_line);

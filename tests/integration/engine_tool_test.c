@@ -2,6 +2,7 @@
 #include "engine_test.h"
 
 #include "base/clock.h"
+#include "host/redact.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -302,6 +303,100 @@ START_TEST(a_key_that_a_tool_prints_goes_nowhere)
 }
 END_TEST
 
+static void set_text(char **place, const char *text)
+{
+  free(*place);
+  *place = mag_str_dup(mbp_str(text));
+}
+
+static int keep_summary(void *ctx, const struct mbp_event *event)
+{
+  if (event->type == MBP_EV_STORE_SESSION)
+    mag_buf_add_str(ctx, event->data);
+  return 0;
+}
+
+static char *summaries(struct rig *rig)
+{
+  struct mbp_error err = MAG_ERROR_INIT;
+  struct mag_buf text = MAG_BUF_INIT;
+  struct mag_instance *store;
+  struct mbp_query query = {.size = MBP_SIZE(struct mbp_query, reserved)};
+  struct mag_call_options options = {.sink = keep_summary, .ctx = &text};
+  ck_assert_int_eq(mag_engine_store(rig->engine, &store, &err), 0);
+  const struct mbp_store_ops *ops = mag_instance_ops(store);
+  ck_assert_int_eq(MAG_RUN(store, &options, &err, ops->list(plugin, call, &query, &err)), 0);
+  return mag_buf_take(&text);
+}
+
+START_TEST(a_key_in_what_a_session_is_made_from_is_not_stored)
+{
+  static const struct answer answers[] = {{.content = TEXT("ok")}};
+  static const char later[] = "sk-known-later-0123456789";
+  struct rig rig;
+  struct records records;
+  struct mbp_error err = MAG_ERROR_INIT;
+  struct service *service = service_new(answers, 1);
+  rig_open(&rig, service_url(service), NULL);
+  rig_define(&rig, MODEL, NULL, NULL);
+  set_text(&rig.definition.system, "The key is " KEY ".");
+  mag_autofree char *title = mag_sprintf("about " KEY " and %s", later);
+  ck_assert_int_eq(mag_session_create(rig.engine, &rig.definition, mbp_str(title), &rig.session, &err), 0);
+  mag_redact_add(mbp_str(later)); /* the log has its title already; lists are written anew */
+  ck_assert_int_eq(rig_run(&rig, "go", NULL), MAG_END_TURN);
+  rig_read(&rig, NULL, &records);
+  ck_assert(!records_hold(&records, KEY));
+  ck_assert(records_hold(&records, "The key is [redacted]."));
+  mag_autofree char *list = summaries(&rig);
+  ck_assert_msg(strstr(list, "about [redacted] and [redacted]"), "%s", list);
+  records_done(&records);
+  rig_close(&rig);
+  service_free(service);
+}
+END_TEST
+
+START_TEST(signed_blocks_of_the_model_are_kept_as_they_are)
+{
+  static const struct answer answers[] = {
+      {.content = "[{\"type\":\"thinking\",\"thinking\":\"it is " KEY "\",\"signature\":\"c2lnbmVk\"},"
+                  "{\"type\":\"text\",\"text\":\"ok\"}]"},
+  };
+  struct rig rig;
+  struct records records;
+  struct service *service = service_new(answers, 1);
+  rig_open(&rig, service_url(service), NULL);
+  rig_define(&rig, MODEL, NULL, NULL);
+  rig_create(&rig);
+  ck_assert_int_eq(rig_run(&rig, "go", NULL), MAG_END_TURN);
+  rig_read(&rig, NULL, &records);
+  ck_assert(strstr(records_find(&records, MAG_REC_RESPONSE, 0)->payload, "it is " KEY));
+  records_done(&records);
+  rig_close(&rig);
+  service_free(service);
+}
+END_TEST
+
+START_TEST(a_key_never_enters_a_sandbox)
+{
+  static const char *const envs[] = {"{\"A\":\"b\",\"TOKEN\":\"" KEY "\"}", "{\"TOKEN\":\"Bearer " KEY "\"}"};
+  const char *compute = *computes();
+  struct service *service = service_new(NULL, 0);
+  for (size_t i = 0; compute && i < MAG_COUNT(envs); i++) {
+    struct rig rig;
+    struct mbp_error err = MAG_ERROR_INIT;
+    rig_open(&rig, service_url(service), NULL);
+    rig_define(&rig, MODEL, "[" TOOLSET "]", compute);
+    set_text(&rig.definition.env, envs[i]);
+    ck_assert_int_eq(mag_session_create(rig.engine, &rig.definition, mbp_str("t"), &rig.session, &err), -MBP_E_INVALID);
+    ck_assert_str_eq(err.message, "env: the value of TOKEN is a key of this program: keys never enter a sandbox");
+    mag_autofree char *list = summaries(&rig);
+    ck_assert(!list || !*list);
+    rig_close(&rig);
+  }
+  service_free(service);
+}
+END_TEST
+
 /* ---- Who may run it ------------------------------------------------------------------------------------------------- */
 
 START_TEST(a_session_that_is_run_elsewhere_is_busy)
@@ -378,6 +473,9 @@ TCase *tool_tests(void)
   tcase_add_test(t, a_huge_output_is_cut_and_the_turn_goes_on);
   tcase_add_test(t, a_running_tool_is_ended_by_an_interrupt_and_by_time);
   tcase_add_test(t, a_key_that_a_tool_prints_goes_nowhere);
+  tcase_add_test(t, a_key_in_what_a_session_is_made_from_is_not_stored);
+  tcase_add_test(t, signed_blocks_of_the_model_are_kept_as_they_are);
+  tcase_add_test(t, a_key_never_enters_a_sandbox);
   tcase_add_test(t, a_session_that_is_run_elsewhere_is_busy);
   tcase_add_test(t, what_cannot_be_is_refused_before_anything_is_created);
   return t;

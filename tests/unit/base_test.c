@@ -134,6 +134,14 @@ START_TEST(errors_are_one_line_and_wrapped)
   ck_assert_int_eq(mag_error(&err, MBP_E_AUTH, "no key\nset %s", "X"), -MBP_E_AUTH);
   ck_assert_int_eq(mag_error_wrap(&err, "llm '%s'", "x"), -MBP_E_AUTH);
   ck_assert_str_eq(err.message, "llm 'x': no key set X");
+  /* C1 controls are controls too; what only begins like one is not. */
+  (void) mag_error(&err, MBP_E_AUTH, "a\xc2\x9b" "2Jb\xc2\x80\xc2\x85\xc2\x9f" "c\xc2\xa0\xc3\x9f\xe2\x82\xac\xc2");
+  ck_assert_str_eq(err.message, "a 2Jb   c\xc2\xa0\xc3\x9f\xe2\x82\xac");
+  struct mbp_error from = MAG_ERROR_INIT;
+  from.code = MBP_E_RATE;
+  memcpy(from.message, "\xc2\x9b" "2J", 5);
+  (void) mag_error_import(&err, &from);
+  ck_assert_str_eq(err.message, " 2J");
 }
 END_TEST
 
