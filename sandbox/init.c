@@ -419,6 +419,10 @@ static void set_limits(int argc, char **argv)
     limit(RLIMIT_FSIZE, option(argc, argv, "fsize"));
   if (option(argc, argv, "nproc") > 0)
     limit(RLIMIT_NPROC, option(argc, argv, "nproc"));
+#ifndef MAGENT_SANITIZED /* sanitizers map terabytes, which they never touch */
+  if (option(argc, argv, "data") > 0)
+    limit(RLIMIT_DATA, option(argc, argv, "data"));
+#endif
 }
 
 static int fail(const char *what, int number)
@@ -427,7 +431,7 @@ static int fail(const char *what, int number)
   return 1;
 }
 
-/* init isolated=0|1 no_unix=0|1 nproc=N nofile=N fsize=BYTES lifetime=MS */
+/* init isolated=0|1 no_unix=0|1 nproc=N nofile=N fsize=BYTES data=BYTES lifetime=MS */
 int mag_sandbox_init(int argc, char **argv)
 {
   /* What bubblewrap or the host program left open is none of ours. */

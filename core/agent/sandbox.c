@@ -13,28 +13,45 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 
 #define DESTROY_MS 30000 /* for destroy and status: nobody waits longer for them */
 #define KEY_SESSION 40   /* characters of the session's id in a key */
 
-/* ---- Waiting: everybody has a descriptor, so that a cancellation is heard beside it ------------------------------ */
+/* ---- Waiting: a tool has a descriptor, so that its cancellation is heard beside it ------------------------------- */
+
+#define WAIT_BLIND_MS 20 /* without a descriptor: between two looks at the cancellation */
 
 void mag_sandbox_wake(struct mag_sandbox *sandbox)
 {
   for (struct waiter *waiter = sandbox->waiters; waiter; waiter = waiter->next)
     (void) !write(waiter->fd, &(uint64_t){1}, sizeof(uint64_t));
+  pthread_cond_broadcast(&sandbox->changed);
 }
 
-int mag_sandbox_wait(struct mag_sandbox *sandbox, struct mbp_call *call, struct mbp_error *err)
+/* Descriptors can run out, and then waiting must still let go of the lock. */
+static void wait_blind(struct mag_sandbox *sandbox)
+{
+  struct timespec until;
+  (void) clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_nsec += WAIT_BLIND_MS * 1000000L;
+  until.tv_sec += until.tv_nsec / 1000000000L;
+  until.tv_nsec %= 1000000000L;
+  (void) pthread_cond_timedwait(&sandbox->changed, &sandbox->lock, &until);
+}
+
+static void wait_with_cancel(struct mag_sandbox *sandbox, int cancel_fd)
 {
   struct waiter waiter = {.next = sandbox->waiters, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
-  if (waiter.fd < 0)
-    return mag_error_errno(err, errno, "wait for the sandbox");
+  if (waiter.fd < 0 || cancel_fd < 0) {
+    if (waiter.fd >= 0)
+      close(waiter.fd);
+    wait_blind(sandbox);
+    return;
+  }
   sandbox->waiters = &waiter;
   pthread_mutex_unlock(&sandbox->lock);
-  struct pollfd fds[2] = {{.fd = waiter.fd, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
-  if (call)
-    fds[1].fd = mag_call_cancel_fd(call);
+  struct pollfd fds[2] = {{.fd = waiter.fd, .events = POLLIN}, {.fd = cancel_fd, .events = POLLIN}};
   while (poll(fds, 2, -1) < 0 && errno == EINTR)
     continue;
   pthread_mutex_lock(&sandbox->lock);
@@ -44,7 +61,16 @@ int mag_sandbox_wait(struct mag_sandbox *sandbox, struct mbp_call *call, struct 
       break;
     }
   close(waiter.fd);
-  return call && mag_call_cancelled(call) ? mag_call_cancel_error(call, err) : 0;
+}
+
+int mag_sandbox_wait(struct mag_sandbox *sandbox, struct mbp_call *call, struct mbp_error *err)
+{
+  if (!call) {
+    pthread_cond_wait(&sandbox->changed, &sandbox->lock);
+    return 0;
+  }
+  wait_with_cancel(sandbox, mag_call_cancel_fd(call));
+  return mag_call_cancelled(call) ? mag_call_cancel_error(call, err) : 0;
 }
 
 /* ---- What the provider made -------------------------------------------------------------------------------------- */
@@ -362,6 +388,7 @@ void mag_sandbox_unref(struct mag_sandbox *sandbox)
   free(sandbox->attach_id);
   free(sandbox->spec_text);
   free(sandbox->spec_env);
+  pthread_cond_destroy(&sandbox->changed);
   pthread_mutex_destroy(&sandbox->lock);
   free(sandbox);
 }
@@ -394,6 +421,15 @@ static int copy_spec(struct mag_sandbox *sandbox, const struct mbp_sandbox_spec 
   return 0;
 }
 
+static void init_condition(pthread_cond_t *condition)
+{
+  pthread_condattr_t attributes;
+  pthread_condattr_init(&attributes);
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  pthread_cond_init(condition, &attributes);
+  pthread_condattr_destroy(&attributes);
+}
+
 int mag_sandbox_new(const struct mag_sandbox_options *options, struct mag_sandbox **ret_sandbox, struct mbp_error *err)
 {
   struct mag_sandbox *sandbox = calloc(1, sizeof(*sandbox));
@@ -401,6 +437,7 @@ int mag_sandbox_new(const struct mag_sandbox_options *options, struct mag_sandbo
     return mag_error_no_memory(err);
   sandbox->refs = 1;
   pthread_mutex_init(&sandbox->lock, NULL);
+  init_condition(&sandbox->changed);
   sandbox->options = *options;
   sandbox->compute = options->compute;
   sandbox->ops = mag_instance_ops(options->compute);

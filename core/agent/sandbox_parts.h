@@ -30,6 +30,7 @@ struct waiter {
 struct mag_sandbox {
   atomic_uint refs; /* the owner, streams, a thread that makes it */
   pthread_mutex_t lock;
+  pthread_cond_t changed; /* beside `waiters`, for who has no call or gets no descriptor */
   struct mag_instance *compute;
   const struct mbp_compute_ops *ops;
   struct mbp_call *scope; /* parent of what belongs to the session and not to one tool */
@@ -61,7 +62,8 @@ void mag_sandbox_release(struct mag_sandbox *sandbox, struct box *box, int r);
 void mag_sandbox_use(struct mag_sandbox *sandbox, int change);
 void mag_box_unref(struct box *box);
 
-/* With the lock held: waits for a wake-up, a cancellation of `call` (may be NULL), then holds the lock again. */
+/* With the lock held: waits for a wake-up or a cancellation of `call` (may be NULL), then holds the lock again. May
+ * return early: the caller looks again. Fails only for the cancellation. */
 int mag_sandbox_wait(struct mag_sandbox *sandbox, struct mbp_call *call, struct mbp_error *err);
 void mag_sandbox_wake(struct mag_sandbox *sandbox); /* lock held */
 

@@ -48,6 +48,7 @@ struct mag_box {
   char *beneath;         /* put and get stay below this directory; NULL: the sandbox has walls */
   struct plug_list env;  /* of every process */
   int64_t memory_bytes;  /* the limit, for messages */
+  bool weak_limits;      /* some limit does not hold the sandbox as a whole */
   int64_t created_ms;
   uint32_t network;
   void *own;             /* the provider's, for `on_end` */

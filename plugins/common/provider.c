@@ -437,6 +437,12 @@ void mag_provider_close(struct mbp_instance *instance)
   (void) pthread_mutex_destroy(&instance->lock);
 }
 
+static const char *limits_cure(void)
+{
+  return geteuid() == 0 ? "run below a delegated cgroup: systemd-run --scope -p Delegate=yes magent ..."
+                        : "run below a delegated cgroup: systemd-run --user --scope -p Delegate=yes magent ...";
+}
+
 int mag_provider_probe(struct mbp_instance *instance, struct mbp_call *call, struct mbp_error *err)
 {
   struct mbp_sandbox_spec spec = {.size = MBP_SIZE(struct mbp_sandbox_spec, allowed_hosts), .key = mbp_str("probe")};
@@ -445,10 +451,15 @@ int mag_provider_probe(struct mbp_instance *instance, struct mbp_call *call, str
   int r = make(instance, call, &spec, &box, err);
   if (r < 0)
     return r;
-  struct mbp_event limits = {.size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_PROGRESS, .number = -1,
-                             .data = mbp_str(box->limits)};
-  (void) instance->host->emit(call, &limits);
+  mag_autofree char *text = box->weak_limits ? plug_printf("%s; for limits of a whole sandbox %s", box->limits,
+                                                           limits_cure())
+                                             : plug_dup(mbp_str(box->limits));
   mag_box_unref(box);
+  if (!text)
+    return plug_no_memory(err);
+  struct mbp_event limits = {.size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_PROGRESS, .number = -1,
+                             .data = mbp_str(text)};
+  (void) instance->host->emit(call, &limits);
   return conclude(instance, call, 0, NULL, NULL);
 }
 
@@ -484,23 +495,37 @@ int mag_provider_env(struct mag_box *box, const char *home, const struct mbp_san
   return box->env.failed ? plug_no_memory(err) : 0;
 }
 
-static char *limits_line(const struct mbp_group_state *state, const struct mbp_group_spec *spec)
+/* ---- Limits ----------------------------------------------------------------------------------------------------- */
+
+enum { BY_GROUP_MEMORY = 1, BY_GROUP_PIDS = 2, BY_GROUP_CPU = 4 }; /* bits of mbp_group_state.enforced */
+
+static char *limits_line(const struct mbp_group_state *state, const struct mbp_group_spec *group,
+                         const struct mag_rlimits *rlimits)
 {
   const char *how = state->how.ptr;
   char memory[64] = "memory: no limit", pids[64] = "processes: no limit", cpu[64] = "";
-  if (spec->memory_bytes > 0)
-    (void) snprintf(memory, sizeof(memory), "memory %lld MiB (%s)", (long long) (spec->memory_bytes >> 20),
-                    state->enforced & 1 ? how : "not enforced here");
-  if (spec->pids)
-    (void) snprintf(pids, sizeof(pids), "%u processes (%s)", spec->pids, state->enforced & 2 ? how : "rlimit");
-  if (spec->cpu_millis)
-    (void) snprintf(cpu, sizeof(cpu), ", %u.%03u processors (%s)", spec->cpu_millis / 1000, spec->cpu_millis % 1000,
-                    state->enforced & 4 ? how : "not enforced here");
+  if (group->memory_bytes > 0)
+    (void) snprintf(memory, sizeof(memory), "memory %lld MiB%s (%s)", (long long) (group->memory_bytes >> 20),
+                    rlimits->data_bytes ? " a process" : "", rlimits->data_bytes ? "rlimit" : how);
+  if (group->pids && (state->enforced & BY_GROUP_PIDS || rlimits->processes))
+    (void) snprintf(pids, sizeof(pids), "%u processes (%s)", group->pids,
+                    state->enforced & BY_GROUP_PIDS ? how : "rlimit");
+  if (group->cpu_millis && !(state->enforced & BY_GROUP_CPU))
+    (void) snprintf(cpu, sizeof(cpu), ", processors: no limit");
+  else if (group->cpu_millis)
+    (void) snprintf(cpu, sizeof(cpu), ", %u.%03u processors (%s)", group->cpu_millis / 1000, group->cpu_millis % 1000,
+                    how);
   return plug_printf("%s, %s%s", memory, pids, cpu);
 }
 
+static int refuse_limit(const struct mbp_instance *instance, const char *what, struct mbp_error *err)
+{
+  return plug_error(err, MBP_E_UNSUPPORTED, "%s cannot limit %s on this machine: %s, or leave the limit out",
+                    instance->name, what, limits_cure());
+}
+
 int mag_provider_limits(struct mbp_instance *instance, const struct mbp_sandbox_spec *spec, struct mag_box *box,
-                        uint32_t *ret_pids, struct mbp_error *err)
+                        bool own_count, struct mag_rlimits *ret_rlimits, struct mbp_error *err)
 {
   struct mbp_group_spec group = {.size = MBP_SIZE(struct mbp_group_spec, reserved), .name = box->key};
   group.memory_bytes = spec->memory_bytes > 0 ? spec->memory_bytes : mag_provider_int(instance, "memory", 0);
@@ -511,8 +536,28 @@ int mag_provider_limits(struct mbp_instance *instance, const struct mbp_sandbox_
     return r;
   struct mbp_group_state state = {.size = MBP_SIZE(struct mbp_group_state, how)};
   (void) instance->process->group_state(box->group, &state);
+  struct mag_rlimits rlimits = {0};
+  if (!(state.enforced & BY_GROUP_MEMORY))
+    rlimits.data_bytes = group.memory_bytes;
+  if (own_count && geteuid() != 0) /* the kernel counts root's processes, but never refuses one */
+    rlimits.processes = group.pids;
+  if (spec->pids && !(state.enforced & BY_GROUP_PIDS) && !rlimits.processes)
+    return refuse_limit(instance, "the number of processes", err);
+  if (spec->cpu_millis && !(state.enforced & BY_GROUP_CPU))
+    return refuse_limit(instance, "processor time", err);
   box->memory_bytes = group.memory_bytes;
-  box->limits = limits_line(&state, &group);
-  *ret_pids = group.pids;
+  box->limits = limits_line(&state, &group, &rlimits);
+  uint32_t wanted = (group.memory_bytes > 0 ? BY_GROUP_MEMORY : 0) | (group.pids ? BY_GROUP_PIDS : 0) |
+                    (group.cpu_millis ? BY_GROUP_CPU : 0);
+  box->weak_limits = (wanted & ~state.enforced) != 0;
+  *ret_rlimits = rlimits;
   return box->limits ? 0 : plug_no_memory(err);
+}
+
+void mag_provider_add_rlimits(struct plug_list *args, const struct mag_rlimits *rlimits)
+{
+  if (rlimits->processes)
+    plug_list_take(args, plug_printf("nproc=%u", rlimits->processes));
+  if (rlimits->data_bytes)
+    plug_list_take(args, plug_printf("data=%lld", (long long) rlimits->data_bytes));
 }

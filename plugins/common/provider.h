@@ -35,10 +35,19 @@ extern const struct mbp_compute_ops mag_provider_ops;
 int mag_provider_env(struct mag_box *box, const char *home, const struct mbp_sandbox_spec *spec,
                      struct mbp_error *err);
 
-/* For launch: the limit group, from the spec or, where it says nothing, the parameters memory, pids and cpu; and the
- * line that tells what is in force. */
+/* What each process of a sandbox is held to where no cgroup holds the whole. 0: nothing. */
+struct mag_rlimits {
+  uint32_t processes;
+  int64_t data_bytes;
+};
+
+/* For launch, before it makes anything: the limit group, from the spec or, where it says nothing, the parameters
+ * memory, pids and cpu; and the line that tells what is in force. What the spec itself asks for and nothing here can
+ * hold is MBP_E_UNSUPPORTED. `own_count`: the kernel counts a sandbox's processes apart from the user's others. */
 int mag_provider_limits(struct mbp_instance *instance, const struct mbp_sandbox_spec *spec, struct mag_box *box,
-                        uint32_t *ret_pids, struct mbp_error *err);
+                        bool own_count, struct mag_rlimits *ret_rlimits, struct mbp_error *err);
+/* The words of them for magent-sandbox init. */
+void mag_provider_add_rlimits(struct plug_list *args, const struct mag_rlimits *rlimits);
 
 /* 0-terminated value of a parameter, or `otherwise`. */
 const char *mag_provider_str(struct mbp_instance *instance, const char *key, const char *otherwise);

@@ -33,13 +33,13 @@ static int check_working_dir(const char *path, struct mbp_error *err)
   return bad ? plug_error(err, MBP_E_INVALID, "the working directory cannot be '%s'", path) : 0;
 }
 
-static int add_init_words(struct layout *layout, struct mbp_instance *instance, uint32_t pids, struct mbp_error *err)
+static int add_init_words(struct layout *layout, struct mbp_instance *instance,
+                          const struct mag_rlimits *rlimits, struct mbp_error *err)
 {
   const struct mbp_sandbox_spec *spec = layout->spec;
   bool no_unix = layout->guard || layout->has_extra || spec->network == MBP_NET_HOST;
   plug_list_add(&layout->args, no_unix ? "no_unix=1" : "no_unix=0");
-  if (pids)
-    plug_list_take(&layout->args, plug_printf("nproc=%u", pids));
+  mag_provider_add_rlimits(&layout->args, rlimits);
   plug_list_take(&layout->args, plug_printf("nofile=%lld", (long long) mag_provider_int(instance, "files", 4096)));
   if (mag_provider_int(instance, "file_size", 0) > 0)
     plug_list_take(&layout->args, plug_printf("fsize=%lld", (long long) mag_provider_int(instance, "file_size", 0)));
@@ -86,7 +86,7 @@ static int64_t tmp_size(struct mbp_instance *instance, const struct mbp_sandbox_
 static int launch(struct mbp_instance *instance, struct mbp_call *call, const struct mbp_sandbox_spec *spec,
                   struct mag_box *box, struct mbp_error *err)
 {
-  uint32_t pids = 0;
+  struct mag_rlimits rlimits;
   mag_autofree char *workspace = spec->workspace.len ? plug_dup(spec->workspace) : NULL;
   box->working_dir = spec->working_dir.len ? plug_dup(spec->working_dir) : plug_dup(mbp_str(INSIDE_WORKSPACE));
   box->helper = plug_dup(mbp_str(INSIDE_HELPER));
@@ -98,7 +98,7 @@ static int launch(struct mbp_instance *instance, struct mbp_call *call, const st
   int r;
   if ((r = check_paths(&layout, err)) < 0 || (r = check_working_dir(box->working_dir, err)) < 0 ||
       (r = mag_provider_env(box, INSIDE_HOME, spec, err)) < 0 ||
-      (r = mag_provider_limits(instance, spec, box, &pids, err)) < 0)
+      (r = mag_provider_limits(instance, spec, box, true, &rlimits, err)) < 0)
     return r;
   if (workspace && (spec->flags & MBP_WORKSPACE_GUARDED)) {
     struct guard *guard = NULL;
@@ -111,7 +111,7 @@ static int launch(struct mbp_instance *instance, struct mbp_call *call, const st
   layout.tmp_bytes = tmp_size(instance, spec, box->memory_bytes);
   r = layout_fill(&layout, instance, err);
   if (r == 0)
-    r = add_init_words(&layout, instance, pids, err);
+    r = add_init_words(&layout, instance, &rlimits, err);
   if (r == 0)
     r = spawn(&layout, call, box, err);
   layout_done(&layout);
@@ -129,11 +129,11 @@ static const struct mbp_param helper_param =
           .help = "magent-sandbox, which becomes PID 1 of the sandbox.");
 static const struct mbp_param memory_param =
     PARAM(.type = MBP_PARAM_SIZE, .name = "memory", .default_value = "2GiB", .min = 32 << 20, .max = INT64_MAX,
-          .help = "Memory of a sandbox, its /tmp included, where the sandbox's own request says nothing. Enforced "
-                  "where cgroups can be used.");
+          .help = "Memory of a sandbox, its /tmp included, where the sandbox's own request says nothing. Where "
+                  "cgroups cannot be used, of each of its processes.");
 static const struct mbp_param pids_param =
     PARAM(.type = MBP_PARAM_INT, .name = "pids", .default_value = "512", .min = 16, .max = 1000000,
-          .help = "Processes and threads of a sandbox.");
+          .help = "Processes and threads of a sandbox. Root's are limited only where cgroups can be used.");
 static const struct mbp_param cpu_param =
     PARAM(.type = MBP_PARAM_INT, .name = "cpu", .min = 10, .max = 1000000,
           .help = "Processor time in thousandths: 1000 is one processor. Without it there is no limit.");

@@ -94,14 +94,16 @@ static int launch(struct mbp_instance *instance, struct mbp_call *call, const st
   static const char *const env[] = {"PATH=/usr/bin:/bin", NULL};
   struct mbp_fd fds[2];
   char complaint[512];
-  uint32_t pids = 0;
-  int r = set_directories(instance, spec, box, err);
-  if (r < 0 || (r = mag_provider_limits(instance, spec, box, &pids, err)) < 0)
+  struct mag_rlimits rlimits;
+  /* Without a namespace a limit of processes would count everything that the user runs, so only a cgroup serves. */
+  int r = mag_provider_limits(instance, spec, box, false, &rlimits, err);
+  if (r < 0 || (r = set_directories(instance, spec, box, err)) < 0)
     return r;
   struct plug_list args = {0};
   plug_list_add(&args, box->helper);
   plug_list_add(&args, "init");
   plug_list_add(&args, "isolated=0");
+  mag_provider_add_rlimits(&args, &rlimits);
   plug_list_take(&args, plug_printf("nofile=%lld", (long long) mag_provider_int(instance, "files", 4096)));
   if (spec->lifetime_ms > 0)
     plug_list_take(&args, plug_printf("lifetime=%lld", (long long) spec->lifetime_ms));
@@ -133,7 +135,8 @@ static const struct mbp_param home_param =
           .help = "HOME of the commands. Without it: the workspace, so that they leave your own files alone.");
 static const struct mbp_param memory_param =
     PARAM(.type = MBP_PARAM_SIZE, .name = "memory", .min = 32 << 20, .max = INT64_MAX,
-          .help = "Memory of all commands together, where cgroups can be used. Without it there is no limit.");
+          .help = "Memory of all commands together; where cgroups cannot be used, of each process. Without it there is "
+                  "no limit.");
 static const struct mbp_param pids_param =
     PARAM(.type = MBP_PARAM_INT, .name = "pids", .default_value = "512", .min = 16, .max = 1000000,
           .help = "Processes and threads of all commands together, where cgroups can be used.");

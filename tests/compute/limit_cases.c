@@ -5,6 +5,8 @@
 
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 /* What limit groups can do on this machine. */
 static uint32_t enforced(void)
@@ -50,12 +52,18 @@ START_TEST(a_memory_hog_is_killed_and_the_cause_told)
 }
 END_TEST
 
+/* Without a group only a sandbox with a user namespace has a count of its own, which root is not held to. */
+static bool can_limit_processes(int i)
+{
+  return (strcmp(providers[i].name, "bubblewrap") == 0 && geteuid() != 0) || can(2, "process limit");
+}
+
 START_TEST(a_fork_bomb_is_contained)
 {
   struct rig rig;
   struct outcome outcome;
   struct box_options options = {.pids = 40};
-  if (!can(2, "process limit") || !begin(&rig, _i, &options))
+  if (!can_limit_processes(_i) || !begin(&rig, _i, &options))
     return;
   struct run_options hard = {.hard_ms = 1500, .limit = 10000};
   rig_sh(&rig, "a", "bomb() { bomb | bomb & }; bomb; sleep 94.567", &hard, &outcome);
@@ -75,6 +83,47 @@ START_TEST(a_fork_bomb_is_contained)
   rig_destroy(&rig, "a");
   ck_assert(host_gone("94.567", 2000) && host_gone("bomb", 2000));
   rig_close(&rig);
+}
+END_TEST
+
+/* Refused with a word on what to do, and with nothing left behind. */
+static void expect_refusal(struct rig *rig, const struct box_options *options, const char *what)
+{
+  struct mbp_error err = MAG_ERROR_INIT;
+  struct mbp_sandbox_info info;
+  ck_assert_int_eq(rig_try_create(rig, "r", options, &info, &err), -MBP_E_UNSUPPORTED);
+  ck_assert_msg(strstr(err.message, what) && strstr(err.message, "Delegate=yes"), "%s", err.message);
+  ck_assert_uint_eq(rig_state(rig, "r"), MBP_SANDBOX_STOPPED);
+}
+
+START_TEST(what_no_group_limits_is_refused_or_limited_for_each_process)
+{
+  struct rig rig;
+  struct mbp_error err = MAG_ERROR_INIT;
+  struct mbp_sandbox_info info;
+  rig_open_without_groups(&rig, &providers[_i]);
+  if (rig.why_not[0]) {
+    (void) fprintf(stderr, "compute_test: SKIPPED for %s: %s\n", providers[_i].name, rig.why_not);
+    rig_close(&rig);
+    return;
+  }
+  expect_refusal(&rig, &(struct box_options){.cpu_millis = 500}, "processor time");
+  if (rig.info->isolation == MBP_ISOLATION_NONE || geteuid() == 0)
+    expect_refusal(&rig, &(struct box_options){.pids = 40}, "number of processes");
+  struct box_options options = {.memory_bytes = 96 << 20};
+  ck_assert_int_eq(rig_try_create(&rig, "a", &options, &info, &err), 0);
+  ck_assert_msg(strstr(info.limits.ptr, "memory 96 MiB a process (rlimit)"), "%s", info.limits.ptr);
+  if (rig.info->isolation == MBP_ISOLATION_NONE || geteuid() == 0)
+    ck_assert_msg(strstr(info.limits.ptr, "processes: no limit"), "%s", info.limits.ptr);
+#ifndef MAGENT_SANITIZED
+  static const char hog[] = "x=$(head -c %d /dev/zero | tr '\\0' x); test ${#x} = %d";
+  char script[128];
+  (void) snprintf(script, sizeof(script), hog, 4000000, 4000000);
+  ck_assert_int_eq(rig_code(&rig, "a", script), 0);
+  (void) snprintf(script, sizeof(script), hog, 200000000, 200000000);
+  ck_assert_int_ne(rig_code(&rig, "a", script), 0);
+#endif
+  finish(&rig);
 }
 END_TEST
 
@@ -119,6 +168,7 @@ void add_limit_cases(Suite *suite)
   tcase_set_timeout(tcase, 60);
   tcase_add_loop_test(tcase, a_memory_hog_is_killed_and_the_cause_told, 0, n);
   tcase_add_loop_test(tcase, a_fork_bomb_is_contained, 0, n);
+  tcase_add_loop_test(tcase, what_no_group_limits_is_refused_or_limited_for_each_process, 0, n);
   tcase_add_loop_test(tcase, a_full_disk_is_an_error_of_the_writer, 0, n);
   tcase_add_loop_test(tcase, endless_output_is_contained, 0, n);
   suite_add_tcase(suite, tcase);

@@ -36,12 +36,14 @@ struct rig {
 
 /* Fails the test if the plugin cannot be opened. */
 void rig_open(struct rig *rig, const struct provider *provider);
+/* The same on a machine whose cgroups cannot limit anything. */
+void rig_open_without_groups(struct rig *rig, const struct provider *provider);
 void rig_close(struct rig *rig);
 void rig_remove(const char *work); /* a rig's directory */
 
 /* A sandbox with the workspace; the id, which is static for each key. Fails the test. */
 struct box_options {
-  uint32_t flags, network, pids;
+  uint32_t flags, network, pids, cpu_millis;
   int64_t memory_bytes, disk_bytes, lifetime_ms;
   const char *workspace; /* NULL: the rig's; "": none */
   const struct mbp_pair *env;

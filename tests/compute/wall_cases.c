@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 static void shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void shell(const char *format, ...)
@@ -102,15 +103,40 @@ START_TEST(a_host_socket_in_a_bound_directory_is_out_of_reach)
 }
 END_TEST
 
+static const char *const plantings[] = {
+    "echo x > .git/hooks/pre-commit", "echo x > .git/config", "mv .git/hooks .git/h2",
+    "rm -rf .git/hooks && mkdir .git/hooks", "mv .git .g2", "ln -sf ../x .git/hooks", "echo . > .git/commondir",
+    "mkdir -p .git/modules/m", "echo x > .envrc", "mkdir -p .vscode/x", "mkdir -p .vscode && echo x > .vscode/tasks.json",
+    "mkdir -p .idea/x", "mkdir -p .magent && echo x > .magent/agent.yaml", "git config -f .git/config core.fsmonitor ./x",
+    "echo x > .git/config.worktree", "rm .git/config", "chmod 777 .git/hooks", "echo x > .profile", "mv .profile p2",
+    "cp /bin/true .git/hooks/pre-commit", "touch -d 2001-01-01 .git/config",
+};
+
+static void make_repository(struct rig *rig)
+{
+  shell("cd '%s' && find . -mindepth 1 -delete && mkdir -p .git/hooks .git/objects .git/refs && "
+        "echo 'ref: refs/heads/x' > .git/HEAD && echo '[core]' > .git/config && echo mine > .profile", rig->workspace);
+}
+
+/* Without the guard each of them works: a misspelt one could not fail for the right reason. */
+static void expect_plantings_without_guard(struct rig *rig)
+{
+  rig_create(rig, "plain", NULL);
+  bool git = rig_code(rig, "plain", "command -v git") == 0;
+  for (size_t i = 0; i < MAG_COUNT(plantings); i++) {
+    make_repository(rig);
+    if (!git && strncmp(plantings[i], "git ", 4) == 0) {
+      (void) fprintf(stderr, "compute_test: SKIPPED '%s': no git here\n", plantings[i]);
+      continue;
+    }
+    int code = rig_code(rig, "plain", plantings[i]);
+    ck_assert_msg(code == 0, "no attack at all: '%s': exit %d\n%s", plantings[i], code, rig_last_output);
+  }
+  rig_destroy(rig, "plain");
+}
+
 START_TEST(what_git_and_friends_would_run_cannot_be_planted)
 {
-  static const char *const attempts[] = {
-      "echo x > .git/hooks/pre-commit", "echo x > .git/config", "mv .git/hooks .git/h2", "rm -rf .git/hooks && mkdir .git/hooks",
-      "mv .git .g2", "ln -sf ../x .git/hooks", "echo . > .git/commondir", "mkdir .git/modules/m", "echo x > .envrc",
-      "mkdir -p .vscode/x", "echo x > .vscode/tasks.json", "mkdir .idea/x", "echo x > .magent/agent.yaml",
-      "git config core.fsmonitor ./x", "echo x > .git/config.worktree", "rm .git/config", "chmod 777 .git/hooks",
-      "echo x > .profile", "mv .profile p2", "cp /bin/true .git/hooks/pre-commit", "touch -d 2001-01-01 .git/config",
-  };
   struct rig rig;
   struct box_options options = {.flags = MBP_WORKSPACE_GUARDED};
   rig_open(&rig, &providers[_i]);
@@ -118,11 +144,11 @@ START_TEST(what_git_and_friends_would_run_cannot_be_planted)
     rig_close(&rig);
     return;
   }
-  shell("cd '%s' && mkdir -p .git/hooks .git/objects .git/refs && echo 'ref: refs/heads/x' > .git/HEAD && "
-        "echo '[core]' > .git/config && echo mine > .profile", rig.workspace);
+  expect_plantings_without_guard(&rig);
+  make_repository(&rig);
   rig_create(&rig, "a", &options);
-  for (size_t i = 0; i < MAG_COUNT(attempts); i++)
-    ck_assert_msg(rig_code(&rig, "a", attempts[i]) != 0, "BREACH: %s", attempts[i]);
+  for (size_t i = 0; i < MAG_COUNT(plantings); i++)
+    ck_assert_msg(rig_code(&rig, "a", plantings[i]) != 0, "BREACH: %s", plantings[i]);
   /* What the agent needs stays possible. */
   ck_assert_int_eq(rig_code(&rig, "a", "echo x > .git/index && mkdir .git/refs/heads && echo y > file"), 0);
   rig_destroy(&rig, "a");
@@ -176,20 +202,65 @@ START_TEST(set_id_files_and_devices_cannot_be_made)
 }
 END_TEST
 
+/* What is done to a target that must not be had, and to one of our own, where it must work: a misspelt command or a
+ * missing program could not fail for the right reason. */
+struct attempt {
+  const char *command, *target, *own;
+  bool not_of_root; /* a sandbox of root can do it, and harms only itself */
+};
+
+#define OWN_NEW "/tmp/own/new"
+#define OWN_FILE "/tmp/own/file"
+
+static const struct attempt attempts_outside[] = {
+    {"touch $1", "/usr/x", OWN_NEW, false},
+    {"touch $1", "/etc/x", OWN_NEW, false},
+    {"touch $1", "/x", OWN_NEW, false},
+    {"touch $1", "/bin/x", OWN_NEW, false},
+    {"touch $1", "/run/x", OWN_NEW, false},
+    {"touch $1", "/run/magent/x", OWN_NEW, false},
+    {"touch $1", "/dev/x", OWN_NEW, false},
+    {"mkdir $1", "/home", OWN_NEW, false},
+    {"touch $1", "/var/x", OWN_NEW, false},
+    {"echo x > $1", "/run/magent/magent-sandbox", OWN_FILE, false},
+    {"mv $1 /tmp/moved", "/run/magent/magent-sandbox", OWN_FILE, false},
+    {"echo core > $1", "/proc/sys/kernel/core_pattern", OWN_FILE, false},
+    {"echo 1 > $1", "/proc/sys/vm/drop_caches", OWN_FILE, false},
+    {"echo x > $1", "/proc/sysrq-trigger", OWN_FILE, false},
+    {"echo 60 > $1", "/proc/sys/vm/swappiness", OWN_FILE, false},
+    {"echo x > $1", "/etc/passwd", OWN_FILE, false},
+    {"rm $1", "/etc/passwd", OWN_FILE, false},
+    {"echo -500 > $1", "/proc/1/oom_score_adj", OWN_FILE, false},
+    {"echo 500 > $1", "/proc/1/oom_score_adj", OWN_FILE, true},
+    {"mknod $1", "/tmp/null c 1 3", OWN_NEW " p", false},
+    {"cat $1", "/proc/kcore", OWN_FILE, false},
+    {"cat $1", "/proc/kmsg", OWN_FILE, false},
+    {"cat $1", "/dev/vda", OWN_FILE, false},
+    {"cat $1", "/proc/slabinfo", OWN_FILE, false},
+};
+
+static int try_on(struct rig *rig, const struct attempt *attempt, const char *target)
+{
+  mag_autofree char *script = mag_sprintf("set -- '%s'; %s", target, attempt->command);
+  return rig_code(rig, "a", script);
+}
+
 START_TEST(nothing_outside_the_workspace_can_be_written)
 {
-  static const char *const attempts[] = {
-      "touch /usr/x", "touch /etc/x", "touch /x", "touch /bin/x", "touch /run/x", "touch /run/magent/x", "touch /dev/x",
-      "echo x > /run/magent/magent-sandbox", "mv /run/magent/magent-sandbox /tmp", "mkdir /home", "touch /var/x",
-      "echo core > /proc/sys/kernel/core_pattern", "echo 1 > /proc/sys/vm/drop_caches", "echo x > /proc/sysrq-trigger",
-      "echo 60 > /proc/sys/vm/swappiness", "echo x > /etc/passwd", "rm /etc/passwd", "echo > /proc/1/oom_score_adj x",
-      "mknod /tmp/null c 1 3", "cat /proc/kcore", "cat /proc/kmsg", "cat /dev/vda", "cat /proc/slabinfo",
-  };
   struct rig rig;
   if (!begin_isolated(&rig, _i, NULL))
     return;
-  for (size_t i = 0; i < MAG_COUNT(attempts); i++)
-    ck_assert_msg(rig_code(&rig, "a", attempts[i]) != 0, "BREACH: %s", attempts[i]);
+  for (size_t i = 0; i < MAG_COUNT(attempts_outside); i++) {
+    const struct attempt *attempt = &attempts_outside[i];
+    rig_text(&rig, "a", "rm -rf /tmp/own /tmp/moved && mkdir /tmp/own && echo x > " OWN_FILE);
+    ck_assert_msg(try_on(&rig, attempt, attempt->own) == 0, "no attack at all: %s on %s\n%s", attempt->command,
+                  attempt->own, rig_last_output);
+    mag_autofree char *there = mag_sprintf("test -d \"$(dirname '%s')\"", attempt->target);
+    ck_assert_msg(rig_code(&rig, "a", there) == 0, "no place for an attack: %s", attempt->target);
+    if (attempt->not_of_root && geteuid() == 0)
+      continue;
+    ck_assert_msg(try_on(&rig, attempt, attempt->target) != 0, "BREACH: %s on %s", attempt->command, attempt->target);
+  }
   ck_assert_str_eq(rig_text(&rig, "a", "echo x > /tmp/x && echo y > ~/y && echo z > z && cat /tmp/x ~/y z"), "x\ny\nz\n");
   ck_assert(host_exists(&rig, "z"));
   finish(&rig);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static struct mag_instance *compute;
@@ -325,6 +326,43 @@ START_TEST(a_cancelled_maker_leaves_the_work_to_who_waits)
 }
 END_TEST
 
+/* Without: every new descriptor is refused, those that are open stay. */
+static void allow_descriptors(bool allow)
+{
+  static struct rlimit before;
+  struct rlimit limit;
+  if (!allow) {
+    int lowest = dup(0);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    ck_assert_int_ge(lowest, 0);
+    close(lowest);
+    limit = (struct rlimit){(rlim_t) lowest, before.rlim_max};
+  }
+  ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, allow ? &before : &limit), 0);
+}
+
+START_TEST(waiting_needs_no_descriptor)
+{
+  struct mbp_call *call = tool_call();
+  pthread_t thread;
+  void *r;
+  fake_state.create_delay_ms = 60000;
+  mag_sandbox_warm(sandbox, call);
+  usleep(50000);
+  allow_descriptors(false);
+  ck_assert_int_lt(dup(0), 0);
+  pthread_create(&thread, NULL, use, call);
+  usleep(50000);
+  mag_call_cancel(call); /* is noticed although nothing can be waited for */
+  pthread_join(thread, &r);
+  ck_assert_int_eq((intptr_t) r, -MBP_E_CANCELLED);
+  mag_sandbox_free(sandbox, false); /* waits for the creation, which it has cancelled */
+  allow_descriptors(true);
+  mag_call_unref(call);
+  open_sandbox(NULL);
+}
+END_TEST
+
 START_TEST(warming_makes_it_ready_and_tells_with_the_first_tool)
 {
   struct mbp_call *call = tool_call();
@@ -481,6 +519,7 @@ int main(void)
   tcase_add_test(all, many_users_wait_for_one_creation);
   tcase_add_test(all, a_waiting_user_can_be_cancelled_and_the_maker_goes_on);
   tcase_add_test(all, a_cancelled_maker_leaves_the_work_to_who_waits);
+  tcase_add_test(all, waiting_needs_no_descriptor);
   tcase_add_test(all, warming_makes_it_ready_and_tells_with_the_first_tool);
   tcase_add_test(all, a_failed_warming_is_told_once_then_tried_again);
   tcase_add_test(all, one_that_the_session_cannot_note_is_destroyed);
