@@ -499,6 +499,13 @@ int mag_provider_env(struct mag_box *box, const char *home, const struct mbp_san
 
 enum { BY_GROUP_MEMORY = 1, BY_GROUP_PIDS = 2, BY_GROUP_CPU = 4 }; /* bits of mbp_group_state.enforced */
 
+/* The kernel counts root's processes, but never refuses one (root of a container's user namespace it does refuse; to
+ * promise that would take knowing where we are). */
+static bool count_holds(const struct mag_rlimits *rlimits)
+{
+  return rlimits->processes > 0 && geteuid() != 0;
+}
+
 static char *limits_line(const struct mbp_group_state *state, const struct mbp_group_spec *group,
                          const struct mag_rlimits *rlimits)
 {
@@ -507,7 +514,7 @@ static char *limits_line(const struct mbp_group_state *state, const struct mbp_g
   if (group->memory_bytes > 0)
     (void) snprintf(memory, sizeof(memory), "memory %lld MiB%s (%s)", (long long) (group->memory_bytes >> 20),
                     rlimits->data_bytes ? " a process" : "", rlimits->data_bytes ? "rlimit" : how);
-  if (group->pids && (state->enforced & BY_GROUP_PIDS || rlimits->processes))
+  if (group->pids && (state->enforced & BY_GROUP_PIDS || count_holds(rlimits)))
     (void) snprintf(pids, sizeof(pids), "%u processes (%s)", group->pids,
                     state->enforced & BY_GROUP_PIDS ? how : "rlimit");
   if (group->cpu_millis && !(state->enforced & BY_GROUP_CPU))
@@ -539,9 +546,9 @@ int mag_provider_limits(struct mbp_instance *instance, const struct mbp_sandbox_
   struct mag_rlimits rlimits = {0};
   if (!(state.enforced & BY_GROUP_MEMORY))
     rlimits.data_bytes = group.memory_bytes;
-  if (own_count && geteuid() != 0) /* the kernel counts root's processes, but never refuses one */
+  if (own_count)
     rlimits.processes = group.pids;
-  if (spec->pids && !(state.enforced & BY_GROUP_PIDS) && !rlimits.processes)
+  if (spec->pids && !(state.enforced & BY_GROUP_PIDS) && !count_holds(&rlimits))
     return refuse_limit(instance, "the number of processes", err);
   if (spec->cpu_millis && !(state.enforced & BY_GROUP_CPU))
     return refuse_limit(instance, "processor time", err);

@@ -107,6 +107,7 @@ START_TEST(what_no_group_limits_is_refused_or_limited_for_each_process)
     rig_close(&rig);
     return;
   }
+  ck_assert_msg(strstr(rig.remark, "Delegate=yes magent ..."), "%s", rig.remark);
   expect_refusal(&rig, &(struct box_options){.cpu_millis = 500}, "processor time");
   if (rig.info->isolation == MBP_ISOLATION_NONE || geteuid() == 0)
     expect_refusal(&rig, &(struct box_options){.pids = 40}, "number of processes");

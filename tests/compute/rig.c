@@ -30,16 +30,24 @@ static char *replaced(const char *text, const char *what, const char *with)
   return mag_buf_take(&buf);
 }
 
+static int keep_remark(void *ctx, const struct mbp_event *event)
+{
+  struct rig *rig = ctx;
+  if (event->type == MBP_EV_PROGRESS)
+    (void) snprintf(rig->remark, sizeof(rig->remark), "%.*s", (int) event->data.len, event->data.ptr);
+  return 0;
+}
+
 static int probe(struct rig *rig, struct mbp_error *err)
 {
-  struct mag_call_options options = {.timeout_ms = 20000};
+  struct mag_call_options options = {.timeout_ms = 20000, .sink = keep_remark, .ctx = rig};
   struct mbp_call *call = mag_call_new(&options);
   int r = mag_call_wait(call, rig->plugin->probe(rig->instance, call, err), NULL, err);
   mag_call_unref(call);
   return r;
 }
 
-/* ---- A machine whose cgroups limit nothing: the group is made, but with no limit in it ---------------------------- */
+/* ---- A machine whose cgroups limit nothing: the group is made, but with no limit in it --------------------------- */
 
 static const struct mbp_host *real_host;
 

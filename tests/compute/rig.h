@@ -31,6 +31,7 @@ struct rig {
   struct mbp_instance *instance;
   char work[64];       /* a host directory of the test's own */
   char workspace[80];  /* below it: given to sandboxes */
+  char remark[256];    /* of probe: limits in force; as much as doctor shows */
   char why_not[512];   /* probe's message where no sandbox can be made; else empty */
 };
 

@@ -106,8 +106,9 @@ END_TEST
 static const char *const plantings[] = {
     "echo x > .git/hooks/pre-commit", "echo x > .git/config", "mv .git/hooks .git/h2",
     "rm -rf .git/hooks && mkdir .git/hooks", "mv .git .g2", "ln -sf ../x .git/hooks", "echo . > .git/commondir",
-    "mkdir -p .git/modules/m", "echo x > .envrc", "mkdir -p .vscode/x", "mkdir -p .vscode && echo x > .vscode/tasks.json",
-    "mkdir -p .idea/x", "mkdir -p .magent && echo x > .magent/agent.yaml", "git config -f .git/config core.fsmonitor ./x",
+    "mkdir -p .git/modules/m", "echo x > .envrc", "mkdir -p .vscode/x",
+    "mkdir -p .vscode && echo x > .vscode/tasks.json", "mkdir -p .idea/x",
+    "mkdir -p .magent && echo x > .magent/agent.yaml", "git config -f .git/config core.fsmonitor ./x",
     "echo x > .git/config.worktree", "rm .git/config", "chmod 777 .git/hooks", "echo x > .profile", "mv .profile p2",
     "cp /bin/true .git/hooks/pre-commit", "touch -d 2001-01-01 .git/config",
 };
