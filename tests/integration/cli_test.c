@@ -263,6 +263,13 @@ START_TEST(tools_can_be_chosen)
   check("run --tools bsh go", 1, NULL, "did you mean \"bash\"");
   check("run --tools bash,,read go", 2, NULL, "is not a list");
   check("run --tools '' go", 2, NULL, "list");
+  /* They are those of the defaults' toolset. */
+  command_write_file("conf/defaults.json", "{\"models\":[{\"model\":\"scripted/x\"}],\"tools\":[{\"type\":\"other_toolset_1\"}],"
+                                           "\"compute\":\"bubblewrap\"}");
+  check("run --tools bash go", 1, NULL, "other_toolset_1");
+  command_write_file("conf/defaults.json", "{\"models\":[{\"model\":\"scripted/x\"}],\"compute\":\"bubblewrap\"}");
+  check("run --tools bash go", 1, NULL, "no default toolset for --tools");
+  check("run --tools none go", 0, NULL, NULL);
   command_end();
 }
 END_TEST
