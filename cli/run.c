@@ -145,13 +145,14 @@ static char *read_stdin(void)
 static int check_session_options(const struct options *options)
 {
   const struct mag_definition *given = &options->definition;
-  const char *name = options->agent_file  ? "--agent"
-                     : given->compute     ? "--compute"
-                     : given->workspace   ? "--workspace"
-                     : given->network     ? "--network"
-                     : given->tools       ? "--tools"
-                     : options->title     ? "--title"
-                                          : NULL;
+  bool tools = given->tools || given->chosen_tools;
+  const char *name = options->agent_file ? "--agent"
+                     : given->compute    ? "--compute"
+                     : given->workspace  ? "--workspace"
+                     : given->network    ? "--network"
+                     : tools             ? "--tools"
+                     : options->title    ? "--title"
+                                         : NULL;
   return name ? cli_usage("run", "%s cannot be changed in a session that exists; only --model and --system can", name) : 0;
 }
 

@@ -15,8 +15,6 @@
 
 #define FILE_MAX (1024 * 1024)
 #define NUMBER_MAX (INT64_C(1) << 53) /* what every reader of JSON keeps */
-/* The built-in toolset of the resource protocol: what --tools names tools of. */
-#define BUILT_IN_TOOLSET "agent_toolset_20260401"
 
 void mag_definition_done(struct mag_definition *definition)
 {
@@ -24,7 +22,7 @@ void mag_definition_done(struct mag_definition *definition)
       definition->name,    definition->description, definition->model,     definition->model_params,
       definition->system,  definition->tools,       definition->compute,   definition->compute_options,
       definition->network, definition->working_dir, definition->workspace, definition->image,
-      definition->env,     definition->metadata,
+      definition->env,     definition->metadata,    definition->chosen_tools,
   };
   for (size_t i = 0; i < MAG_COUNT(all); i++)
     free(all[i]);
@@ -242,6 +240,51 @@ static int take_packages(struct reading *reading, const struct mbp_json *value, 
       "packages: this version cannot install packages; remove the key, or use an environment that has them");
 }
 
+/* A toolset with all tools off but those of `list`. NULL without memory. */
+static char *with_chosen(struct mbp_str toolset, const char *list)
+{
+  mag_autowriter w = mag_writer_new();
+  mag_writer_array(w, NULL);
+  mag_writer_object(w, NULL);
+  mag_writer_string(w, "type", toolset);
+  mag_writer_object(w, "default_config");
+  mag_writer_boolean(w, "enabled", 0);
+  mag_writer_end(w);
+  mag_writer_array(w, "configs");
+  while (*list) {
+    size_t len = strcspn(list, ",");
+    mag_writer_object(w, NULL);
+    mag_writer_string(w, "name", mbp_str_n(list, len));
+    mag_writer_boolean(w, "enabled", 1);
+    mag_writer_end(w);
+    list += len;
+    list += *list == ',';
+  }
+  mag_writer_end(w);
+  mag_writer_end(w);
+  mag_writer_end(w);
+  return mag_writer_take(w);
+}
+
+/* In the defaults file: chosen tools are tools of its first toolset, whatever else has been said. */
+static int take_default_tools(struct reading *reading, const struct mbp_json *value, size_t offset)
+{
+  struct mag_definition *definition = reading->definition;
+  struct mbp_str toolset = mag_json_str(mag_json_get(mag_json_first(value), "type"));
+  if (!definition->chosen_tools)
+    return take_array(reading, value, offset);
+  if (mag_json_type(value) != MBP_JSON_ARRAY || toolset.len == 0)
+    return wrong_type(reading, value, "a list that begins with a toolset, for --tools");
+  char *tools = with_chosen(toolset, definition->chosen_tools);
+  if (!tools)
+    return mag_error_no_memory(reading->err);
+  free(definition->tools);
+  free(definition->chosen_tools);
+  definition->tools = tools;
+  definition->chosen_tools = NULL;
+  return 0;
+}
+
 static const struct key top_keys[] = {
     {"name", take_text, offsetof(struct mag_definition, name)},
     {"description", take_text, offsetof(struct mag_definition, description)},
@@ -258,7 +301,7 @@ static const struct key top_keys[] = {
 static const struct key default_keys[] = {
     {"models", take_models, 0},
     {"system", take_text, offsetof(struct mag_definition, system)},
-    {"tools", take_array, offsetof(struct mag_definition, tools)},
+    {"tools", take_default_tools, offsetof(struct mag_definition, tools)},
     {"compute", take_compute, offsetof(struct mag_definition, compute)},
     {NULL, NULL, 0},
 };
@@ -312,6 +355,12 @@ int mag_definition_take(struct mag_definition *definition, struct mbp_str json, 
   return take(definition, json, top_keys, where, err);
 }
 
+int mag_definition_take_defaults(struct mag_definition *definition, struct mbp_str json, const char *where,
+                                 struct mbp_error *err)
+{
+  return take(definition, json, default_keys, where, err);
+}
+
 /* ---- From files ----------------------------------------------------------------------------------------------- */
 
 static int read_file(const char *path, struct mag_buf *buf, struct mbp_error *err)
@@ -357,13 +406,16 @@ int mag_definition_defaults(struct mag_definition *definition, struct mbp_error 
     return mag_error_no_memory(err);
   int r = read_file(path, &text, &own);
   if (r == 0)
-    r = take(definition, mag_buf_str(&text), default_keys, path, err);
+    r = mag_definition_take_defaults(definition, mag_buf_str(&text), path, err);
   else if (r != -MBP_E_NOT_FOUND && err)
     *err = own;
   if (r < 0 && r != -MBP_E_NOT_FOUND)
     return r;
   bool missing = r < 0;
   r = 0;
+  if (definition->chosen_tools)
+    return mag_error(err, MBP_E_INVALID, "no default toolset for --tools: %s %s; name the tools in an agent file instead", path,
+                     missing ? "is missing" : "names none");
   if (!definition->tools && !(definition->tools = mag_str_dup(mbp_str("[]"))))
     return mag_error_no_memory(err);
   if ((!definition->model || !definition->compute))
@@ -374,37 +426,18 @@ int mag_definition_defaults(struct mag_definition *definition, struct mbp_error 
 
 int mag_definition_set_tools(struct mag_definition *definition, const char *list, struct mbp_error *err)
 {
-  mag_autowriter w = mag_writer_new();
+  bool none = strcmp(list, "none") == 0;
   if (!*list)
     return mag_error(err, MBP_E_INVALID, "--tools: the list is empty; \"none\" is for no tools");
-  mag_writer_array(w, NULL);
-  if (strcmp(list, "none") != 0) {
-    mag_writer_object(w, NULL);
-    mag_writer_string(w, "type", mbp_str(BUILT_IN_TOOLSET));
-    mag_writer_object(w, "default_config");
-    mag_writer_boolean(w, "enabled", 0);
-    mag_writer_end(w);
-    mag_writer_array(w, "configs");
-    for (const char *at = list; *at;) {
-      size_t len = strcspn(at, ",");
-      if (len == 0)
-        return mag_error(err, MBP_E_INVALID, "--tools: \"%s\" is not a list such as bash,read", list);
-      mag_writer_object(w, NULL);
-      mag_writer_string(w, "name", mbp_str_n(at, len));
-      mag_writer_boolean(w, "enabled", 1);
-      mag_writer_end(w);
-      at += len;
-      at += *at == ',';
-    }
-    mag_writer_end(w);
-    mag_writer_end(w);
-  }
-  mag_writer_end(w);
-  char *tools = mag_writer_take(w);
-  if (!tools)
+  if (*list == ',' || strstr(list, ",,") || !mag_utf8_valid(list, strlen(list)))
+    return mag_error(err, MBP_E_INVALID, "--tools: \"%s\" is not a list such as bash,read", list);
+  char *copy = mag_str_dup(mbp_str(none ? "[]" : list));
+  if (!copy)
     return mag_error_no_memory(err);
   free(definition->tools);
-  definition->tools = tools;
+  free(definition->chosen_tools);
+  definition->tools = none ? copy : NULL;
+  definition->chosen_tools = none ? NULL : copy;
   return 0;
 }
 

@@ -15,6 +15,7 @@ struct mag_definition {
   char *model_params;  /* JSON object, or NULL */
   char *system;
   char *tools;         /* JSON array */
+  char *chosen_tools;  /* names of the default toolset's tools, until the defaults say which that is */
   char *compute;       /* provider's name */
   char *compute_options; /* JSON object of the provider's own options */
   char *network;       /* "none", "limited", "unrestricted", "host", "provider"; NULL: the strictest that there is */
@@ -33,13 +34,17 @@ void mag_definition_done(struct mag_definition *definition);
  * what is there already. */
 int mag_definition_defaults(struct mag_definition *definition, struct mbp_error *err);
 
+/* The same from the file's JSON text; `where` is for messages. Not all need to be there. */
+int mag_definition_take_defaults(struct mag_definition *definition, struct mbp_str json, const char *where,
+                                 struct mbp_error *err);
+
 /* Reads an agent file; the name's ending does not matter. Errors name file, line and key. What is there already stays. */
 int mag_definition_load(struct mag_definition *definition, const char *path, struct mbp_error *err);
 /* The same from JSON text; `where` is for messages. */
 int mag_definition_take(struct mag_definition *definition, struct mbp_str json, const char *where,
                         struct mbp_error *err);
 
-/* "bash,read" or "none": turns off all tools of the default toolset but these. */
+/* "bash,read" or "none": the tools are those of the defaults' first toolset, of which all but these are turned off. */
 int mag_definition_set_tools(struct mag_definition *definition, const char *list, struct mbp_error *err);
 
 /* The two resources. Caller frees. */

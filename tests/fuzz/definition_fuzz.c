@@ -66,6 +66,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   mag_definition_done(&definition);
   mag_error_clear(&err);
   r = mag_definition_set_tools(&definition, text, &err);
+  if (r == 0)
+    r = mag_definition_take_defaults(&definition, mbp_str("{\"tools\":[{\"type\":\"set\"}]}"), "defaults", &err);
   must(r < 0 || mag_json_check(mbp_str(definition.tools), NULL) == 0);
   mag_definition_done(&definition);
   return 0;

@@ -263,6 +263,13 @@ START_TEST(tools_can_be_chosen)
   check("run --tools bsh go", 1, NULL, "did you mean \"bash\"");
   check("run --tools bash,,read go", 2, NULL, "is not a list");
   check("run --tools '' go", 2, NULL, "list");
+  /* They are those of the defaults' toolset. */
+  command_write_file("conf/defaults.json", "{\"models\":[{\"model\":\"scripted/x\"}],\"tools\":[{\"type\":\"other_toolset_1\"}],"
+                                           "\"compute\":\"bubblewrap\"}");
+  check("run --tools bash go", 1, NULL, "other_toolset_1");
+  command_write_file("conf/defaults.json", "{\"models\":[{\"model\":\"scripted/x\"}],\"compute\":\"bubblewrap\"}");
+  check("run --tools bash go", 1, NULL, "no default toolset for --tools");
+  check("run --tools none go", 0, NULL, NULL);
   command_end();
 }
 END_TEST
@@ -357,6 +364,25 @@ START_TEST(sessions_are_listed_shown_continued_and_removed)
 }
 END_TEST
 
+START_TEST(a_session_is_kept_until_its_workspace_is_gone)
+{
+  command_begin();
+  command_script("[{\"text\":\"ok\"}]");
+  check("run --tools none one", 0, "ok", NULL);
+  mag_autofree char *rm = mag_sprintf("session rm %s", command_session());
+  command_write_file("state/magent/workspaces", "no directory"); /* so that nothing in it can be removed */
+  check_error_line(rm, 1, "the session is kept, because its workspace cannot be removed");
+  ck_assert_int_eq(unlink(command_path("state/magent/workspaces")), 0);
+  mag_autofree char *name = mag_sprintf("state/magent/workspaces/%s", command_session());
+  ck_assert_int_eq(mkdir(command_path("state/magent/workspaces"), 0700), 0);
+  ck_assert_int_eq(mkdir(command_path(name), 0500), 0);
+  check(rm, 0, NULL, NULL);
+  ck_assert_int_lt(access(command_path(name), F_OK), 0);
+  check_no_session();
+  command_end();
+}
+END_TEST
+
 START_TEST(a_session_that_another_process_runs_is_busy)
 {
   command_begin();
@@ -367,7 +393,11 @@ START_TEST(a_session_that_another_process_runs_is_busy)
   mag_autofree char *again = mag_sprintf("run --session %s hello", id);
   check_error_line(again, 1, id);
   mag_autofree char *rm = mag_sprintf("session rm %s", id);
+  mag_autofree char *workspace = mag_sprintf("state/magent/workspaces/%s", id);
+  (void) mkdir(command_path("state/magent/workspaces"), 0700);
+  ck_assert_int_eq(mkdir(command_path(workspace), 0700), 0);
   check_error_line(rm, 1, id);
+  ck_assert_int_eq(access(command_path(workspace), F_OK), 0);
   (void) kill(first.pid, SIGKILL);
   command_finish(&first);
   command_done(&first);
@@ -602,6 +632,7 @@ int main(void)
   tcase_add_test(t, a_workspace_of_the_host_is_worked_in);
   tcase_add_test(t, local_compute_runs_and_says_what_it_is);
   tcase_add_test(t, sessions_are_listed_shown_continued_and_removed);
+  tcase_add_test(t, a_session_is_kept_until_its_workspace_is_gone);
   tcase_add_test(t, a_session_that_another_process_runs_is_busy);
   tcase_add_test(t, an_interrupt_ends_the_turn_and_keeps_the_session);
   tcase_add_test(t, a_second_interrupt_ends_the_program_at_once);

@@ -1,0 +1,111 @@
+/* Trees as a tool may leave them, removed by an ordinary user: the superuser is not stopped by modes. */
+#include "remove.h"
+
+#include "base/error.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NOBODY 65534
+
+static char top[] = "/tmp/magent-remove-XXXXXX";
+
+static void make_file(const char *path)
+{
+  int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0400);
+  if (fd < 0)
+    _exit(10);
+  (void) close(fd);
+}
+
+static void must(int result, int status)
+{
+  if (result < 0)
+    _exit(status);
+}
+
+/* In a child: `tree` with directories of all modes, and a link to `kept`. */
+static void remove_as_ordinary_user(void)
+{
+  static const unsigned modes[] = {0555, 0500, 0300, 0600, 0000};
+  struct mbp_error err = MAG_ERROR_INIT;
+  char name[64];
+  if (geteuid() == 0) {
+    must(setgid(NOBODY), 11);
+    must(setuid(NOBODY), 11);
+  }
+  must(chdir(top), 12);
+  must(mkdir("kept", 0500), 12);
+  must(mkdir("tree", 0700), 12);
+  must(symlink("../kept", "tree/link"), 12);
+  for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+    (void) snprintf(name, sizeof(name), "tree/%zu", i);
+    must(mkdir(name, 0700), 13);
+    (void) snprintf(name, sizeof(name), "tree/%zu/file", i);
+    make_file(name);
+    (void) snprintf(name, sizeof(name), "tree/%zu/inner", i);
+    must(mkdir(name, 0700), 13);
+    (void) snprintf(name, sizeof(name), "tree/%zu/inner/file", i);
+    make_file(name);
+    (void) snprintf(name, sizeof(name), "tree/%zu/inner", i);
+    must(chmod(name, modes[i]), 13);
+    (void) snprintf(name, sizeof(name), "tree/%zu", i);
+    must(chmod(name, modes[i]), 13);
+  }
+  must(chmod("tree", 0555), 13);
+  if (cli_remove_tree("tree", &err) < 0)
+    _exit(20);
+  struct stat st;
+  if (lstat("tree", &st) == 0)
+    _exit(21);
+  if (stat("kept", &st) < 0 || (st.st_mode & 0777) != 0500) /* links are not followed */
+    _exit(22);
+  if (cli_remove_tree("tree", &err) < 0) /* again */
+    _exit(23);
+  must(rmdir("kept"), 24);
+  _exit(0);
+}
+
+START_TEST(directories_of_any_mode_are_removed)
+{
+  int status = -1;
+  ck_assert_ptr_nonnull(mkdtemp(top));
+  ck_assert_int_eq(chmod(top, 0777), 0);
+  pid_t child = fork();
+  if (child == 0)
+    remove_as_ordinary_user();
+  ck_assert_int_gt(child, 0);
+  ck_assert_int_eq(waitpid(child, &status, 0), child);
+  ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d", WEXITSTATUS(status));
+  ck_assert_int_eq(rmdir(top), 0);
+}
+END_TEST
+
+START_TEST(what_cannot_be_removed_is_told)
+{
+  struct mbp_error err = MAG_ERROR_INIT;
+  ck_assert_int_lt(cli_remove_tree("/dev/null/x", &err), 0);
+  ck_assert_ptr_nonnull(strstr(err.message, "/dev/null/x"));
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("remove");
+  TCase *t = tcase_create("remove");
+  tcase_add_test(t, directories_of_any_mode_are_removed);
+  tcase_add_test(t, what_cannot_be_removed_is_told);
+  suite_add_tcase(suite, t);
+  SRunner *runner = srunner_create(suite);
+  srunner_run_all(runner, CK_ENV);
+  int failed = srunner_ntests_failed(runner);
+  srunner_free(runner);
+  return failed ? 1 : 0;
+}
