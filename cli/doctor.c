@@ -39,10 +39,11 @@ static int keep_remark(void *ctx, const struct mbp_event *event)
 }
 
 /* Opens a plugin and asks it whether it can be used. */
-static int examine(const struct mag_plugin *found, char remark[REMARK_MAX], struct mbp_error *err)
+static int examine(const struct mag_plugin *found, struct mbp_str config, char remark[REMARK_MAX],
+                   struct mbp_error *err)
 {
   struct mag_instance *instance = NULL;
-  int r = mag_instance_open(&found->descriptor, mbp_str(""), &instance, err);
+  int r = mag_instance_open(&found->descriptor, config, &instance, err);
   if (r == 0 && found->descriptor.probe) {
     struct mag_call_options options = {.timeout_ms = 15000, .sink = keep_remark, .ctx = remark};
     r = MAG_RUN(instance, &options, err, found->descriptor.probe(plugin, call, err));
@@ -73,7 +74,7 @@ static int examine_candidate(void *ctx, const struct mag_candidate *candidate)
   (void) snprintf(name, sizeof(name), "%s-%s%s", mag_kind_name(candidate->kind), candidate->name, wanted ? " *" : "");
   int r = mag_registry_find(registry, candidate->kind, candidate->name, &plugin, &err);
   if (r == 0)
-    r = examine(plugin, remark, &err);
+    r = examine(plugin, mag_engine_config(examination->engine, candidate->kind, candidate->name), remark, &err);
   if (r == 0) {
     line("ok", name, plugin->descriptor.summary);
     if (remark[0])

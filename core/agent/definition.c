@@ -19,10 +19,11 @@
 void mag_definition_done(struct mag_definition *definition)
 {
   char *const all[] = {
-      definition->name,    definition->description, definition->model,     definition->model_params,
-      definition->system,  definition->tools,       definition->compute,   definition->compute_options,
-      definition->network, definition->working_dir, definition->workspace, definition->image,
-      definition->env,     definition->metadata,    definition->chosen_tools,
+      definition->name,         definition->description, definition->model,     definition->model_params,
+      definition->system,       definition->tools,       definition->compute,   definition->compute_options,
+      definition->network,      definition->working_dir, definition->workspace, definition->image,
+      definition->env,          definition->metadata,    definition->store,     definition->plugins,
+      definition->chosen_tools,
   };
   for (size_t i = 0; i < MAG_COUNT(all); i++)
     free(all[i]);
@@ -299,6 +300,8 @@ static const struct key top_keys[] = {
 };
 
 static const struct key default_keys[] = {
+    {"store", take_text, offsetof(struct mag_definition, store)},
+    {"plugins", take_object, offsetof(struct mag_definition, plugins)},
     {"models", take_models, 0},
     {"system", take_text, offsetof(struct mag_definition, system)},
     {"tools", take_default_tools, offsetof(struct mag_definition, tools)},
@@ -396,7 +399,8 @@ int mag_definition_load(struct mag_definition *definition, const char *path, str
   return mag_definition_take(definition, mbp_str(json), path, err);
 }
 
-int mag_definition_defaults(struct mag_definition *definition, struct mbp_error *err)
+int mag_definition_read_defaults(struct mag_definition *definition, bool *ret_missing, char **ret_path,
+                                 struct mbp_error *err)
 {
   const char *dir = secure_getenv("MAGENT_CONF_DIR");
   mag_autofree char *path = mag_sprintf("%s/defaults.json", dir ? dir : MAGENT_SYSCONFDIR);
@@ -405,20 +409,35 @@ int mag_definition_defaults(struct mag_definition *definition, struct mbp_error 
   if (!path)
     return mag_error_no_memory(err);
   int r = read_file(path, &text, &own);
+  bool missing = r == -MBP_E_NOT_FOUND;
   if (r == 0)
     r = mag_definition_take_defaults(definition, mag_buf_str(&text), path, err);
-  else if (r != -MBP_E_NOT_FOUND && err)
+  else if (missing)
+    r = 0;
+  else if (err)
     *err = own;
-  if (r < 0 && r != -MBP_E_NOT_FOUND)
+  if (r < 0)
     return r;
-  bool missing = r < 0;
-  r = 0;
+  *ret_missing = missing;
+  if (ret_path)
+    *ret_path = mag_steal(&path);
+  return 0;
+}
+
+int mag_definition_defaults(struct mag_definition *definition, struct mbp_error *err)
+{
+  mag_autofree char *path = NULL;
+  bool missing = false;
+  int r = mag_definition_read_defaults(definition, &missing, &path, err);
+  if (r < 0)
+    return r;
   if (definition->chosen_tools)
-    return mag_error(err, MBP_E_INVALID, "no default toolset for --tools: %s %s; name the tools in an agent file instead", path,
+    return mag_error(err, MBP_E_INVALID,
+                     "no default toolset for --tools: %s %s; name the tools in an agent file instead", path,
                      missing ? "is missing" : "names none");
   if (!definition->tools && !(definition->tools = mag_str_dup(mbp_str("[]"))))
     return mag_error_no_memory(err);
-  if ((!definition->model || !definition->compute))
+  if (!definition->model || !definition->compute)
     r = mag_error(err, MBP_E_INVALID, "no default %s: %s %s; give --%s", definition->model ? "compute" : "model", path,
                   missing ? "is missing" : "names none", definition->model ? "compute" : "model");
   return r;

@@ -7,6 +7,7 @@
 #define MAG_AGENT_DEFINITION_H
 
 #include <magent/mbp.h>
+#include <stdbool.h>
 
 /* Text members are owned; NULL: not said. */
 struct mag_definition {
@@ -25,6 +26,8 @@ struct mag_definition {
   char *env;           /* JSON object of strings */
   char *metadata;      /* JSON object */
   int64_t memory_bytes, cpu_millis, pids; /* 0: the provider's default */
+  char *store;   /* of the defaults file only: name of the store plugin */
+  char *plugins; /* of the defaults file only: JSON object of "kind-name" to that plugin's options */
   int64_t idle_ms; /* a sandbox unused for so long goes; 0: 5 minutes */
 };
 
@@ -36,6 +39,11 @@ int mag_definition_defaults(struct mag_definition *definition, struct mbp_error 
 
 /* The same from the file's JSON text; `where` is for messages. Not all need to be there. */
 int mag_definition_take_defaults(struct mag_definition *definition, struct mbp_str json, const char *where,
+                                 struct mbp_error *err);
+
+/* The same without asking that model and compute are known: a missing file is no error. *ret_path (caller frees) is where it
+ * is looked for; may be NULL. */
+int mag_definition_read_defaults(struct mag_definition *definition, bool *ret_missing, char **ret_path,
                                  struct mbp_error *err);
 
 /* Reads an agent file; the name's ending does not matter. Errors name file, line and key. What is there already stays. */

@@ -1,18 +1,21 @@
 #include "agent/engine.h"
 
+#include "agent/definition.h"
 #include "agent/sandbox.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "host/http.h"
 #include "host/services.h"
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-/* The kind of plugin that keeps logs when nobody says otherwise; data, like all defaults. */
+/* The plugin that keeps logs when not even the defaults file says otherwise; a build may name another. */
 #ifndef MAGENT_DEFAULT_STORE
 #define MAGENT_DEFAULT_STORE "sqlite"
 #endif
@@ -27,6 +30,7 @@ struct opened {
 struct mag_engine {
   struct mag_registry *registry;
   char *store_name, *store_config;
+  char *plugins; /* JSON object of "kind-name" to options, from the defaults file; or NULL */
   pthread_mutex_t lock;
   struct opened *opened;
   sem_t turns; /* how many more may run */
@@ -48,7 +52,18 @@ int mag_engine_new(const struct mag_engine_options *options, struct mag_engine *
   pthread_mutex_init(&engine->lock, NULL);
   sem_init(&engine->turns, 0, MAG_TURNS_MAX);
   mag_service_add(MBP_COMPUTE_V1, &mag_compute_table);
-  engine->store_name = mag_str_dup(mbp_str(options->store ? options->store : MAGENT_DEFAULT_STORE));
+  struct mag_definition defaults = {0};
+  bool missing;
+  if (mag_definition_read_defaults(&defaults, &missing, NULL, err) < 0) {
+    int failed = -err->code;
+    mag_definition_done(&defaults);
+    mag_engine_free(engine);
+    return failed;
+  }
+  engine->plugins = mag_steal(&defaults.plugins);
+  const char *store = options->store ? options->store : defaults.store ? defaults.store : MAGENT_DEFAULT_STORE;
+  engine->store_name = mag_str_dup(mbp_str(store));
+  mag_definition_done(&defaults);
   engine->store_config = mag_str_dup(options->store_config);
   int r = engine->store_name && engine->store_config ? 0 : mag_error_no_memory(err);
   if (r == 0)
@@ -77,6 +92,7 @@ void mag_engine_free(struct mag_engine *engine)
   mag_registry_free(engine->registry);
   pthread_mutex_destroy(&engine->lock);
   sem_destroy(&engine->turns);
+  free(engine->plugins);
   free(engine->store_name);
   free(engine->store_config);
   free(engine);
@@ -103,6 +119,14 @@ void mag_engine_end_turn(struct mag_engine *engine)
   sem_post(&engine->turns);
 }
 
+struct mbp_str mag_engine_config(struct mag_engine *engine, uint32_t kind, const char *name)
+{
+  char key[96];
+  struct mbp_str config;
+  (void) snprintf(key, sizeof(key), "%s-%s", mag_kind_name(kind), name);
+  return engine->plugins && mag_json_slice(mbp_str(engine->plugins), key, &config) ? config : mbp_str("");
+}
+
 struct mag_registry *mag_engine_registry(struct mag_engine *engine)
 {
   return engine->registry;
@@ -114,6 +138,8 @@ static int open_plugin(struct mag_engine *engine, const struct mag_plugin *plugi
 {
   uint32_t kind = plugin->descriptor.kind;
   const char *name = plugin->descriptor.name;
+  if (config.len == 0)
+    config = mag_engine_config(engine, kind, name);
   for (struct opened *i = engine->opened; i; i = i->next)
     if (i->kind == kind && strcmp(i->name, name) == 0 && mbp_str_eq(config, i->config)) {
       *ret_instance = i->instance;

@@ -9,12 +9,15 @@ struct mag_engine;
 
 struct mag_engine_options {
   const char *const *plugin_dirs; /* trusted, NULL-terminated, or NULL */
-  const char *store;              /* plugin name; NULL: the default */
+  const char *store;              /* plugin name; NULL: what the defaults file says */
   struct mbp_str store_config;    /* JSON object or empty */
 };
 
 int mag_engine_new(const struct mag_engine_options *options, struct mag_engine **ret_engine, struct mbp_error *err);
 void mag_engine_free(struct mag_engine *engine); /* no session may be open; accepts NULL */
+
+/* What the defaults file says of a plugin's options: a JSON object, or empty. Borrowed from the engine. */
+struct mbp_str mag_engine_config(struct mag_engine *engine, uint32_t kind, const char *name);
 
 struct mag_registry *mag_engine_registry(struct mag_engine *engine);
 

@@ -293,7 +293,7 @@ static int open_parts(struct mag_session *session, struct mbp_error *err)
   session->provider = mag_instance_descriptor(session->llm)->name;
   if (!(mag_instance_descriptor(session->llm)->caps & MBP_CAP_LLM_OFFLINE))
     mag_http_warm(); /* its start passes while the log is made */
-  r = mag_toolbox_open(&session->toolbox, mag_engine_registry(session->engine), mbp_str(session->definition.tools),
+  r = mag_toolbox_open(&session->toolbox, session->engine, mbp_str(session->definition.tools),
                        err);
   return r < 0 ? r : check_compute(session, err);
 }

@@ -115,7 +115,7 @@ static int take_tool(void *ctx, const struct mbp_event *event)
   return listing->result;
 }
 
-static int open_entry(struct mag_toolbox *toolbox, struct mag_registry *registry, struct mbp_str entry,
+static int open_entry(struct mag_toolbox *toolbox, struct mag_engine *engine, struct mbp_str entry,
                       struct mbp_error *err)
 {
   const struct mag_plugin *found = NULL;
@@ -126,7 +126,7 @@ static int open_entry(struct mag_toolbox *toolbox, struct mag_registry *registry
   struct mbp_str type = mag_json_str(mag_json_get(json, "type"));
   if (type.len == 0)
     return mag_error(err, MBP_E_INVALID, "an entry of tools needs a type");
-  r = find_toolset(registry, type, &found, err);
+  r = find_toolset(mag_engine_registry(engine), type, &found, err);
   if (r < 0)
     return r;
   struct mag_instance **toolsets =
@@ -134,7 +134,8 @@ static int open_entry(struct mag_toolbox *toolbox, struct mag_registry *registry
   if (!toolsets)
     return mag_error_no_memory(err);
   toolbox->toolsets = toolsets;
-  r = mag_instance_open(&found->descriptor, mbp_str(""), &toolsets[toolbox->n_toolsets], err);
+  r = mag_instance_open(&found->descriptor, mag_engine_config(engine, MBP_KIND_TOOLSET, found->descriptor.name),
+                        &toolsets[toolbox->n_toolsets], err);
   if (r < 0)
     return r;
   struct mag_instance *toolset = toolsets[toolbox->n_toolsets++];
@@ -150,7 +151,7 @@ static int open_entry(struct mag_toolbox *toolbox, struct mag_registry *registry
   return listing.result;
 }
 
-int mag_toolbox_open(struct mag_toolbox *toolbox, struct mag_registry *registry, struct mbp_str entries,
+int mag_toolbox_open(struct mag_toolbox *toolbox, struct mag_engine *engine, struct mbp_str entries,
                      struct mbp_error *err)
 {
   struct mag_toolbox opened = {0};
@@ -158,7 +159,7 @@ int mag_toolbox_open(struct mag_toolbox *toolbox, struct mag_registry *registry,
   struct mbp_str entry;
   int r = 0;
   while (r == 0 && entries.len && mag_json_step(entries, &at, NULL, &entry))
-    r = open_entry(&opened, registry, entry, err);
+    r = open_entry(&opened, engine, entry, err);
   if (r == 0) {
     opened.offer = calloc(opened.n + 1, sizeof(*opened.offer));
     r = opened.offer ? 0 : mag_error_no_memory(err);

@@ -4,7 +4,7 @@
 
 #include "agent/state.h"
 #include "host/instance.h"
-#include "loader/registry.h"
+#include "agent/engine.h"
 
 #include <magent/mbp-toolset.h>
 
@@ -24,7 +24,7 @@ struct mag_toolbox {
 };
 
 /* `entries`: the "tools" array of an agent. Each entry opens the toolset plugin that answers to its type. */
-int mag_toolbox_open(struct mag_toolbox *toolbox, struct mag_registry *registry, struct mbp_str entries,
+int mag_toolbox_open(struct mag_toolbox *toolbox, struct mag_engine *engine, struct mbp_str entries,
                      struct mbp_error *err);
 void mag_toolbox_close(struct mag_toolbox *toolbox);
 

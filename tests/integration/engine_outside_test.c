@@ -52,7 +52,8 @@ END_TEST
 START_TEST(an_interrupt_from_outside_stops_before_the_next_request)
 {
   static const struct answer answers[] = {
-      {.content = "[{\"type\":\"text\",\"text\":\"x\"}," CALL("t1", "no_such_tool", "{}") "]"}, {.content = TEXT("two")}};
+      {.content = "[{\"type\":\"text\",\"text\":\"x\"}," CALL("t1", "no_such_tool", "{}") "]"},
+      {.content = TEXT("two")}};
   static const char *const event[] = {"user.interrupt", "\"x_magent\":{}"};
   struct rig rig;
   struct service *service = service_new(answers, 2);

@@ -8,7 +8,8 @@
 static const char *const models[] = {"anthropic/claude-test", "openai/gpt-test"};
 
 static const struct answer write_and_run[] = {
-    {.content = "[{\"type\":\"text\",\"text\":\"I write \\u00e4 file.\"}," CALL("t1", "write", "{\"file_path\":\"a.txt\",\"content\":\"one\\ntwo \\u20ac\\n\"}") "]"},
+    {.content = "[{\"type\":\"text\",\"text\":\"I write \\u00e4 file.\"}," CALL(
+         "t1", "write", "{\"file_path\":\"a.txt\",\"content\":\"one\\ntwo \\u20ac\\n\"}") "]"},
     {.content = "[" CALL("t2", "bash", "{\"command\":\"cat a.txt; echo $((6*7))\"}") "]"},
     {.content = TEXT("It says 42.")},
     {.content = TEXT("You are welcome.")},
@@ -94,7 +95,8 @@ static void done(struct rig *rig, struct service *service)
 
 START_TEST(a_refusal_ends_the_turn_and_is_not_sent_back)
 {
-  static const struct answer answers[] = {{.content = TEXT("I must not"), .stop = "refusal"}, {.content = TEXT("fine")}};
+  static const struct answer answers[] = {{.content = TEXT("I must not"), .stop = "refusal"},
+                                          {.content = TEXT("fine")}};
   for (size_t i = 0; i < MAG_COUNT(models); i++) {
     struct rig rig;
     struct service *service = service_new(answers, 2);
@@ -109,7 +111,8 @@ END_TEST
 
 START_TEST(an_answer_cut_at_max_tokens_is_a_limit_and_is_kept)
 {
-  static const struct answer answers[] = {{.content = TEXT("once upon"), .stop = "max_tokens"}, {.content = TEXT("a time")}};
+  static const struct answer answers[] = {{.content = TEXT("once upon"), .stop = "max_tokens"},
+                                          {.content = TEXT("a time")}};
   for (size_t i = 0; i < MAG_COUNT(models); i++) {
     struct rig rig;
     struct service *service = service_new(answers, 2);
@@ -130,7 +133,8 @@ START_TEST(a_pause_is_sent_back_as_it_is)
   struct rig rig;
   struct service *service = service_new(answers, 2);
   ck_assert_int_eq(run_one(&rig, service, models[0], NULL), MAG_END_TURN);
-  ck_assert_str_eq(rig_batches(), "session message running+processed+ask response+said+asked ask response+said+asked+usage+idle");
+  ck_assert_str_eq(rig_batches(),
+                   "session message running+processed+ask response+said+asked ask response+said+asked+usage+idle");
   service_check_prefixes(service, 0);
   done(&rig, service);
 }
@@ -141,7 +145,8 @@ START_TEST(a_call_in_an_answer_that_is_not_acted_on_does_not_spoil_the_session)
   static const char *const stops[] = {"pause_turn", "model_context_window_exceeded", "refusal", "max_tokens"};
   for (size_t i = 0; i < MAG_COUNT(stops); i++) {
     const struct answer answers[] = {{.content = "[" CALL("t1", "no_such_tool", "{}") "]", .stop = stops[i]},
-                                     {.content = TEXT("so be it")}, {.content = TEXT("and again")}};
+                                     {.content = TEXT("so be it")},
+                                     {.content = TEXT("and again")}};
     struct rig rig;
     struct service *service = service_new(answers, 3);
     (void) run_one(&rig, service, models[0], NULL);
@@ -155,21 +160,27 @@ END_TEST
 /* A plugin may hand over what a service never would. */
 START_TEST(no_stop_with_a_call_spoils_the_session)
 {
-  static const char *const stops[] = {"end_turn", "max_tokens", "refusal", "pause_turn", "model_context_window_exceeded", "stop_sequence"};
+  static const char *const stops[] = {
+      "end_turn", "max_tokens", "refusal", "pause_turn", "model_context_window_exceeded", "stop_sequence"};
   for (size_t i = 0; i < MAG_COUNT(stops); i++) {
     struct rig first, rig;
     struct records records;
     rig_open(&first, NULL, NULL);
     mag_autofree char *script = mag_sprintf("[{\"text\":\"so\",\"tool_call\":{\"name\":\"none\"},\"stop\":\"%s\"},"
-                                            "{\"text\":\"a\"},{\"text\":\"b\"},{\"text\":\"c\"}]", stops[i]);
+                                            "{\"text\":\"a\"},{\"text\":\"b\"},{\"text\":\"c\"}]",
+                                            stops[i]);
     rig_write_file(&first, "script.json", script);
     (void) setenv("MAGENT_SCRIPT", rig_path(&first, "script.json"), 1);
     rig_open(&rig, NULL, NULL);
     rig_define(&rig, "scripted/x", NULL, NULL);
     rig_create(&rig);
     (void) rig_run(&rig, "go", NULL);
-    enum mag_ending ending = rig_run(&rig, "still there?", NULL); /* what was refused is not sent, so the script begins again */
-    ck_assert_msg(ending == (i == 2 ? MAG_END_REFUSAL : i == 4 ? MAG_END_LIMIT : MAG_END_TURN), "%s: %s", stops[i], rig.outcome.error.message);
+    enum mag_ending ending =
+        rig_run(&rig, "still there?", NULL); /* what was refused is not sent, so the script begins again */
+    ck_assert_msg(ending == (i == 2   ? MAG_END_REFUSAL
+                             : i == 4 ? MAG_END_LIMIT
+                                      : MAG_END_TURN),
+                  "%s: %s", stops[i], rig.outcome.error.message);
     rig_read(&rig, NULL, &records);
     records_check(&records);
     records_done(&records);
@@ -220,7 +231,8 @@ END_TEST
 START_TEST(thinking_stays_with_its_provider)
 {
   static const struct answer answers[] = {
-      {.content = "[{\"type\":\"thinking\",\"thinking\":\"deep thought\",\"signature\":\"c2lnbmVk\"},{\"type\":\"text\",\"text\":\"first\"}]"},
+      {.content = "[{\"type\":\"thinking\",\"thinking\":\"deep "
+                  "thought\",\"signature\":\"c2lnbmVk\"},{\"type\":\"text\",\"text\":\"first\"}]"},
       {.content = TEXT("second")},
       {.content = TEXT("third")},
   };
@@ -251,7 +263,9 @@ START_TEST(the_scripted_model_runs_a_script)
 {
   struct rig rig, first;
   rig_open(&first, NULL, NULL);
-  rig_write_file(&first, "script.json", "[{\"text\":\"one {{user}}\"},{\"error\":{\"code\":\"rate\",\"retry_after_ms\":20,\"times\":1},\"text\":\"two\"}]");
+  rig_write_file(&first, "script.json",
+                 "[{\"text\":\"one "
+                 "{{user}}\"},{\"error\":{\"code\":\"rate\",\"retry_after_ms\":20,\"times\":1},\"text\":\"two\"}]");
   (void) setenv("MAGENT_SCRIPT", rig_path(&first, "script.json"), 1);
   rig_open(&rig, NULL, NULL);
   rig_define(&rig, "scripted/x", NULL, NULL);
@@ -261,6 +275,39 @@ START_TEST(the_scripted_model_runs_a_script)
   rig_close(&rig);
   rig_close(&first);
   (void) unsetenv("MAGENT_SCRIPT");
+}
+END_TEST
+
+START_TEST(options_of_plugins_come_from_the_defaults_file)
+{
+  struct rig first, rig;
+  struct mbp_error err = MAG_ERROR_INIT;
+  rig_open(&first, NULL, NULL);
+  rig_write_file(&first, "script.json", "[{\"text\":\"from the file\"}]");
+  mag_autofree char *good =
+      mag_sprintf("{\"plugins\":{\"llm-scripted\":{\"script\":\"%s\"}}}", rig_path(&first, "script.json"));
+  rig_write_file(&first, "defaults.json", good);
+  mag_autofree char *dir = mag_sprintf("%s", first.dir);
+  const char *old = getenv("MAGENT_CONF_DIR");
+  mag_autofree char *before = old ? mag_str_dup(mbp_str(old)) : NULL;
+  (void) setenv("MAGENT_CONF_DIR", dir, 1);
+  rig_open(&rig, NULL, NULL);
+  rig_define(&rig, "scripted/x", NULL, NULL);
+  rig_create(&rig);
+  ck_assert_int_eq(rig_run(&rig, "hi", NULL), MAG_END_TURN);
+  ck_assert_str_eq(rig.shown.ptr, "from the file");
+  rig_close(&rig);
+  rig_write_file(&first, "defaults.json", "{\"plugins\":{\"llm-scripted\":{\"scrip\":\"x\"}}}");
+  rig_open(&rig, NULL, NULL);
+  rig_define(&rig, "scripted/x", NULL, NULL);
+  ck_assert_int_lt(mag_session_create(rig.engine, &rig.definition, mbp_str(""), &rig.session, &err), 0);
+  ck_assert_msg(strstr(err.message, "did you mean \"script\"?") != NULL, "%s", err.message);
+  rig_close(&rig);
+  if (before)
+    (void) setenv("MAGENT_CONF_DIR", before, 1);
+  else
+    (void) unsetenv("MAGENT_CONF_DIR");
+  rig_close(&first);
 }
 END_TEST
 
@@ -278,5 +325,6 @@ TCase *turn_tests(void)
   tcase_add_test(t, max_steps_ends_a_turn_and_the_next_one_goes_on);
   tcase_add_test(t, thinking_stays_with_its_provider);
   tcase_add_test(t, the_scripted_model_runs_a_script);
+  tcase_add_test(t, options_of_plugins_come_from_the_defaults_file);
   return t;
 }
