@@ -235,9 +235,11 @@ every_plugin ()
 no_build_path ()
 {
   find "$1/magent" "$1/sandbox/magent-sandbox" "$1"/plugins/*/.libs/*.so | while read -r file; do
-    strings -a "$file" | grep -F "$source_dir" | grep -vF "$root" && echo "in $file" && exit 1
+    if strings -a "$file" | grep -F "$source_dir" | grep -vF "$root"; then
+      echo "in $file"
+      exit 1
+    fi
   done
-  test $? -eq 0
 }
 
 hardened ()
