@@ -231,7 +231,7 @@ every_plugin ()
   done
 }
 
-# The prefix itself lies below the build tree, so objects that are not installed are looked at.
+# The prefix itself lies below the build tree, and its paths are meant to be there.
 no_build_path ()
 {
   find "$1/magent" "$1/sandbox/magent-sandbox" "$1"/plugins/*/.libs/*.so | while read -r file; do
