@@ -121,6 +121,44 @@ static void settle(struct script *s)
       mag_batch_tool_result(&s->batch, mbp_str(s->calls[order[i]]), mbp_str("[]"), false, false);
 }
 
+/* A user event that is taken at once, or stays in the inbox. */
+static void user_event(struct script *s, const char *type, const char *call, bool taken)
+{
+  char id[MAG_ID_SIZE] = "";
+  struct mbp_writer *w = mag_batch_event(&s->batch, type, id);
+  if (call) {
+    mag_writer_string(w, "tool_use_id", mbp_str(call));
+    mag_writer_string(w, "result", mbp_str(pick(2) ? "allow" : "deny"));
+  }
+  mag_batch_end(&s->batch);
+  if (taken)
+    mag_batch_processed(&s->batch, mbp_str(id));
+}
+
+/* What may stand anywhere: records that do not move the conversation. */
+static void by_the_way(struct script *s)
+{
+  static const char *const states[] = {"intent", "made", "attached", "gone"};
+  switch (pick(6)) {
+  case 0:
+    mag_batch_sandbox(&s->batch, "p", mbp_str("k-1"), mbp_str("i"), states[pick(4)]);
+    break;
+  case 1:
+    mag_batch_event(&s->batch, MAG_EV_ERROR, NULL);
+    mag_batch_end(&s->batch);
+    break;
+  case 2:
+    user_event(s, pick(2) ? MAG_EV_USER_MESSAGE : MAG_EV_USER_INTERRUPT, NULL, false);
+    break;
+  case 3:
+    mag_batch_private(&s->batch, MAG_REC_LIMIT);
+    mag_batch_end(&s->batch);
+    break;
+  default:
+    break;
+  }
+}
+
 static void turn(struct script *s)
 {
   static const char *const providers[] = {"one", "two"};
@@ -134,8 +172,17 @@ static void turn(struct script *s)
     }
     unsigned calls = steps > 1 ? pick(4) : 0;
     const char *stop = calls ? "tool_use" : pick(6) == 0 ? "refusal" : pick(8) == 0 ? "pause" : "end_turn";
+    by_the_way(s);
     answer(s, calls, stop, providers[pick(4) == 0]);
+    by_the_way(s);
+    for (unsigned i = 0; i < calls; i++)
+      if (pick(3) == 0)
+        user_event(s, MAG_EV_USER_CONFIRMATION, s->calls[i], pick(2));
     settle(s);
+    if (calls && pick(6) == 0) {
+      user_event(s, MAG_EV_USER_INTERRUPT, NULL, true);
+      break;
+    }
     if (calls && pick(4) == 0)
       say(s, "steered"); /* at the tool boundary */
     if (calls == 0 && strcmp(stop, "pause") != 0)
@@ -315,7 +362,8 @@ START_TEST(usage_is_summed_and_lost_requests_count)
   struct script s = {.batch = MAG_BATCH_INIT};
   struct mbp_error err = MAG_ERROR_INIT;
   struct mag_state state;
-  struct mbp_usage usage = {.size = MBP_SIZE(struct mbp_usage, cache_write), .input = 10, .output = 3, .cache_read = 2, .cache_write = 1};
+  struct mbp_usage usage = {
+      .size = MBP_SIZE(struct mbp_usage, cache_write), .input = 10, .output = 3, .cache_read = 2, .cache_write = 1};
   struct mbp_writer *w = mag_batch_private(&s.batch, MAG_REC_SESSION);
   mag_writer_number(w, "version", 1);
   mag_writer_string(w, "id", mbp_str("sesn_x"));
