@@ -288,7 +288,7 @@ START_TEST(options_of_plugins_come_from_the_defaults_file)
       mag_sprintf("{\"plugins\":{\"llm-scripted\":{\"script\":\"%s\"}}}", rig_path(&first, "script.json"));
   rig_write_file(&first, "defaults.json", good);
   mag_autofree char *dir = mag_sprintf("%s", first.dir);
-  const char *old = getenv("MAGENT_CONF_DIR");
+  const char *old = secure_getenv("MAGENT_CONF_DIR");
   mag_autofree char *before = old ? mag_str_dup(mbp_str(old)) : NULL;
   (void) setenv("MAGENT_CONF_DIR", dir, 1);
   rig_open(&rig, NULL, NULL);
