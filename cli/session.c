@@ -5,6 +5,7 @@
 
 #include "agent/session.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -114,20 +115,80 @@ static int list(struct mag_instance *store, struct mag_engine *engine, const str
 
 /* ---- show, rm, resume ----------------------------------------------------------------------------------------- */
 
+/* When user events were processed: that is a record of its own, which stands behind the event. */
+struct processed {
+  char id[MAG_ID_SIZE];
+  int64_t time_ms;
+};
+
+struct showing {
+  struct render render;
+  struct processed *processed;
+  size_t n;
+};
+
+static int note_processed(void *ctx, const struct mbp_record *record)
+{
+  struct showing *showing = ctx;
+  mag_autojson json = NULL;
+  if (!mbp_str_eq(record->type, MAG_REC_PROCESSED) || mag_json_parse(record->payload, &json, NULL) < 0)
+    return 0;
+  struct processed *processed = realloc(showing->processed, (showing->n + 1) * sizeof(*processed));
+  if (!processed)
+    return -MBP_E_NO_MEMORY;
+  showing->processed = processed;
+  processed[showing->n].time_ms = record->time_ms;
+  (void) snprintf(processed[showing->n++].id, MAG_ID_SIZE, "%s", mag_json_str(mag_json_get(json, "event_id")).ptr);
+  return 0;
+}
+
+static const struct processed *find_processed(const struct showing *showing, struct mbp_str id)
+{
+  for (size_t i = 0; i < showing->n; i++)
+    if (mbp_str_eq(id, showing->processed[i].id))
+      return &showing->processed[i];
+  return NULL;
+}
+
+/* The payload with its processed_at filled in. NULL: it stays as it is. */
+static char *with_time(const struct showing *showing, struct mbp_str payload)
+{
+  mag_autojson json = NULL;
+  struct mbp_str null;
+  char time[MAG_TIME_TEXT];
+  if (mag_json_parse(payload, &json, NULL) < 0 || mag_json_type(mag_json_get(json, "processed_at")) != MBP_JSON_NULL ||
+      !mag_json_slice(payload, "processed_at", &null))
+    return NULL;
+  const struct processed *processed = find_processed(showing, mag_json_str(mag_json_get(json, "id")));
+  if (!processed)
+    return NULL;
+  mag_clock_format(processed->time_ms, time);
+  size_t before = (size_t) (null.ptr - payload.ptr), after = before + null.len;
+  return mag_sprintf("%.*s\"%s\"%.*s", (int) before, payload.ptr, time, (int) (payload.len - after), payload.ptr + after);
+}
+
 static int show_record(void *ctx, const struct mbp_record *record)
 {
-  render_record(ctx, record);
+  struct showing *showing = ctx;
+  struct mbp_record shown = *record;
+  mag_autofree char *payload = record->klass == MBP_RECORD_EVENT ? with_time(showing, record->payload) : NULL;
+  if (payload)
+    shown.payload = mbp_str(payload);
+  render_record(&showing->render, &shown);
   return 0;
 }
 
 static int show(struct mag_instance *store, struct mag_engine *engine, const struct arguments *arguments,
                 struct mbp_error *err)
 {
-  struct render render;
+  struct showing showing = {.processed = NULL};
   (void) engine;
-  render_init(&render, arguments->json);
-  int r = mag_log_each(store, arguments->id, 1, 0, show_record, &render, err);
-  render_end(&render);
+  render_init(&showing.render, arguments->json);
+  int r = mag_log_each(store, arguments->id, 1, 0, note_processed, &showing, err);
+  if (r == 0)
+    r = mag_log_each(store, arguments->id, 1, 0, show_record, &showing, err);
+  render_end(&showing.render);
+  free(showing.processed);
   return r;
 }
 

@@ -168,16 +168,6 @@ static int advance(struct mag_turn *turn, struct mbp_error *err)
   return out_of_steps(turn) ? 0 : mag_turn_step(turn, err);
 }
 
-static void begin_with(struct mag_turn *turn, struct mbp_str message)
-{
-  char id[MAG_ID_SIZE] = "";
-  if (message.len == 0)
-    return;
-  mag_batch_user_message(&turn->batch, id, message);
-  mag_batch_processed(&turn->batch, mbp_str(id));
-  turn->owes = true;
-}
-
 static void begin(struct mag_turn *turn)
 {
   mag_batch_running(&turn->batch);
@@ -211,12 +201,18 @@ int mag_turn_run(struct mag_session *session, struct mbp_call *call, const struc
       .session = session, .call = call, .limits = limits, .outcome = ret_outcome, .batch = MAG_BATCH_INIT};
   memset(ret_outcome, 0, sizeof(*ret_outcome));
   mag_error_clear(&ret_outcome->error);
+  char id[MAG_ID_SIZE] = "";
+  if (message.len)
+    mag_batch_user_message(&turn.batch, id, message);
   if (session->log.state.status == MAG_STATUS_RUNNING)
     mag_turn_recover(&turn);
   else
     begin(&turn);
   mag_turn_forget_sandbox(&turn);
-  begin_with(&turn, message);
+  if (message.len) {
+    mag_batch_processed(&turn.batch, mbp_str(id));
+    turn.owes = true;
+  }
   int r = run_to_idle(&turn, err);
   while (r == 0 && ret_outcome->ending == MAG_END_TURN && message_waits(session)) {
     begin(&turn); /* somebody spoke while the last answer was on its way */

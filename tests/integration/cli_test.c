@@ -104,6 +104,7 @@ START_TEST(json_prints_events_and_nothing_else)
   mag_autofree char *line = mag_sprintf("session show %s --json", command_session());
   struct command shown = command_run(line);
   expect(&shown, 0, "\"type\":\"session.status_idle\"", NULL);
+  ck_assert_msg(!strstr(shown.stdout_text.ptr, "\"processed_at\":null"), "%s", shown.stdout_text.ptr);
   command_done(&shown);
   command_done(&command);
   command_end();
