@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A tool may leave directories that even their owner cannot enter, list or change: the owner is given the right again. The mode
- * is changed through the descriptor, so that nothing else can be in the place of the directory. */
+/* A tool may leave directories that even their owner cannot enter, list or change: the owner is given the right
+ * again. The mode is changed through the descriptor, so that nothing else can be in the place of the directory. */
 static int open_directory(int parent, const char *name)
 {
   struct stat st;

@@ -4,8 +4,8 @@
 
 #include <magent/mbp.h>
 
-/* What is not there is removed already. Links are removed, not followed; other file systems are not entered. After an error it
- * can be called again. */
+/* What is not there is removed already. Links are removed, not followed; other file systems are not entered. After an
+ * error it can be called again. */
 int cli_remove_tree(const char *path, struct mbp_error *err);
 
 #endif

@@ -16,9 +16,10 @@ void render_init(struct render *render, bool json)
   render->colours = cli_colours(stderr);
 }
 
-/* What a model or a tool says must not drive the terminal: control characters other than newline and tab are dropped. C1
- * controls are two bytes in UTF-8, C2 80..9F. A byte C2 is written only together with a second byte that makes another
- * character: what is left out between two bytes, or comes from the other stream, cannot join them to a control. */
+/* What a model or a tool says must not drive the terminal: control characters other than newline and tab are dropped.
+ * C1 controls are two bytes in UTF-8, C2 80..9F. A byte C2 is written only together with a second byte that makes
+ * another character: what is left out between two bytes, or comes from the other stream, cannot join them to a
+ * control. */
 void render_put_piece(FILE *stream, bool terminal, bool *held, struct mbp_str text)
 {
   if (!terminal) {

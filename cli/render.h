@@ -23,8 +23,8 @@ void render_end(struct render *render);
 
 /* Text that others wrote: to a terminal without control characters but newline and tab, else as it is. */
 void render_put(FILE *stream, bool terminal, struct mbp_str text);
-/* The same for pieces of a stream, which may be cut anywhere: `held` (false at first) remembers that a first byte C2 still
- * waits for its second one. */
+/* The same for pieces of a stream, which may be cut anywhere: `held` (false at first) remembers that a first byte C2
+ * still waits for its second one. */
 void render_put_piece(FILE *stream, bool terminal, bool *held, struct mbp_str text);
 /* The same as render_put, on one line. */
 void render_put_line(FILE *stream, bool terminal, struct mbp_str text);

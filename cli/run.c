@@ -47,16 +47,38 @@ struct options {
   char *prompt;
 };
 
-enum { O_AGENT = 256, O_MODEL, O_SYSTEM, O_COMPUTE, O_WORKSPACE, O_NETWORK, O_TOOLS, O_SESSION, O_TITLE, O_TURNS, O_TIMEOUT, O_YES, O_JSON, O_HELP };
+enum {
+  O_AGENT = 256,
+  O_MODEL,
+  O_SYSTEM,
+  O_COMPUTE,
+  O_WORKSPACE,
+  O_NETWORK,
+  O_TOOLS,
+  O_SESSION,
+  O_TITLE,
+  O_TURNS,
+  O_TIMEOUT,
+  O_YES,
+  O_JSON,
+  O_HELP
+};
 
 static const struct option long_options[] = {
-    {"agent", required_argument, NULL, O_AGENT},         {"model", required_argument, NULL, O_MODEL},
-    {"system", required_argument, NULL, O_SYSTEM},       {"compute", required_argument, NULL, O_COMPUTE},
-    {"workspace", required_argument, NULL, O_WORKSPACE}, {"network", required_argument, NULL, O_NETWORK},
-    {"tools", required_argument, NULL, O_TOOLS},         {"session", required_argument, NULL, O_SESSION},
-    {"title", required_argument, NULL, O_TITLE},         {"max-turns", required_argument, NULL, O_TURNS},
-    {"timeout", required_argument, NULL, O_TIMEOUT},     {"yes", no_argument, NULL, O_YES},
-    {"json", no_argument, NULL, O_JSON},                 {"help", no_argument, NULL, O_HELP},
+    {"agent", required_argument, NULL, O_AGENT},
+    {"model", required_argument, NULL, O_MODEL},
+    {"system", required_argument, NULL, O_SYSTEM},
+    {"compute", required_argument, NULL, O_COMPUTE},
+    {"workspace", required_argument, NULL, O_WORKSPACE},
+    {"network", required_argument, NULL, O_NETWORK},
+    {"tools", required_argument, NULL, O_TOOLS},
+    {"session", required_argument, NULL, O_SESSION},
+    {"title", required_argument, NULL, O_TITLE},
+    {"max-turns", required_argument, NULL, O_TURNS},
+    {"timeout", required_argument, NULL, O_TIMEOUT},
+    {"yes", no_argument, NULL, O_YES},
+    {"json", no_argument, NULL, O_JSON},
+    {"help", no_argument, NULL, O_HELP},
     {NULL, 0, NULL, 0},
 };
 
@@ -153,7 +175,8 @@ static int check_session_options(const struct options *options)
                      : tools             ? "--tools"
                      : options->title    ? "--title"
                                          : NULL;
-  return name ? cli_usage("run", "%s cannot be changed in a session that exists; only --model and --system can", name) : 0;
+  return name ? cli_usage("run", "%s cannot be changed in a session that exists; only --model and --system can", name)
+              : 0;
 }
 
 /* 0, a status to exit with, or -1: help was printed. */
@@ -196,9 +219,10 @@ static int say_yes(void *ctx, const char *tool, const char *input)
 static void tell_about_offline_model(const struct mag_session *session)
 {
   if (mag_instance_descriptor(session->llm)->caps & MBP_CAP_LLM_OFFLINE)
-    fprintf(stderr,
-            "magent: no model is configured, so a scripted stand-in answers; its tools run for real.\n"
-            "        Set ANTHROPIC_API_KEY or OPENAI_API_KEY, or OPENAI_BASE_URL for a local server, for a real one.\n");
+    fprintf(
+        stderr,
+        "magent: no model is configured, so a scripted stand-in answers; its tools run for real.\n"
+        "        Set ANTHROPIC_API_KEY or OPENAI_API_KEY, or OPENAI_BASE_URL for a local server, for a real one.\n");
 }
 
 static void tell_about_missing_isolation(const struct mag_session *session)
@@ -215,7 +239,8 @@ static int status_of(const struct mag_session *session, const struct mag_outcome
   case MAG_END_TURN:
     return EXIT_OK;
   case MAG_END_REQUIRES_ACTION:
-    fprintf(stderr, "magent: a tool call waits for an answer; run again with --yes --session %s to allow it\n", session->log.id);
+    fprintf(stderr, "magent: a tool call waits for an answer; run again with --yes --session %s to allow it\n",
+            session->log.id);
     return EXIT_WAITING;
   case MAG_END_LIMIT:
     cli_fail(&outcome->error);
@@ -229,7 +254,8 @@ static int status_of(const struct mag_session *session, const struct mag_outcome
 }
 
 /* Shared with `magent session resume`, which has no prompt. */
-int cli_run_session(struct mag_session *session, const char *prompt, const struct mag_limits *limits, bool yes, bool json)
+int cli_run_session(struct mag_session *session, const char *prompt, const struct mag_limits *limits, bool yes,
+                    bool json)
 {
   struct mbp_error err = MAG_ERROR_INIT;
   struct mag_outcome outcome;

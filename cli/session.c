@@ -164,7 +164,8 @@ static char *with_time(const struct showing *showing, struct mbp_str payload)
     return NULL;
   mag_clock_format(processed->time_ms, time);
   size_t before = (size_t) (null.ptr - payload.ptr), after = before + null.len;
-  return mag_sprintf("%.*s\"%s\"%.*s", (int) before, payload.ptr, time, (int) (payload.len - after), payload.ptr + after);
+  return mag_sprintf("%.*s\"%s\"%.*s", (int) before, payload.ptr, time, (int) (payload.len - after),
+                     payload.ptr + after);
 }
 
 static int show_record(void *ctx, const struct mbp_record *record)

@@ -1,6 +1,7 @@
 /* Runs one prompt and prints the answer as it comes.
  *
- *   cc run.c $(pkg-config --cflags --libs magent) -o run && ./run "Write a Python script that prints Hello World and run it"
+ *   cc run.c $(pkg-config --cflags --libs magent) -o run && ./run "Write a Python script that prints Hello World and
+ * run it"
  */
 #include <magent/magent.h>
 #include <stdio.h>

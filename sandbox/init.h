@@ -7,8 +7,8 @@
  * it, whatever it does with sessions and double forks. The leader tells through shared memory and an eventfd how its
  * process is, and leaves when nothing is below it.
  *
- * A tree is killed by killing its leader: all that was below becomes a child of init, and init kills every child that is
- * no leader until there is none. That needs no cooperation, and the same happens if a process of the sandbox kills a
+ * A tree is killed by killing its leader: all that was below becomes a child of init, and init kills every child that
+ * is no leader until there is none. That needs no cooperation, and the same happens if a process of the sandbox kills a
  * leader (they share one uid): it kills a tree, and nothing escapes. Init itself takes no signal from inside its
  * namespace, is not dumpable (no tracing, no /proc/1/fd, no pidfd_getfd), and waits for nothing but poll.
  */

@@ -64,7 +64,8 @@ static bool enter(void *ctx, int dir, const char *name, int depth)
 {
   struct globbing *globbing = ctx;
   bool match = false;
-  bool more = tool_pattern_step(&globbing->pattern, &globbing->progress[depth - 1], name, &globbing->progress[depth], &match);
+  bool more =
+      tool_pattern_step(&globbing->pattern, &globbing->progress[depth - 1], name, &globbing->progress[depth], &match);
   if (match && globbing->directories)
     add(globbing, dir, name);
   return more;

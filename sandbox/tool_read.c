@@ -50,7 +50,8 @@ static void print_cut(struct selection *selection, long long size)
   const char *newline = memrchr(selection->text, '\n', selection->len);
   if (!newline) {
     tool_print(selection->text, tool_cut(selection->text, selection->len));
-    (void) printf("\n[cut: line %lld is longer than %u bytes; the file has %lld bytes]\n", selection->from, READ_LIMIT, size);
+    (void) printf("\n[cut: line %lld is longer than %u bytes; the file has %lld bytes]\n", selection->from, READ_LIMIT,
+                  size);
     return;
   }
   size_t len = (size_t) (newline - selection->text) + 1;

@@ -204,8 +204,8 @@ static int take_compute(struct reading *reading, const struct mbp_json *value, s
   return take_nested(reading, value, compute_keys);
 }
 
-/* In the defaults file only: [{"env": [NAME ...], "model": MODEL} ...]; the first one of which a variable is set, or that
- * names none, gives the model. */
+/* In the defaults file only: [{"env": [NAME ...], "model": MODEL} ...]; the first one of which a variable is set, or
+ * that names none, gives the model. */
 static bool any_is_set(const struct mbp_json *names)
 {
   const struct mbp_json *name = mag_json_first(names);

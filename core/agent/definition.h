@@ -1,7 +1,8 @@
-/* definition.h - what a session is made from: an agent (model, system prompt, tools) and an environment (compute, network).
+/* definition.h - what a session is made from: an agent (model, system prompt, tools) and an environment (compute,
+ * network).
  *
- * One file, YAML or JSON, holds both; options of the command line come on top. The result is two JSON resources, with all
- * defaults filled in, that stand in the session's first record.
+ * One file, YAML or JSON, holds both; options of the command line come on top. The result is two JSON resources, with
+ * all defaults filled in, that stand in the session's first record.
  */
 #ifndef MAG_AGENT_DEFINITION_H
 #define MAG_AGENT_DEFINITION_H
@@ -33,20 +34,21 @@ struct mag_definition {
 
 void mag_definition_done(struct mag_definition *definition);
 
-/* Defaults of this installation: defaults.json below sysconfdir (MAGENT_CONF_DIR by secure_getenv overrides), laid under
- * what is there already. */
+/* Defaults of this installation: defaults.json below sysconfdir (MAGENT_CONF_DIR by secure_getenv overrides), laid
+ * under what is there already. */
 int mag_definition_defaults(struct mag_definition *definition, struct mbp_error *err);
 
 /* The same from the file's JSON text; `where` is for messages. Not all need to be there. */
 int mag_definition_take_defaults(struct mag_definition *definition, struct mbp_str json, const char *where,
                                  struct mbp_error *err);
 
-/* The same without asking that model and compute are known: a missing file is no error. *ret_path (caller frees) is where it
- * is looked for; may be NULL. */
+/* The same without asking that model and compute are known: a missing file is no error. *ret_path (caller frees) is
+ * where it is looked for; may be NULL. */
 int mag_definition_read_defaults(struct mag_definition *definition, bool *ret_missing, char **ret_path,
                                  struct mbp_error *err);
 
-/* Reads an agent file; the name's ending does not matter. Errors name file, line and key. What is there already stays. */
+/* Reads an agent file; the name's ending does not matter. Errors name file, line and key. What is there already
+ * stays. */
 int mag_definition_load(struct mag_definition *definition, const char *path, struct mbp_error *err);
 /* The same from JSON text; `where` is for messages. */
 int mag_definition_take(struct mag_definition *definition, struct mbp_str json, const char *where,

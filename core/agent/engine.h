@@ -1,4 +1,5 @@
-/* engine.h - what all sessions of a process share: the registry, the store, opened models and compute providers. Any thread. */
+/* engine.h - what all sessions of a process share: the registry, the store, opened models and compute providers. Any
+ * thread. */
 #ifndef MAG_AGENT_ENGINE_H
 #define MAG_AGENT_ENGINE_H
 

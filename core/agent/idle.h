@@ -1,4 +1,5 @@
-/* idle.h - one thread of the process that looks at things which have been left alone, such as the sandboxes of idle sessions. */
+/* idle.h - one thread of the process that looks at things which have been left alone, such as the sandboxes of idle
+ * sessions. */
 #ifndef MAG_AGENT_IDLE_H
 #define MAG_AGENT_IDLE_H
 

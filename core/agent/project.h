@@ -16,8 +16,8 @@ int mag_project(const struct mag_state *state, const char *provider, struct mag_
                 struct mbp_error *err);
 void mag_projection_done(struct mag_projection *projection);
 
-/* The tool_result blocks of all calls of the last response, in call order, as a JSON array; a call without a result gets an
- * error that says so. NULL without memory. */
+/* The tool_result blocks of all calls of the last response, in call order, as a JSON array; a call without a result
+ * gets an error that says so. NULL without memory. */
 char *mag_project_results(const struct mag_state *state);
 
 #endif

@@ -58,8 +58,8 @@ struct mbp_writer *mag_batch_event(struct mag_batch *batch, const char *type, ch
   return writer;
 }
 
-/* No known secret is stored. The model's answer alone is left as it is: its blocks may be signed, and whoever made the record
- * has taken secrets out of the others. */
+/* No known secret is stored. The model's answer alone is left as it is: its blocks may be signed, and whoever made
+ * the record has taken secrets out of the others. */
 static bool kept_as_it_is(const struct mag_batch *batch)
 {
   return batch->klass == MBP_RECORD_PRIVATE && mbp_str_eq(mbp_str(batch->type), MAG_REC_RESPONSE);

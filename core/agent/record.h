@@ -1,4 +1,5 @@
-/* record.h - the records of a session's log: their types, and batches of them being written. docs/LOG-FORMAT.md is the contract. */
+/* record.h - the records of a session's log: their types, and batches of them being written. docs/LOG-FORMAT.md is
+ * the contract. */
 #ifndef MAG_AGENT_RECORD_H
 #define MAG_AGENT_RECORD_H
 

@@ -106,13 +106,14 @@ static int take_box(void *ctx, const void *result, struct mbp_error *err)
   struct mbp_sandbox_info info = {0};
   if (!result)
     return mag_error(err, MBP_E_INTERNAL, "the provider told nothing of the sandbox that it made");
-  memcpy(&info, result, MAG_MIN((size_t) *(const uint32_t *) result, sizeof(info)));
+  memcpy(&info, result, MAG_MIN((size_t) * (const uint32_t *) result, sizeof(info)));
   info.size = MBP_SIZE(struct mbp_sandbox_info, existed);
   struct mbp_str *texts[] = {&info.id, &info.key, &info.session, &info.working_dir, &info.helper, &info.limits};
   size_t total = 0;
   for (size_t i = 0; i < MAG_COUNT(texts); i++) {
     if (!text_fits(*texts[i], PATH_MAX))
-      return mag_error(err, MBP_E_PROTOCOL, "the provider described its sandbox with text that is too long or holds a 0");
+      return mag_error(err, MBP_E_PROTOCOL,
+                       "the provider described its sandbox with text that is too long or holds a 0");
     total += texts[i]->len + 1;
   }
   if (info.id.len == 0 || info.id.len > 512 || info.working_dir.len == 0 || info.working_dir.ptr[0] != '/')
@@ -343,8 +344,8 @@ static bool is_gone(struct mag_sandbox *sandbox, const struct box *box)
 {
   uint32_t state = 0;
   struct mbp_error err = MAG_ERROR_INIT;
-  struct mag_call_options options = {.session = mbp_str(sandbox->session), .timeout_ms = DESTROY_MS,
-                                     .on_result = take_state, .ctx = &state};
+  struct mag_call_options options = {
+      .session = mbp_str(sandbox->session), .timeout_ms = DESTROY_MS, .on_result = take_state, .ctx = &state};
   int r = MAG_RUN(sandbox->compute, &options, &err, sandbox->ops->status(plugin, call, box->info.id, &err));
   return r == -MBP_E_NOT_FOUND || r == -MBP_E_LOST || (r == 0 && state == MBP_SANDBOX_STOPPED);
 }

@@ -1,8 +1,8 @@
-/* sandbox.h - the sandbox of a session: made when the first tool needs one, shared by the session's tools, gone after an idle
- * time. Behind magent.compute/1.
+/* sandbox.h - the sandbox of a session: made when the first tool needs one, shared by the session's tools, gone after
+ * an idle time. Behind magent.compute/1.
  *
- * It is durable knowledge before it exists: `intent` is called with the key before the provider's create, `made` with the
- * id after it, so that the session's log can hold both.
+ * It is durable knowledge before it exists: `intent` is called with the key before the provider's create, `made` with
+ * the id after it, so that the session's log can hold both.
  */
 #ifndef MAG_AGENT_SANDBOX_H
 #define MAG_AGENT_SANDBOX_H
@@ -18,7 +18,8 @@ struct mag_sandbox_options {
   struct mbp_str session;
   struct mbp_sandbox_spec spec; /* key and session are filled in by us; its text is copied */
   struct mbp_str attach_id;     /* a sandbox of an earlier process that may still be there, or empty */
-  /* Both run in the tool's thread; negative: the sandbox is not made (intent) or destroyed again (made). May be NULL. */
+  /* Both run in the tool's thread; negative: the sandbox is not made (intent) or destroyed again (made). May be NULL.
+   * */
   int (*intent)(void *ctx, const char *key, struct mbp_error *err);
   int (*made)(void *ctx, const struct mbp_sandbox_info *info, bool attached, struct mbp_error *err);
   void *ctx;
@@ -28,7 +29,8 @@ int mag_sandbox_new(const struct mag_sandbox_options *options, struct mag_sandbo
 /* Destroys the provider's sandbox unless `keep`; streams that are still open end with MBP_E_LOST. Accepts NULL. */
 void mag_sandbox_free(struct mag_sandbox *sandbox, bool keep);
 
-/* Starts to make it in the background, so that it is ready when the first tool wants it; errors are told to that tool. */
+/* Starts to make it in the background, so that it is ready when the first tool wants it; errors are told to that
+ * tool. */
 void mag_sandbox_warm(struct mag_sandbox *sandbox, struct mbp_call *call);
 /* Was one made (or is being made)? */
 bool mag_sandbox_exists(struct mag_sandbox *sandbox);

@@ -1,5 +1,5 @@
-/* A process in the sandbox as a toolset sees it: the provider's exec runs in a thread of its own, since it may block, and
- * what it shows waits in a bounded queue. */
+/* A process in the sandbox as a toolset sees it: the provider's exec runs in a thread of its own, since it may block,
+ * and what it shows waits in a bounded queue. */
 #include "agent/sandbox_parts.h"
 
 #include "base/buf.h"
@@ -185,7 +185,7 @@ static int take_result(void *ctx, const void *result, struct mbp_error *err)
   if (!result)
     return mag_error(err, MBP_E_LOST, "the provider did not tell how the process ended");
   struct mbp_exec_result copy = {0};
-  memcpy(&copy, result, MAG_MIN((size_t) *(const uint32_t *) result, sizeof(copy)));
+  memcpy(&copy, result, MAG_MIN((size_t) * (const uint32_t *) result, sizeof(copy)));
   copy.size = MBP_SIZE(struct mbp_exec_result, reserved);
   char *message = copy.message.len ? strndup(copy.message.ptr, copy.message.len) : NULL;
   copy.message = mbp_str(message);
@@ -215,13 +215,15 @@ static void *run_exec(void *argument)
   struct mbp_stream *stream = argument;
   struct mag_sandbox *sandbox = stream->sandbox;
   struct mbp_error error = MAG_ERROR_INIT;
-  struct mag_call_options options = {.parent = stream->scope, .sink = take_event, .on_result = take_result, .ctx = stream};
+  struct mag_call_options options = {
+      .parent = stream->scope, .sink = take_event, .on_result = take_result, .ctx = stream};
   int r = MAG_RUN(sandbox->compute, &options, &error,
                   sandbox->ops->exec(plugin, call, stream->box->info.id, &stream->exec, &error));
   if (r == 0 && !stream->has_result)
     r = mag_error(&error, MBP_E_LOST, "the provider did not tell how the process ended");
   atomic_fetch_add(&stream->box->refs, 1);
-  /* Before `ended` is told: who closes may free the instance next. For a kept stream this only asks after the sandbox. */
+  /* Before `ended` is told: who closes may free the instance next. For a kept stream this only asks after the
+   * sandbox. */
   if (stream->keep)
     mag_sandbox_use(sandbox, 1);
   pthread_mutex_lock(&stream->lock);
@@ -389,8 +391,9 @@ int mag_stream_write(struct mbp_stream *stream, struct mbp_call *owner, struct m
   struct mag_sandbox *sandbox = stream->sandbox;
   struct mag_call_options options = {.parent = owner};
   mag_sandbox_use(sandbox, 1);
-  r = MAG_RUN_CONTROL(sandbox->compute, &options, err,
-                      sandbox->ops->write_stdin(plugin, call, stream->box->info.id, stream->exec.key, data, flags, err));
+  r = MAG_RUN_CONTROL(
+      sandbox->compute, &options, err,
+      sandbox->ops->write_stdin(plugin, call, stream->box->info.id, stream->exec.key, data, flags, err));
   mag_sandbox_use(sandbox, -1);
   return r;
 }

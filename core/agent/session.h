@@ -29,7 +29,8 @@ struct mag_preview {
   struct mbp_str name, data;
 };
 
-/* Who watches. Members may be NULL. Called from the session's thread and, for tool output, from tools' threads, one at a time. */
+/* Who watches. Members may be NULL. Called from the session's thread and, for tool output, from tools' threads, one
+ * at a time. */
 struct mag_observer {
   void *ctx;
   void (*event)(void *ctx, const struct mbp_record *record); /* durable */
@@ -111,8 +112,8 @@ int mag_session_commit(struct mag_session *session, struct mag_batch *batch, str
 void mag_session_preview(struct mag_session *session, uint32_t kind, const char *event_id, struct mbp_str name,
                          struct mbp_str data);
 
-/* Previews that come in pieces: a secret that is cut in two must still be found, so that the end of a piece may have to wait
- * for the next one. All zero in the beginning; `rest` shows what waits, and frees. */
+/* Previews that come in pieces: a secret that is cut in two must still be found, so that the end of a piece may have
+ * to wait for the next one. All zero in the beginning; `rest` shows what waits, and frees. */
 struct mag_preview_stream {
   struct mag_buf held;
   uint32_t kind;

@@ -182,9 +182,9 @@ static int process_message(struct fold *fold, const struct mag_inbox_item *item)
   struct mbp_str content;
   if (fold->state->n_open)
     return corrupt(fold, "a message was processed while tool calls are open");
-  /* It came from outside: what no model could be sent is processed as nothing, or it would stop the session for good. */
-  if (!mag_state_is_message(mbp_str(item->payload)) ||
-      !mag_json_slice(mbp_str(item->payload), "content", &content))
+  /* It came from outside: what no model could be sent is processed as nothing, or it would stop the session for good.
+   * */
+  if (!mag_state_is_message(mbp_str(item->payload)) || !mag_json_slice(mbp_str(item->payload), "content", &content))
     return 0;
   fold->state->last_stop = 0;
   return add_message(fold, MBP_ROLE_USER, content, mbp_str(""), /* left_out= */ false);

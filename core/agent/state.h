@@ -65,8 +65,8 @@ void mag_state_done(struct mag_state *state);
 /* Applies one record. -MBP_E_CORRUPT names the record and what is wrong with it. */
 int mag_state_fold(struct mag_state *state, const struct mbp_record *record, struct mbp_error *err);
 
-/* What usage, counters and status will be once the batch is folded. Shares every other text with `state`, so it lives no
- * longer. True if the batch changes the status; only then are there texts for mag_state_peek_done. */
+/* What usage, counters and status will be once the batch is folded. Shares every other text with `state`, so it lives
+ * no longer. True if the batch changes the status; only then are there texts for mag_state_peek_done. */
 bool mag_state_peek(const struct mag_state *state, const struct mag_batch *batch, struct mag_state *ret_after);
 void mag_state_peek_done(struct mag_state *after);
 
@@ -78,7 +78,8 @@ bool mag_state_owes(const struct mag_state *state);
 
 struct mag_tool_call *mag_state_call(struct mag_state *state, struct mbp_str event_id); /* or NULL */
 
-/* The summary that lists show and filter: {"id","status","title","model","turns","usage":{..},"created_at",...}. NULL without memory. */
+/* The summary that lists show and filter: {"id","status","title","model","turns","usage":{..},"created_at",...}. NULL
+ * without memory. */
 char *mag_state_summary(const struct mag_state *state);
 
 #endif

@@ -155,8 +155,8 @@ static int read_blocks(struct step *step, struct mbp_error *err)
   return r;
 }
 
-/* What the model says is kept as it is but for secrets. Blocks that only the provider understands are signed: those are left
- * alone. NULL without memory. */
+/* What the model says is kept as it is but for secrets. Blocks that only the provider understands are signed: those
+ * are left alone. NULL without memory. */
 static char *without_secrets(struct mbp_str content)
 {
   mag_autobuf clean = MAG_BUF_INIT;

@@ -31,8 +31,8 @@ void mag_toolbox_close(struct mag_toolbox *toolbox);
 /* NULL: no such tool. */
 const struct mag_tool *mag_toolbox_find(const struct mag_toolbox *toolbox, struct mbp_str name);
 
-/* What an agent's entry says of a tool: all rules that match count, deny before ask before allow; without one, what runs in the
- * sandbox is allowed and what touches the host is asked. */
+/* What an agent's entry says of a tool: all rules that match count, deny before ask before allow; without one, what
+ * runs in the sandbox is allowed and what touches the host is asked. */
 int mag_policy_decide(struct mbp_str entry, const char *tool, uint32_t flags, enum mag_permission *ret_permission,
                       struct mbp_error *err);
 

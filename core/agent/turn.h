@@ -1,7 +1,7 @@
 /* turn.h - one turn of a session, from the user's message until the session is idle. Private to core/agent.
  *
- * What to do next depends on the folded state alone (docs/LOG-FORMAT.md, section 5), so going on after a crash is the same
- * code as going on. Records collect in `batch` and are committed before they are acted on.
+ * What to do next depends on the folded state alone (docs/LOG-FORMAT.md, section 5), so going on after a crash is the
+ * same code as going on. Records collect in `batch` and are committed before they are acted on.
  */
 #ifndef MAG_AGENT_TURN_H
 #define MAG_AGENT_TURN_H
@@ -36,7 +36,8 @@ int mag_turn_step(struct mag_turn *turn, struct mbp_error *err);
 
 /* act.c: settles the open tool calls that can be settled; *ret_waiting counts those that wait for an answer. */
 int mag_turn_act(struct mag_turn *turn, size_t *ret_waiting, struct mbp_error *err);
-/* How many calls from `from` on may run side by side now: 0 if that one may not run, 1, or more if all are read-only. */
+/* How many calls from `from` on may run side by side now: 0 if that one may not run, 1, or more if all are read-only.
+ * */
 size_t mag_turn_group(const struct mag_session *session, const struct mag_tool_call *calls, size_t n, size_t from);
 /* Adds tool_started for them. */
 void mag_turn_mark_started(struct mag_turn *turn, const struct mag_tool_call *calls, size_t n);
@@ -45,8 +46,8 @@ void mag_turn_close_calls(struct mag_turn *turn, const char *why);
 
 /* recover.c: closes what a dead runner left open. */
 void mag_turn_recover(struct mag_turn *turn);
-/* On the first turn after a session was opened: records that a sandbox of an earlier process is gone, if its provider cannot
- * keep it. */
+/* On the first turn after a session was opened: records that a sandbox of an earlier process is gone, if its provider
+ * cannot keep it. */
 void mag_turn_forget_sandbox(struct mag_turn *turn);
 
 #endif

@@ -120,7 +120,8 @@ uint32_t mag_json_type(const struct mbp_json *value)
 
 const struct mbp_json *mag_json_get(const struct mbp_json *object, const char *key)
 {
-  return mag_json_type(object) == MBP_JSON_OBJECT ? value_of(cJSON_GetObjectItemCaseSensitive(tree(object), key)) : NULL;
+  return mag_json_type(object) == MBP_JSON_OBJECT ? value_of(cJSON_GetObjectItemCaseSensitive(tree(object), key))
+                                                  : NULL;
 }
 
 const struct mbp_json *mag_json_first(const struct mbp_json *container)

@@ -8,7 +8,8 @@
  *   mag_call_unref(call);
  *
  * A call is counted: the caller and the plugin (until `done`) hold it, so a plugin that is abandoned after deadline
- * and grace may say `done` late without harm. Calls made inside a call inherit its cancellation, deadline, trace id and session.
+ * and grace may say `done` late without harm. Calls made inside a call inherit its cancellation, deadline, trace id
+ * and session.
  */
 #ifndef MAG_HOST_CALL_H
 #define MAG_HOST_CALL_H

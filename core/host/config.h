@@ -1,5 +1,5 @@
-/* config.h - a plugin's configuration: text from files, options and the environment, checked against the plugin's table of
- * parameters. */
+/* config.h - a plugin's configuration: text from files, options and the environment, checked against the plugin's
+ * table of parameters. */
 #ifndef MAG_HOST_CONFIG_H
 #define MAG_HOST_CONFIG_H
 

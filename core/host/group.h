@@ -1,4 +1,5 @@
-/* group.h - limit groups: cgroup v2 where its controllers are delegated, else v1, else nothing; and what is in force. */
+/* group.h - limit groups: cgroup v2 where its controllers are delegated, else v1, else nothing; and what is in force.
+ * */
 #ifndef MAG_HOST_GROUP_H
 #define MAG_HOST_GROUP_H
 

@@ -22,7 +22,8 @@ struct mag_group_tree {
 /* Looks once; the answer is kept for the life of the process. */
 const struct mag_group_tree *mag_group_trees(void);
 
-/* What the names of groups made in this pid namespace begin with; the maker's pid and "-" follow. Returns its length. */
+/* What the names of groups made in this pid namespace begin with; the maker's pid and "-" follow. Returns its length.
+ * */
 #define MAG_GROUP_PREFIX 48
 size_t mag_group_prefix(char prefix[MAG_GROUP_PREFIX]);
 

@@ -1,8 +1,8 @@
 /* http.h - the HTTP client behind magent.http/1 (see mbp-host.h); the core uses the same table.
  *
  * One thread of the process runs all transfers. It is started, and libcurl initialised, by the first `open`, or before
- * by mag_http_warm. It blocks every signal. Proxies come from the environment, which libcurl reads in that thread: a program that changes its
- * environment does so before.
+ * by mag_http_warm. It blocks every signal. Proxies come from the environment, which libcurl reads in that thread: a
+ * program that changes its environment does so before.
  *
  * fork: the child has no HTTP thread and must not use this table; a child that execs has no trouble, for every
  * descriptor is closed on exec. No pthread_atfork handler is needed for that, and none is set.

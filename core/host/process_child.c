@@ -24,8 +24,8 @@ IN_CHILD static void fail(int report_fd, int stage, int number)
   _exit(127);
 }
 
-/* By the system call: the C library keeps two signals to itself, and a child would inherit how they are ignored. KILL and
- * STOP refuse, which is as good. All zero is SIG_DFL without flags, whatever the order of the kernel's members. */
+/* By the system call: the C library keeps two signals to itself, and a child would inherit how they are ignored. KILL
+ * and STOP refuse, which is as good. All zero is SIG_DFL without flags, whatever the order of the kernel's members. */
 IN_CHILD static void reset_signals(void)
 {
   unsigned long action[8] = {0};

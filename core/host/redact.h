@@ -21,8 +21,8 @@ char *mag_redact_text(char *text);
 /* In place; what no longer fits is cut off. */
 void mag_redact_error(struct mbp_error *err);
 
-/* For pieces of a stream: appends what can be told to `out`, and keeps in `held` what may be the beginning of a secret that
- * the next piece ends. After the last piece the rest is in `held`, and holds no secret. */
+/* For pieces of a stream: appends what can be told to `out`, and keeps in `held` what may be the beginning of a
+ * secret that the next piece ends. After the last piece the rest is in `held`, and holds no secret. */
 void mag_redact_piece(struct mag_buf *held, struct mbp_str piece, struct mag_buf *out);
 
 #endif

@@ -56,8 +56,8 @@ MAGENT_API int magent_open(const struct magent_options *options, struct magent *
 /* All sessions must be closed. Accepts NULL. */
 MAGENT_API void magent_close(struct magent *magent);
 
-/* A new session. `agent`: what an agent file holds, as YAML or JSON text; NULL or "": the defaults. `title` may be NULL.
- * What the compute provider cannot enforce is refused before anything is created. */
+/* A new session. `agent`: what an agent file holds, as YAML or JSON text; NULL or "": the defaults. `title` may be
+ * NULL. What the compute provider cannot enforce is refused before anything is created. */
 MAGENT_API int magent_session_create(struct magent *magent, const char *agent, const char *title,
                                      struct magent_session **ret_session, struct magent_error *error);
 /* One that exists, also of an earlier process. MBP_E_NOT_FOUND; MBP_E_BUSY while another process runs it. */
@@ -68,8 +68,8 @@ MAGENT_API void magent_session_close(struct magent_session *session);
 /* Valid until close. */
 MAGENT_API const char *magent_session_id(const struct magent_session *session);
 
-/* Who watches a turn. Texts are borrowed and not 0-terminated. Called one at a time, but not always from the thread that runs
- * the session. Members may be NULL. */
+/* Who watches a turn. Texts are borrowed and not 0-terminated. Called one at a time, but not always from the thread
+ * that runs the session. Members may be NULL. */
 struct magent_callbacks {
   size_t size; /* sizeof(struct magent_callbacks) */
   void *ctx;
@@ -102,8 +102,9 @@ struct magent_outcome {
   struct magent_error error; /* for LIMIT, REFUSED, FAILED */
 };
 
-/* Says `prompt` (NULL: goes on where the session stopped) and runs until the session is idle. Returns negative only if the
- * session could not be run or recorded; how the turn went is in the outcome. `callbacks` and `limits` may be NULL. */
+/* Says `prompt` (NULL: goes on where the session stopped) and runs until the session is idle. Returns negative only
+ * if the session could not be run or recorded; how the turn went is in the outcome. `callbacks` and `limits` may be
+ * NULL. */
 MAGENT_API int magent_session_run(struct magent_session *session, const char *prompt,
                                   const struct magent_callbacks *callbacks, const struct magent_limits *limits,
                                   struct magent_outcome *ret_outcome, struct magent_error *error);

@@ -228,8 +228,8 @@ struct mbp_compute_ops {
   /* Required. done: no result. */
   int (*put)(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str id, const struct mbp_put *put,
              struct mbp_error *err);
-  /* Required. Emits MBP_EV_FILE_DATA, at most `limit` bytes in all (more is MBP_E_LIMIT; 0: no limit). Regular files only.
-   * done: mbp_file_info. */
+  /* Required. Emits MBP_EV_FILE_DATA, at most `limit` bytes in all (more is MBP_E_LIMIT; 0: no limit). Regular files
+   * only. done: mbp_file_info. */
   int (*get)(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str id, struct mbp_str path,
              int64_t limit, struct mbp_error *err);
 

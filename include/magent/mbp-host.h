@@ -157,7 +157,8 @@ struct mbp_http_v1 {
   /* Ends it wherever it is, without waiting. Accepts NULL. */
   void (*close)(struct mbp_http *exchange);
   /* Fills `err` from a response that is not 2xx: code, retryable, Retry-After (also retry-after-ms, x-should-retry),
-   * request id; message = `what` and `message` as the service said it, or the status if that is empty. Returns -code. */
+   * request id; message = `what` and `message` as the service said it, or the status if that is empty. Returns -code.
+   * */
   int (*fail)(struct mbp_http *exchange, const char *what, struct mbp_str message, struct mbp_error *err);
 };
 

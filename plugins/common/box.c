@@ -188,7 +188,8 @@ static void forget(struct mag_box *box, struct mag_proc *proc)
     }
 }
 
-/* With the lock held: background processes that have ended stay for lists, the newest ones. The list is newest first. */
+/* With the lock held: background processes that have ended stay for lists, the newest ones. The list is newest first.
+ * */
 static void prune(struct mag_box *box)
 {
   unsigned kept = 0;
@@ -354,8 +355,8 @@ static bool is_replaced(const char *entry, const struct mbp_pair *env, size_t n_
   return false;
 }
 
-static int make_blob(struct mag_box *box, const struct mag_start *start, struct mag_box_request *request,
-                     int *ret_fd, struct mbp_error *err)
+static int make_blob(struct mag_box *box, const struct mag_start *start, struct mag_box_request *request, int *ret_fd,
+                     struct mbp_error *err)
 {
   struct blob blob = {0};
   struct mbp_str cwd = start->cwd.len ? start->cwd : mbp_str(box->working_dir);
@@ -381,8 +382,8 @@ static int make_blob(struct mag_box *box, const struct mag_start *start, struct 
   request->blob_len = (uint32_t) blob.len;
   int fd = -1, r = 0;
   if (blob.failed || blob.len > MAG_BOX_BLOB)
-    r = plug_error(err, MBP_E_LIMIT,
-                   "the command and its environment must be without NUL bytes and at most %u KiB", MAG_BOX_BLOB >> 10);
+    r = plug_error(err, MBP_E_LIMIT, "the command and its environment must be without NUL bytes and at most %u KiB",
+                   MAG_BOX_BLOB >> 10);
   else if ((fd = memfd_create("exec", MFD_CLOEXEC)) < 0 || write(fd, blob.bytes, blob.len) != (ssize_t) blob.len)
     r = plug_errno(err, errno, "cannot hand over the command");
   free(blob.bytes);
@@ -412,8 +413,8 @@ static int enlist(struct mag_box *box, struct mag_proc *proc, struct mbp_error *
   return 0;
 }
 
-int mag_box_start(struct mag_box *box, struct mbp_call *call, const struct mag_start *start,
-                  struct mag_proc **ret_proc, struct mbp_error *err)
+int mag_box_start(struct mag_box *box, struct mbp_call *call, const struct mag_start *start, struct mag_proc **ret_proc,
+                  struct mbp_error *err)
 {
   struct mag_box_request request = {.magic = MAG_BOX_MAGIC, .op = MAG_BOX_EXEC, .flags = start->flags};
   int fds[MAG_BOX_MAX_FDS], own[] = {start->in, start->out, start->err};
@@ -462,8 +463,11 @@ int mag_proc_signal(struct mag_proc *proc, struct mbp_call *call, int signal, bo
   (void) pthread_mutex_unlock(&box->lock);
   if (over)
     return 0;
-  struct mag_box_request request = {.magic = MAG_BOX_MAGIC, .op = MAG_BOX_SIGNAL, .id = proc->id,
-                                    .flags = tree ? MAG_BOX_TREE : 0, .signal = (uint32_t) signal};
+  struct mag_box_request request = {.magic = MAG_BOX_MAGIC,
+                                    .op = MAG_BOX_SIGNAL,
+                                    .id = proc->id,
+                                    .flags = tree ? MAG_BOX_TREE : 0,
+                                    .signal = (uint32_t) signal};
   return send_request(box, call, &request, NULL, 0, err);
 }
 

@@ -65,7 +65,8 @@ void mag_box_unref(struct mag_box *box); /* the last one ends it */
 void mag_box_end(struct mag_box *box);
 
 /* Starts init: `spawn` is complete but for the descriptors 2 (where it complains) and MAG_BOX_CONTROL_FD, which come
- * first in fds and are filled in here. Waits until it says that it is ready. On failure `complaint` holds what it said. */
+ * first in fds and are filled in here. Waits until it says that it is ready. On failure `complaint` holds what it
+ * said. */
 int mag_box_launch(struct mag_box *box, struct mbp_call *call, struct mbp_spawn *spawn, struct mbp_fd *fds,
                    char *complaint, size_t complaint_cap, struct mbp_error *err);
 

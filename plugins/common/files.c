@@ -78,7 +78,8 @@ static int run(struct mag_box *box, struct mbp_call *call, struct mbp_str *argv,
     return r;
   int shown = (int) PLUG_MIN(path.len, (size_t) 200);
   if (transfer->input_error)
-    return plug_error(err, -transfer->input_error, "put '%.*s': the content could not be read to its end", shown, path.ptr);
+    return plug_error(err, -transfer->input_error, "put '%.*s': the content could not be read to its end", shown,
+                      path.ptr);
   if (transfer->too_long || (end.result.reason == MBP_EXIT_EXITED && end.result.exit_code == EFBIG && !transfer->put))
     return plug_error(err, MBP_E_LIMIT, "get '%.*s': the file is longer than %lld bytes", shown, path.ptr,
                       (long long) transfer->limit);
@@ -121,7 +122,7 @@ int mag_files_get(struct mag_box *box, struct mbp_call *call, struct mbp_str pat
   if (r == 0 && transfer.have_header != sizeof(transfer.header))
     r = plug_error(err, MBP_E_PROTOCOL, "get: what came back is no file");
   if (r == 0)
-    *ret_info = (struct mbp_file_info){.size = MBP_SIZE(struct mbp_file_info, length),
-                                       .mode = transfer.header.mode & 07777, .length = transfer.got};
+    *ret_info = (struct mbp_file_info){
+        .size = MBP_SIZE(struct mbp_file_info, length), .mode = transfer.header.mode & 07777, .length = transfer.got};
   return r;
 }

@@ -24,7 +24,8 @@ static int check_paths(const struct layout *layout, struct mbp_error *err)
 /* These would hide what the sandbox is made of, or put the workspace where nothing can be mounted. */
 static int check_working_dir(const char *path, struct mbp_error *err)
 {
-  static const char *const taken[] = {"/usr", "/etc", "/proc", "/dev", "/run", "/bin", "/sbin", "/lib", "/lib64", "/sys"};
+  static const char *const taken[] = {"/usr", "/etc",  "/proc", "/dev",   "/run",
+                                      "/bin", "/sbin", "/lib",  "/lib64", "/sys"};
   bool bad = strcmp(path, "/") == 0 || strstr(path, "/../") || strstr(path, "/./") || strstr(path, "//");
   for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]) && !bad; i++) {
     size_t n = strlen(taken[i]);
@@ -33,8 +34,8 @@ static int check_working_dir(const char *path, struct mbp_error *err)
   return bad ? plug_error(err, MBP_E_INVALID, "the working directory cannot be '%s'", path) : 0;
 }
 
-static int add_init_words(struct layout *layout, struct mbp_instance *instance,
-                          const struct mag_rlimits *rlimits, struct mbp_error *err)
+static int add_init_words(struct layout *layout, struct mbp_instance *instance, const struct mag_rlimits *rlimits,
+                          struct mbp_error *err)
 {
   const struct mbp_sandbox_spec *spec = layout->spec;
   bool no_unix = layout->guard || layout->has_extra || spec->network == MBP_NET_HOST;
@@ -120,10 +121,14 @@ static int launch(struct mbp_instance *instance, struct mbp_call *call, const st
 
 /* ---- Descriptor ------------------------------------------------------------------------------------------------- */
 
-#define PARAM(...) {.size = MBP_SIZE(struct mbp_param, help), __VA_ARGS__}
+#define PARAM(...)                                                                                                     \
+  {                                                                                                                    \
+    .size = MBP_SIZE(struct mbp_param, help), __VA_ARGS__                                                              \
+  }
 
-static const struct mbp_param bwrap_param = PARAM(.type = MBP_PARAM_PATH, .name = "bwrap", .default_value = MAGENT_BWRAP,
-                                                  .help = "The bubblewrap program, 0.8.0 or newer.");
+static const struct mbp_param bwrap_param =
+    PARAM(.type = MBP_PARAM_PATH, .name = "bwrap", .default_value = MAGENT_BWRAP,
+          .help = "The bubblewrap program, 0.8.0 or newer.");
 static const struct mbp_param helper_param =
     PARAM(.type = MBP_PARAM_PATH, .name = "helper", .default_value = "@libexecdir@/magent-sandbox",
           .help = "magent-sandbox, which becomes PID 1 of the sandbox.");
@@ -140,9 +145,8 @@ static const struct mbp_param cpu_param =
 static const struct mbp_param tmp_param =
     PARAM(.type = MBP_PARAM_SIZE, .name = "tmp_size", .default_value = "256MiB", .min = 1 << 20, .max = INT64_MAX,
           .help = "Size of /tmp, which is memory; at most half of the memory limit.");
-static const struct mbp_param files_param =
-    PARAM(.type = MBP_PARAM_INT, .name = "files", .default_value = "4096", .min = 64, .max = 1048576,
-          .help = "Open files of a process.");
+static const struct mbp_param files_param = PARAM(.type = MBP_PARAM_INT, .name = "files", .default_value = "4096",
+                                                  .min = 64, .max = 1048576, .help = "Open files of a process.");
 static const struct mbp_param file_size_param =
     PARAM(.type = MBP_PARAM_SIZE, .name = "file_size", .min = 1 << 20, .max = INT64_MAX,
           .help = "Longest file that a process may write. Without it there is no limit.");
@@ -151,8 +155,9 @@ static const struct mbp_param read_only_param =
           .help = "A host file or directory that the sandbox sees read-only at the same path. Unix sockets cannot be "
                   "used in such a sandbox, because a directory could hold one of the host's.");
 
-static const struct mbp_param *const params[] = {&bwrap_param, &helper_param, &memory_param, &pids_param, &cpu_param,
-                                                 &tmp_param, &files_param, &file_size_param, &read_only_param, NULL};
+static const struct mbp_param *const params[] = {&bwrap_param,     &helper_param, &memory_param, &pids_param,
+                                                 &cpu_param,       &tmp_param,    &files_param,  &file_size_param,
+                                                 &read_only_param, NULL};
 
 static const struct mbp_compute_info info = {
     .size = MBP_SIZE(struct mbp_compute_info, isolation),
@@ -160,8 +165,8 @@ static const struct mbp_compute_info info = {
     .isolation = MBP_ISOLATION_NAMESPACE,
 };
 
-static int plugin_open(const struct mbp_host *host, const struct mbp_config *config,
-                       struct mbp_instance **ret_instance, struct mbp_error *err)
+static int plugin_open(const struct mbp_host *host, const struct mbp_config *config, struct mbp_instance **ret_instance,
+                       struct mbp_error *err)
 {
   struct mbp_instance *instance = calloc(1, sizeof(*instance));
   if (!instance)
@@ -195,15 +200,16 @@ static const struct mbp_plugin plugin = {
     .license = "Apache-2.0",
     .origin = "magent",
     .summary = "a sandbox of namespaces on this machine, made by bubblewrap",
-    .help = "Commands see the machine's programs read-only, a private /tmp and the workspace, and nothing else of the "
-            "machine: no other files, no other processes, no capability, and no network but with 'host'. The sandbox "
-            "ends with the process that made it; the workspace stays.\n"
-            "In a user's own directory (guarded) these cannot be made or changed: .git/hooks, .git/config and what "
-            "else makes git run programs, .envrc, .vscode, .idea and .magent; shell start-up files where there are any, "
-            "and in the home directory at all; where there is no .git, none can be made. Only the top of the directory "
-            "is guarded, not repositories below it. Empty placeholders stand there meanwhile. Unix sockets are refused "
-            "(socketpair works), since the directory could hold one of the host's. Set-id bits and devices can be made "
-            "nowhere.",
+    .help =
+        "Commands see the machine's programs read-only, a private /tmp and the workspace, and nothing else of the "
+        "machine: no other files, no other processes, no capability, and no network but with 'host'. The sandbox "
+        "ends with the process that made it; the workspace stays.\n"
+        "In a user's own directory (guarded) these cannot be made or changed: .git/hooks, .git/config and what "
+        "else makes git run programs, .envrc, .vscode, .idea and .magent; shell start-up files where there are any, "
+        "and in the home directory at all; where there is no .git, none can be made. Only the top of the directory "
+        "is guarded, not repositories below it. Empty placeholders stand there meanwhile. Unix sockets are refused "
+        "(socketpair works), since the directory could hold one of the host's. Set-id bits and devices can be made "
+        "nowhere.",
     .params = params,
     .info = &info,
     .ops = &mag_provider_ops,

@@ -30,7 +30,8 @@ static const char *namespace_cure(void)
 {
   if (read_setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == 1)
     return "AppArmor refuses user namespaces to ordinary programs (Ubuntu 24.04 and newer): as root run `sysctl -w "
-           "kernel.apparmor_restrict_unprivileged_userns=0`, or install an AppArmor profile for bwrap that has `userns,`";
+           "kernel.apparmor_restrict_unprivileged_userns=0`, or install an AppArmor profile for bwrap that has "
+           "`userns,`";
   if (read_setting("/proc/sys/kernel/unprivileged_userns_clone") == 0)
     return "the kernel refuses user namespaces to users: as root run `sysctl -w kernel.unprivileged_userns_clone=1`";
   if (read_setting("/proc/sys/user/max_user_namespaces") == 0)
@@ -62,11 +63,13 @@ int diagnose(const struct mbp_host *host, const char *bwrap, const char *complai
   if (says(complaint, "mount proc") || says(complaint, "/newroot/proc"))
     return plug_error(err, MBP_E_UNAVAILABLE,
                       "no sandbox can be made: this container hides parts of /proc, so that no new one can be mounted: "
-                      "start it with `--security-opt systempaths=unconfined` (%.*s)", shown, complaint);
+                      "start it with `--security-opt systempaths=unconfined` (%.*s)",
+                      shown, complaint);
   if (says(complaint, "magent-sandbox"))
     return plug_error(err, MBP_E_UNAVAILABLE, "no sandbox can be made: %.*s", shown, complaint);
   if (complaint[0])
     return plug_error(err, MBP_E_UNAVAILABLE, "no sandbox can be made: %.*s", shown, complaint);
   return plug_error(err, MBP_E_UNAVAILABLE,
-                    "no sandbox can be made: %s ended without a word (killed by a limit of memory or processes?)", bwrap);
+                    "no sandbox can be made: %s ended without a word (killed by a limit of memory or processes?)",
+                    bwrap);
 }

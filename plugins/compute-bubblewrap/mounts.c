@@ -1,4 +1,5 @@
-/* What a sandbox sees: the machine's programs and libraries read-only, a few harmless files of /etc, and nothing else. */
+/* What a sandbox sees: the machine's programs and libraries read-only, a few harmless files of /etc, and nothing
+ * else. */
 #include "plugins/compute-bubblewrap/bubblewrap.h"
 
 #include <dirent.h>
@@ -10,9 +11,9 @@
 
 /* Shown if they are there. No keys, no accounts, no configuration of services. */
 static const char *const etc[] = {
-    "/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/etc/ssl/certs", "/etc/ssl/openssl.cnf",
-    "/etc/pki/ca-trust", "/etc/pki/tls/certs", "/etc/crypto-policies", "/etc/mime.types", "/etc/services",
-    "/etc/protocols", "/etc/fonts", "/etc/java-17-openjdk", "/etc/java-21-openjdk",
+    "/etc/ld.so.cache",  "/etc/alternatives",  "/etc/localtime",       "/etc/ssl/certs",       "/etc/ssl/openssl.cnf",
+    "/etc/pki/ca-trust", "/etc/pki/tls/certs", "/etc/crypto-policies", "/etc/mime.types",      "/etc/services",
+    "/etc/protocols",    "/etc/fonts",         "/etc/java-17-openjdk", "/etc/java-21-openjdk",
 };
 
 static const char *const system_dirs[] = {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"};
@@ -134,9 +135,10 @@ static bool is_kernel_dir(const char *name)
   return false;
 }
 
-/* Started by root, the sandbox's processes own what root owns in /proc, and for many of those files (kernel.core_pattern,
- * for one) the kernel asks for nothing more: no capability is needed to take the machine over. bubblewrap covers only irq
- * and bus of them. What can be written becomes read-only, what is for root's eyes is masked. */
+/* Started by root, the sandbox's processes own what root owns in /proc, and for many of those files
+ * (kernel.core_pattern, for one) the kernel asks for nothing more: no capability is needed to take the machine over.
+ * bubblewrap covers only irq and bus of them. What can be written becomes read-only, what is for root's eyes is
+ * masked. */
 static void add_proc_walls(struct layout *layout)
 {
   DIR *proc = geteuid() == 0 ? opendir("/proc") : NULL;
@@ -171,8 +173,11 @@ static void add_dirs(struct layout *layout)
 int layout_fill(struct layout *layout, struct mbp_instance *instance, struct mbp_error *err)
 {
   static const char *const isolation[] = {
-      "--unshare-all", "--unshare-user", "--disable-userns", "--new-session", "--as-pid-1",
-      "--cap-drop", "ALL", "--uid", "1000", "--gid", "1000", "--hostname", "sandbox", "--clearenv",
+      "--unshare-all", "--unshare-user", "--disable-userns",
+      "--new-session", "--as-pid-1",     "--cap-drop",
+      "ALL",           "--uid",          "1000",
+      "--gid",         "1000",           "--hostname",
+      "sandbox",       "--clearenv",
   };
   add(layout, layout->bwrap);
   for (size_t i = 0; i < sizeof(isolation) / sizeof(isolation[0]); i++)

@@ -61,8 +61,11 @@ static int emit_tool(struct mbp_instance *agent, struct mbp_call *call, const st
   json->end(writer);
   int r = json->text(writer, &text);
   if (r == 0) {
-    struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_TOOL, .flags = tool->flags,
-                              .name = mbp_str(tool->name), .data = text};
+    struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data),
+                              .type = MBP_EV_TOOL,
+                              .flags = tool->flags,
+                              .name = mbp_str(tool->name),
+                              .data = text};
     r = agent->host->emit(call, &event);
   }
   json->writer_free(writer);
@@ -110,8 +113,8 @@ static int finish(struct mbp_instance *agent, struct mbp_call *call, const struc
   return r < 0 ? fail(err, -r, "the answer could not be built") : 0;
 }
 
-static int agent_invoke(struct mbp_instance *agent, struct mbp_call *call, struct mbp_str name, struct mbp_str input_text,
-                        struct mbp_error *err)
+static int agent_invoke(struct mbp_instance *agent, struct mbp_call *call, struct mbp_str name,
+                        struct mbp_str input_text, struct mbp_error *err)
 {
   size_t id = 0;
   while (id < N_TOOLS && !mbp_str_eq(name, tools[id].name))
@@ -136,20 +139,37 @@ static int agent_invoke(struct mbp_instance *agent, struct mbp_call *call, struc
 
 /* ---- Descriptor -------------------------------------------------------------------------------------------------- */
 
-static const struct mbp_param timeout = {
-    .size = MBP_SIZE(struct mbp_param, help), .type = MBP_PARAM_DURATION, .name = "timeout", .default_value = "120s",
-    .min = 100, .max = 86400000, .help = "How long a bash command may run when the model names no time."};
-static const struct mbp_param max_timeout = {
-    .size = MBP_SIZE(struct mbp_param, help), .type = MBP_PARAM_DURATION, .name = "max_timeout", .default_value = "30m",
-    .min = 100, .max = 86400000, .help = "The longest time that the model may name for a bash command."};
+static const struct mbp_param timeout = {.size = MBP_SIZE(struct mbp_param, help),
+                                         .type = MBP_PARAM_DURATION,
+                                         .name = "timeout",
+                                         .default_value = "120s",
+                                         .min = 100,
+                                         .max = 86400000,
+                                         .help = "How long a bash command may run when the model names no time."};
+static const struct mbp_param max_timeout = {.size = MBP_SIZE(struct mbp_param, help),
+                                             .type = MBP_PARAM_DURATION,
+                                             .name = "max_timeout",
+                                             .default_value = "30m",
+                                             .min = 100,
+                                             .max = 86400000,
+                                             .help = "The longest time that the model may name for a bash command."};
 static const struct mbp_param output_limit = {
-    .size = MBP_SIZE(struct mbp_param, help), .type = MBP_PARAM_SIZE, .name = "output_limit", .default_value = "100K",
-    .min = 4096, .max = 1048576,
-    .help = "Output of a bash command beyond so many bytes goes to a file in the sandbox; the model gets its beginning, "
-            "its end, its size and the path."};
-static const struct mbp_param spill_limit = {
-    .size = MBP_SIZE(struct mbp_param, help), .type = MBP_PARAM_SIZE, .name = "spill_limit", .default_value = "16M",
-    .min = 65536, .max = 1073741824, .help = "The most bytes that such a file may have; the rest is dropped."};
+    .size = MBP_SIZE(struct mbp_param, help),
+    .type = MBP_PARAM_SIZE,
+    .name = "output_limit",
+    .default_value = "100K",
+    .min = 4096,
+    .max = 1048576,
+    .help =
+        "Output of a bash command beyond so many bytes goes to a file in the sandbox; the model gets its beginning, "
+        "its end, its size and the path."};
+static const struct mbp_param spill_limit = {.size = MBP_SIZE(struct mbp_param, help),
+                                             .type = MBP_PARAM_SIZE,
+                                             .name = "spill_limit",
+                                             .default_value = "16M",
+                                             .min = 65536,
+                                             .max = 1073741824,
+                                             .help = "The most bytes that such a file may have; the rest is dropped."};
 static const struct mbp_param *const params[] = {&timeout, &max_timeout, &output_limit, &spill_limit, NULL};
 
 static const struct mbp_toolset_info info = {.size = MBP_SIZE(struct mbp_toolset_info, type), .type = TYPE_NAME};
@@ -169,8 +189,9 @@ static const struct mbp_plugin plugin = {
     .license = "Apache-2.0",
     .origin = "magent",
     .summary = "bash, read, write, edit, glob and grep in the session's sandbox",
-    .help = "Selected by {\"type\": \"" TYPE_NAME "\"} in an agent's tools. default_config and configs enable and disable "
-            "single tools and set their permission policies.",
+    .help =
+        "Selected by {\"type\": \"" TYPE_NAME "\"} in an agent's tools. default_config and configs enable and disable "
+        "single tools and set their permission policies.",
     .params = params,
     .info = &info,
     .ops = &ops,

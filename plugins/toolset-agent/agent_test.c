@@ -118,7 +118,8 @@ static void setup_real(void)
   (void) snprintf(workspace, sizeof(workspace), "/tmp/magent-ws-XXXXXX");
   ck_assert_ptr_nonnull(mkdtemp(workspace));
   (void) snprintf(config, sizeof(config), "{\"helper\":\"%s\"}", helper);
-  ck_assert_msg(mag_instance_open(&find_real(&err)->descriptor, mbp_str(config), &compute, &err) == 0, "%s", err.message);
+  ck_assert_msg(mag_instance_open(&find_real(&err)->descriptor, mbp_str(config), &compute, &err) == 0, "%s",
+                err.message);
   open_sandbox();
   open_toolset("{\"timeout\":\"20s\"}");
 }
@@ -256,7 +257,8 @@ START_TEST(no_text_of_a_command_can_break_the_shell)
   bash_says("cat", "(no output)", false);
   bash_says("read x; echo \"[$x]\"", "[]", false);
   bash_says("echo \"'\" '\"' \\' ';' '&'", "' \" ' ; &", false);
-  bash_says("printf '\\036%s 0\\036' 00000000000000000000000000000000; echo after", "00000000000000000000000000000000 0after", false);
+  bash_says("printf '\\036%s 0\\036' 00000000000000000000000000000000; echo after",
+            "00000000000000000000000000000000 0after", false);
   bash_says("", "(no output)", false);
   bash("set -x; echo traced; set +x", "");
   HAS(said.text.ptr, "+ echo traced\n");
@@ -447,8 +449,9 @@ START_TEST(files_are_written_read_changed_and_found)
   ck_assert_str_eq(tool("read", "{\"file_path\":\"src/a.py\",\"view_range\":[2,-1]}"), "print('ho')\n");
   ck_assert_str_eq(tool("edit", "{\"file_path\":\"src/a.py\",\"old_string\":\"'hi'\",\"new_string\":\"5\\n\"}"),
                    "edited src/a.py (1 replacement)\n");
-  ck_assert_str_eq(tool("edit", "{\"file_path\":\"src/a.py\",\"old_string\":\"print\",\"new_string\":\"p\",\"replace_all\":true}"),
-                   "edited src/a.py (2 replacements)\n");
+  ck_assert_str_eq(
+      tool("edit", "{\"file_path\":\"src/a.py\",\"old_string\":\"print\",\"new_string\":\"p\",\"replace_all\":true}"),
+      "edited src/a.py (2 replacements)\n");
   bash_says("cat src/a.py", "p(5\n)\np('ho')", false);
   ck_assert_str_eq(tool("glob", "{\"pattern\":\"**/*.py\"}"), "src/a.py\n");
   ck_assert_str_eq(tool("glob", "{\"pattern\":\"*\",\"path\":\"src\"}"), "src/a.py\n");
@@ -467,7 +470,8 @@ START_TEST(file_tools_fail_with_a_line_for_the_model)
     return;
   ck_assert_str_eq(tool("read", "{\"file_path\":\"none\"}"), "none does not exist");
   ck_assert(said.is_error);
-  ck_assert_str_eq(tool("edit", "{\"file_path\":\"none\",\"old_string\":\"a\",\"new_string\":\"b\"}"), "none does not exist");
+  ck_assert_str_eq(tool("edit", "{\"file_path\":\"none\",\"old_string\":\"a\",\"new_string\":\"b\"}"),
+                   "none does not exist");
   HAS(tool("read", "{}"), "read: file_path is missing");
   HAS(tool("read", "{\"file_path\":\"a\",\"view_range\":[1]}"), "view_range must be an array of two whole numbers");
   HAS(tool("read", "{\"path\":\"a\"}"), "unknown property \"path\"");
@@ -555,8 +559,9 @@ START_TEST(tools_are_enabled_and_disabled)
   lists(TYPE ",\"default_config\":{\"enabled\":true,\"permission_policy\":{\"type\":\"always_ask\"}}}", all);
   lists(TYPE ",\"default_config\":{\"enabled\":false}}", "");
   lists(TYPE ",\"configs\":[" NAME("bash") ",\"enabled\":false}]}", "read:d write:9 edit:1 glob:d grep:d ");
-  lists(TYPE ",\"default_config\":{\"enabled\":false},\"configs\":[" NAME("read") ",\"type\":\"read\",\"enabled\":true},"
-        NAME("grep") "}]}", "read:d ");
+  lists(TYPE ",\"default_config\":{\"enabled\":false},\"configs\":[" NAME(
+            "read") ",\"type\":\"read\",\"enabled\":true}," NAME("grep") "}]}",
+        "read:d ");
   lists(TYPE ",\"configs\":[" NAME("web_fetch") ",\"enabled\":false,\"allowed_domains\":[]}]}", all);
 }
 END_TEST
@@ -573,8 +578,10 @@ START_TEST(what_is_not_understood_is_refused)
   refuses(TYPE ",\"configs\":{}}", MBP_E_INVALID, "array");
   refuses(TYPE ",\"configs\":[1]}", MBP_E_INVALID, "objects");
   refuses(TYPE ",\"default_config\":1}", MBP_E_INVALID, "default_config must be an object");
-  refuses(TYPE ",\"default_config\":{\"permission_policy\":{\"type\":\"alway_allow\"}}}", MBP_E_INVALID, "did you mean \"always_allow\"?");
-  refuses(TYPE ",\"default_config\":{\"permission_policy\":{\"kind\":\"x\"}}}", MBP_E_INVALID, "key in permission_policy");
+  refuses(TYPE ",\"default_config\":{\"permission_policy\":{\"type\":\"alway_allow\"}}}", MBP_E_INVALID,
+          "did you mean \"always_allow\"?");
+  refuses(TYPE ",\"default_config\":{\"permission_policy\":{\"kind\":\"x\"}}}", MBP_E_INVALID,
+          "key in permission_policy");
   refuses(TYPE ",\"configs\":[" NAME("web_fetch") ",\"enabled\":true}]}", MBP_E_UNSUPPORTED, "web_fetch comes with");
   refuses(TYPE ",\"configs\":[" NAME("web_search") "}]}", MBP_E_UNSUPPORTED, "set its enabled to false");
   refuses("{\"type\":\"other\"}", MBP_E_INVALID, "type");
@@ -599,7 +606,11 @@ END_TEST
 START_TEST(a_mark_is_found_however_the_stream_is_split)
 {
   static const char nonce[] = "0123456789abcdef0123456789abcdef";
-  static const char stream[] = "a\x1e" "b\x1e" "0123\033[1mX\033[0m\x1e" "0123456789abcdef0123456789abcdef 127\x1e" "rest";
+  static const char stream[] = "a\x1e"
+                               "b\x1e"
+                               "0123\033[1mX\033[0m\x1e"
+                               "0123456789abcdef0123456789abcdef 127\x1e"
+                               "rest";
   size_t len = sizeof(stream) - 1;
   for (size_t split = 0; split <= len; split++) {
     struct scanner scanner;
@@ -636,7 +647,8 @@ START_TEST(head_and_tail_meet_at_every_size)
       if (total <= 8192) {
         ck_assert_uint_eq(print.len, total);
       } else {
-        const char *head = strstr(print.ptr, "note]\n") + 6, *gap = strstr(print.ptr, "\n\n[... "), *tail = strstr(print.ptr, "...]\n\n") + 6;
+        const char *head = strstr(print.ptr, "note]\n") + 6, *gap = strstr(print.ptr, "\n\n[... "),
+                   *tail = strstr(print.ptr, "...]\n\n") + 6;
         size_t tail_len = print.len - (size_t) (tail - print.ptr);
         ck_assert_uint_eq((size_t) (gap - head), 2048);
         ck_assert_uint_eq(tail_len, 4096);
@@ -669,8 +681,8 @@ static void measure(const char *what, const char *name, const char *input)
     times[i] = mag_clock_monotonic_ns() - from;
   }
   qsort(times, n, sizeof(times[0]), by_value);
-  printf("%-28s median %6.3f ms, p99 %6.3f ms%s\n", what, (double) times[n / 2] / 1e6, (double) times[n * 99 / 100] / 1e6,
-         said.r || said.is_error ? " FAILED" : "");
+  printf("%-28s median %6.3f ms, p99 %6.3f ms%s\n", what, (double) times[n / 2] / 1e6,
+         (double) times[n * 99 / 100] / 1e6, said.r || said.is_error ? " FAILED" : "");
 }
 
 START_TEST(bench)

@@ -2,11 +2,12 @@
  * because of a spelling mistake. */
 #include "agent.h"
 
-static const char *const tool_names[] = {"bash", "read", "write", "edit", "glob", "grep", "web_fetch", "web_search", NULL};
+static const char *const tool_names[] = {"bash", "read",      "write",      "edit", "glob",
+                                         "grep", "web_fetch", "web_search", NULL};
 
 /* Keys that only the two web tools know; they are checked when these tools come. */
-static const char *const web_keys[] = {"allowed_domains", "blocked_domains", "max_content_tokens", "url_sources", "max_uses",
-                                       "user_location", NULL};
+static const char *const web_keys[] = {
+    "allowed_domains", "blocked_domains", "max_content_tokens", "url_sources", "max_uses", "user_location", NULL};
 
 static int in_list(struct mbp_str name, const char *const *names)
 {
@@ -45,7 +46,8 @@ static int is_there(const struct mbp_json_v1 *json, const struct mbp_json *value
 
 static int check_policy(const struct mbp_json_v1 *json, const struct mbp_json *policy, struct mbp_error *err)
 {
-  static const char *const keys[] = {"type", NULL}, *const types[] = {"always_allow", "always_ask", "always_deny", "auto", NULL};
+  static const char *const keys[] = {"type", NULL}, *const types[] = {"always_allow", "always_ask", "always_deny",
+                                                                      "auto", NULL};
   if (!is_there(json, policy))
     return 0;
   int r = check_keys(json, policy, "permission_policy", keys, NULL, err);
@@ -90,7 +92,8 @@ static int parse_entry(const struct mbp_json_v1 *json, const struct mbp_json *en
   *seen |= UINT32_C(1) << id;
   if (id >= N_TOOLS && on)
     return fail(err, MBP_E_UNSUPPORTED,
-                TYPE_NAME ": %s comes with the network policies, which are not in this version; set its enabled to false",
+                TYPE_NAME
+                ": %s comes with the network policies, which are not in this version; set its enabled to false",
                 tool_names[id]);
   if (id < N_TOOLS)
     *enabled = (*enabled & ~(UINT32_C(1) << id)) | (uint32_t) on << id;

@@ -71,7 +71,8 @@ static void add_block(struct text *text, struct mbp_str block)
 /* Arguments and stdin of a tool; a problem is for the model. */
 static int build(struct run *run, enum tool_id id, const struct input *input, struct text *problem)
 {
-  struct mbp_str first = input->values[0].text, path = id == TOOL_GLOB || id == TOOL_GREP ? input->values[1].text : first;
+  struct mbp_str first = input->values[0].text,
+                 path = id == TOOL_GLOB || id == TOOL_GREP ? input->values[1].text : first;
   if (path.len > PATH_LIMIT || first.len > PATTERN_LIMIT) {
     text_printf(problem, "%s: the %s is too long", tools[id].name, path.len > PATH_LIMIT ? "path" : "pattern");
     return 1;
@@ -116,8 +117,11 @@ static int execute(struct mbp_instance *agent, struct mbp_call *call, struct run
                    struct mbp_error *err)
 {
   const struct mbp_compute_v1 *compute = agent->compute;
-  struct mbp_exec exec = {.size = MBP_SIZE(struct mbp_exec, spool), .flags = run->has_stdin ? MBP_EXEC_STDIN : 0,
-                          .argv = run->argv, .n_argv = run->n, .hard_timeout_ms = RUN_MS};
+  struct mbp_exec exec = {.size = MBP_SIZE(struct mbp_exec, spool),
+                          .flags = run->has_stdin ? MBP_EXEC_STDIN : 0,
+                          .argv = run->argv,
+                          .n_argv = run->n,
+                          .hard_timeout_ms = RUN_MS};
   struct mbp_event event;
   int r = compute->exec(call, &exec, ret_stream, err);
   if (r == 0 && run->has_stdin) {
@@ -150,8 +154,9 @@ static void judge(enum tool_id id, const struct run *run, const struct mbp_exec_
     text_printf(answer, "%s: stopped after %d s", tools[id].name, RUN_MS / 1000);
   else
     text_printf(answer, "%s could not run in the sandbox: %.*s (exit %d)%.*s%.*s", tools[id].name,
-                (int) (result->message.len < 200 ? result->message.len : 200), result->message.ptr ? result->message.ptr : "",
-                (int) result->exit_code, len ? 2 : 0, ": ", (int) (len < 400 ? len : 400), len ? said->ptr : "");
+                (int) (result->message.len < 200 ? result->message.len : 200),
+                result->message.ptr ? result->message.ptr : "", (int) result->exit_code, len ? 2 : 0, ": ",
+                (int) (len < 400 ? len : 400), len ? said->ptr : "");
 }
 
 int files_run(struct mbp_instance *agent, struct mbp_call *call, enum tool_id id, const struct input *input,

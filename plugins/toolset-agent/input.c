@@ -11,8 +11,8 @@ static int get_integer(const struct mbp_json_v1 *json, const struct mbp_json *va
   return *ret_number != NO_NUMBER;
 }
 
-static const char *take_value(const struct mbp_json_v1 *json, const struct mbp_json *value, int type, struct input *input,
-                              size_t i)
+static const char *take_value(const struct mbp_json_v1 *json, const struct mbp_json *value, int type,
+                              struct input *input, size_t i)
 {
   input->values[i].given = 1;
   switch (type) {

@@ -224,7 +224,8 @@ void collector_print(const struct collector *collector, const char *note, struct
   size_t limit = head_size(collector), have = collector->all.len < limit ? collector->all.len : limit;
   size_t head = have ? cut_end(collector->all.ptr, have) : 0;
   size_t skip = tail.len ? cut_begin(tail.ptr, tail.len) : 0;
-  text_printf(ret_text, "[%llu bytes of output, shortened in the middle; %s]\n", (unsigned long long) collector->total, note);
+  text_printf(ret_text, "[%llu bytes of output, shortened in the middle; %s]\n", (unsigned long long) collector->total,
+              note);
   text_add(ret_text, collector->all.ptr, head);
   text_printf(ret_text, "\n\n[... %llu bytes left out ...]\n\n",
               (unsigned long long) (collector->total - head - (tail.len - skip)));

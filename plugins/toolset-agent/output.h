@@ -20,7 +20,8 @@ struct scanner {
 };
 
 void scanner_start(struct scanner *scanner, const char *nonce);
-/* Adds what a reader should see to `fresh`; returns the number of bytes used, fewer than len only once the mark is found. */
+/* Adds what a reader should see to `fresh`; returns the number of bytes used, fewer than len only once the mark is
+ * found. */
 size_t scanner_feed(struct scanner *scanner, const char *bytes, size_t len, struct text *fresh);
 /* The stream has ended: what was held was no mark. */
 void scanner_end(struct scanner *scanner, struct text *fresh);

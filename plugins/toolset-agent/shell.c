@@ -1,5 +1,6 @@
-/* bash: one shell for all commands of the session. A command is handed over on the shell's stdin, and a mark that nobody
- * can guess tells where its output ends: never the end of a stream, which a process in the background may hold open. */
+/* bash: one shell for all commands of the session. A command is handed over on the shell's stdin, and a mark that
+ * nobody can guess tells where its output ends: never the end of a stream, which a process in the background may hold
+ * open. */
 #include "output.h"
 #include "spill.h"
 
@@ -61,11 +62,15 @@ static const char *mark_fd(const struct shell *shell)
 
 static int launch(struct mbp_instance *agent, struct mbp_call *call, struct shell *shell, struct mbp_error *err)
 {
-  struct mbp_str bash[] = {mbp_str("/bin/bash"), mbp_str("--noprofile"), mbp_str("--norc")}, sh[] = {mbp_str("/bin/sh")};
+  struct mbp_str bash[] = {mbp_str("/bin/bash"), mbp_str("--noprofile"), mbp_str("--norc")},
+                 sh[] = {mbp_str("/bin/sh")};
   struct mbp_pair env[] = {{mbp_str("TERM"), mbp_str("dumb")}};
   struct mbp_exec exec = {.size = MBP_SIZE(struct mbp_exec, spool),
                           .flags = MBP_EXEC_STDIN | MBP_EXEC_KEEP | MBP_EXEC_MERGE,
-                          .argv = shell->is_sh ? sh : bash, .n_argv = shell->is_sh ? 1 : 3, .env = env, .n_env = 1};
+                          .argv = shell->is_sh ? sh : bash,
+                          .n_argv = shell->is_sh ? 1 : 3,
+                          .env = env,
+                          .n_env = 1};
   char first[32];
   int r = agent->compute->exec(call, &exec, &shell->stream, err);
   if (r < 0)
@@ -87,10 +92,12 @@ static int is_missing(struct mbp_instance *agent, struct mbp_call *call, struct 
     continue;
   if (r == 0)
     result = agent->compute->result(shell->stream);
-  int missing = result && (result->reason == MBP_EXIT_NOT_STARTED || result->exit_code == 127 || result->exit_code == 126);
+  int missing =
+      result && (result->reason == MBP_EXIT_NOT_STARTED || result->exit_code == 127 || result->exit_code == 126);
   if (missing)
     (void) fail(err, MBP_E_UNAVAILABLE, "no shell could be started in the sandbox: %.*s",
-                (int) (result->message.len < 200 ? result->message.len : 200), result->message.ptr ? result->message.ptr : "");
+                (int) (result->message.len < 200 ? result->message.len : 200),
+                result->message.ptr ? result->message.ptr : "");
   return missing;
 }
 
@@ -110,7 +117,8 @@ static int is_alive(struct mbp_instance *agent, struct mbp_call *call, struct sh
 static int have_shell(struct mbp_instance *agent, struct mbp_call *call, struct shell *shell, struct text *answer,
                       struct mbp_error *err)
 {
-  static const char died[] = "the earlier shell is gone, so this is a new one: variables and the working directory are reset";
+  static const char died[] =
+      "the earlier shell is gone, so this is a new one: variables and the working directory are reset";
   if (shell->stream && is_alive(agent, call, shell))
     return 0;
   if (shell->stream)
@@ -141,7 +149,8 @@ static int have_shell(struct mbp_instance *agent, struct mbp_call *call, struct 
 /* ---- One command ------------------------------------------------------------------------------------------------- */
 
 /* The command is one quoted word for eval, so nothing in it can break what stands around it. One that ends with a
- * backslash makes bash lose a character of what it reads next: hence line ends before and after, and all in one line. */
+ * backslash makes bash lose a character of what it reads next: hence line ends before and after, and all in one line.
+ * */
 static void write_script(const struct shell *shell, struct mbp_str command, const char *nonce, struct text *script)
 {
   text_add_str(script, "\neval '");
@@ -156,8 +165,8 @@ static void write_script(const struct shell *shell, struct mbp_str command, cons
   }
   text_printf(script, "\n\n' </dev/null %s>&-; ", mark_fd(shell));
   /* The group keeps `set -x` from showing it. */
-  text_printf(script, "{ %sprintf '\\036%%s %%d\\036' %s \"$?\" >&%s; } 2>/dev/null\n", shell->is_sh ? "" : "builtin ", nonce,
-              mark_fd(shell));
+  text_printf(script, "{ %sprintf '\\036%%s %%d\\036' %s \"$?\" >&%s; } 2>/dev/null\n", shell->is_sh ? "" : "builtin ",
+              nonce, mark_fd(shell));
 }
 
 static int make_nonce(char nonce[NONCE_LEN + 1], struct mbp_error *err)
@@ -179,8 +188,8 @@ static int take_fresh(struct mbp_instance *agent, struct mbp_call *call, struct 
   struct text *fresh = &command->fresh;
   if (fresh->len == 0)
     return 0;
-  struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_TOOL_OUTPUT, .index = 1,
-                            .data = text_str(fresh)};
+  struct mbp_event event = {
+      .size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_TOOL_OUTPUT, .index = 1, .data = text_str(fresh)};
   int r = agent->host->emit(call, &event);
   if (collector_add(&command->collector, fresh->ptr, fresh->len)) {
     spill_begin(agent, call, &command->spill);
@@ -298,9 +307,11 @@ static void judge(struct mbp_instance *agent, struct mbp_call *call, struct shel
     end_with_shell(agent, shell, answer, ret_is_error);
     break;
   case ENDED_BY_TIME:
-    (void) snprintf(line, sizeof(line),
-                    "[timed out after %lld ms: the shell and all that it had started were stopped; give a larger timeout_ms, or "
-                    "run it in the background]", (long long) timeout_ms);
+    (void) snprintf(
+        line, sizeof(line),
+        "[timed out after %lld ms: the shell and all that it had started were stopped; give a larger timeout_ms, or "
+        "run it in the background]",
+        (long long) timeout_ms);
     add_line(answer, line);
     stop(agent, shell, "this is a new shell, because the last command timed out: " RESET);
     break;

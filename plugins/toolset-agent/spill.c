@@ -47,9 +47,11 @@ void spill_begin(struct mbp_instance *agent, struct mbp_call *call, struct spill
 {
   char file[32];
   (void) snprintf(file, sizeof(file), "output-%u.txt", ++agent->spills);
-  struct mbp_str argv[] = {mbp_str("/bin/sh"), mbp_str("-c"), mbp_str(script), mbp_str("sh"), mbp_str(agent->spill_name),
-                           mbp_str(file)};
-  struct mbp_exec exec = {.size = MBP_SIZE(struct mbp_exec, spool), .flags = MBP_EXEC_STDIN, .argv = argv,
+  struct mbp_str argv[] = {mbp_str("/bin/sh"),         mbp_str("-c"), mbp_str(script), mbp_str("sh"),
+                           mbp_str(agent->spill_name), mbp_str(file)};
+  struct mbp_exec exec = {.size = MBP_SIZE(struct mbp_exec, spool),
+                          .flags = MBP_EXEC_STDIN,
+                          .argv = argv,
                           .n_argv = sizeof(argv) / sizeof(argv[0])};
   struct mbp_error err = {.size = MBP_SIZE(struct mbp_error, message)};
   auto_text line = {0};
@@ -94,8 +96,9 @@ void spill_end(struct mbp_instance *agent, struct mbp_call *call, struct spill *
       r = 0;
     const struct mbp_exec_result *result = r == 0 ? compute->result(spill->stream) : NULL;
     if (!result || result->exit_code != 0)
-      give_up(agent, spill, agent->host->cancelled(call) ? "the call was cancelled"
-                                                         : "the file in the sandbox could not be written; is its disk full?");
+      give_up(agent, spill,
+              agent->host->cancelled(call) ? "the call was cancelled"
+                                           : "the file in the sandbox could not be written; is its disk full?");
     else
       compute->close(spill->stream);
     spill->stream = NULL;

@@ -48,31 +48,42 @@ static void send_chunk(int fd, struct mag_buf *text)
 
 static void begin(struct mag_buf *out, size_t number)
 {
-  mag_buf_printf(out, EVENT("message_start", ",\"message\":{\"id\":\"msg_%zu\",\"type\":\"message\","
-                 "\"role\":\"assistant\",\"model\":\"bench\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,"
-                 "\"usage\":{\"input_tokens\":10,\"output_tokens\":1}}"),
-                 number);
+  mag_buf_printf(
+      out,
+      EVENT("message_start",
+            ",\"message\":{\"id\":\"msg_%zu\",\"type\":\"message\","
+            "\"role\":\"assistant\",\"model\":\"bench\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,"
+            "\"usage\":{\"input_tokens\":10,\"output_tokens\":1}}"),
+      number);
   mag_buf_printf(out, EVENT("content_block_start", ",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}"));
 }
 
 static void end(struct mag_buf *out, const char *stop)
 {
-  mag_buf_printf(out, EVENT("message_delta", ",\"delta\":{\"stop_reason\":\"%s\",\"stop_sequence\":null},"
-                 "\"usage\":{\"output_tokens\":20}"), stop);
+  mag_buf_printf(out,
+                 EVENT("message_delta", ",\"delta\":{\"stop_reason\":\"%s\",\"stop_sequence\":null},"
+                                        "\"usage\":{\"output_tokens\":20}"),
+                 stop);
   mag_buf_printf(out, EVENT("message_stop", ""));
 }
 
 static void ask_for_tool(struct mag_buf *out, size_t number)
 {
-  mag_buf_printf(out, EVENT("content_block_delta", ",\"index\":0,\"delta\":{\"type\":\"text_delta\","
-                 "\"text\":\"Step %zu.\"}"), number);
+  mag_buf_printf(out,
+                 EVENT("content_block_delta", ",\"index\":0,\"delta\":{\"type\":\"text_delta\","
+                                              "\"text\":\"Step %zu.\"}"),
+                 number);
   mag_buf_printf(out, EVENT("content_block_stop", ",\"index\":0"));
-  mag_buf_printf(out, EVENT("content_block_start", ",\"index\":1,"
-                 "\"content_block\":{\"type\":\"tool_use\",\"id\":\"toolu_%zu\","
-                 "\"name\":\"bash\",\"input\":{}}"), number);
-  mag_buf_printf(out, EVENT("content_block_delta", ",\"index\":1,"
-                 "\"delta\":{\"type\":\"input_json_delta\","
-                 "\"partial_json\":\"{\\\"command\\\":\\\"echo %zu\\\"}\"}"), number);
+  mag_buf_printf(out,
+                 EVENT("content_block_start", ",\"index\":1,"
+                                              "\"content_block\":{\"type\":\"tool_use\",\"id\":\"toolu_%zu\","
+                                              "\"name\":\"bash\",\"input\":{}}"),
+                 number);
+  mag_buf_printf(out,
+                 EVENT("content_block_delta", ",\"index\":1,"
+                                              "\"delta\":{\"type\":\"input_json_delta\","
+                                              "\"partial_json\":\"{\\\"command\\\":\\\"echo %zu\\\"}\"}"),
+                 number);
   mag_buf_printf(out, EVENT("content_block_stop", ",\"index\":1"));
   end(out, "tool_use");
 }

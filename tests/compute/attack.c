@@ -1,4 +1,5 @@
-/* What hostile code in a sandbox would try. Prints a line "BREACH: ..." for whatever succeeds; exit 0 if nothing did. */
+/* What hostile code in a sandbox would try. Prints a line "BREACH: ..." for whatever succeeds; exit 0 if nothing did.
+ * */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

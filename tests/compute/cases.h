@@ -12,7 +12,8 @@ void add_process_cases(Suite *suite);
 void add_limit_cases(Suite *suite);
 void add_wall_cases(Suite *suite);
 
-/* Opens the provider of loop index `i` and makes sandbox "a"; false, having said so loudly, where it cannot work here. */
+/* Opens the provider of loop index `i` and makes sandbox "a"; false, having said so loudly, where it cannot work
+ * here. */
 bool begin(struct rig *rig, int i, const struct box_options *options);
 /* The same, but only where the provider isolates. */
 bool begin_isolated(struct rig *rig, int i, const struct box_options *options);

@@ -11,8 +11,8 @@
 /* What limit groups can do on this machine. */
 static uint32_t enforced(void)
 {
-  struct mbp_group_spec spec = {.size = MBP_SIZE(struct mbp_group_spec, reserved), .name = "probe",
-                                .memory_bytes = 64 << 20, .pids = 10};
+  struct mbp_group_spec spec = {
+      .size = MBP_SIZE(struct mbp_group_spec, reserved), .name = "probe", .memory_bytes = 64 << 20, .pids = 10};
   struct mbp_group_state state = {.size = MBP_SIZE(struct mbp_group_state, how)};
   struct mbp_error err = MAG_ERROR_INIT;
   struct mbp_group *group = NULL;
@@ -37,7 +37,8 @@ START_TEST(a_memory_hog_is_killed_and_the_cause_told)
   struct box_options options = {.memory_bytes = 96 << 20};
   if (!can(1, "memory limit") || !begin(&rig, _i, &options))
     return;
-  rig_sh(&rig, "a", "echo before; exec sh -c 'x=$(head -c 400000000 /dev/zero | tr \"\\0\" x); echo $x'", NULL, &outcome);
+  rig_sh(&rig, "a", "echo before; exec sh -c 'x=$(head -c 400000000 /dev/zero | tr \"\\0\" x); echo $x'", NULL,
+         &outcome);
   ck_assert_int_eq(outcome.r, 0);
   ck_assert_msg(outcome.result.reason == MBP_EXIT_MEMORY, "reason %u code %d", outcome.result.reason,
                 outcome.result.exit_code);

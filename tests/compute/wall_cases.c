@@ -49,7 +49,8 @@ START_TEST(other_files_and_processes_are_not_there)
     return;
   shell("mkdir '%s/other' && echo secret > '%s/other/file'", rig.work, rig.work);
   mag_autofree char *script = mag_sprintf("cat '%s/other/file' /etc/shadow /root/.bashrc; ls /root /home /boot /srv "
-                                          "/var/log /sys '%s'; true", rig.work, rig.work);
+                                          "/var/log /sys '%s'; true",
+                                          rig.work, rig.work);
   ck_assert_int_eq(rig_code(&rig, "a", script), 0);
   ck_assert(!strstr(rig_last_output, "secret") && !strstr(rig_last_output, "root:"));
   ck_assert_str_eq(rig_text(&rig, "a", "ls -d /root /home /boot /srv /sys /var/log 2>/dev/null | wc -l"), "0\n");
@@ -104,19 +105,34 @@ START_TEST(a_host_socket_in_a_bound_directory_is_out_of_reach)
 END_TEST
 
 static const char *const plantings[] = {
-    "echo x > .git/hooks/pre-commit", "echo x > .git/config", "mv .git/hooks .git/h2",
-    "rm -rf .git/hooks && mkdir .git/hooks", "mv .git .g2", "ln -sf ../x .git/hooks", "echo . > .git/commondir",
-    "mkdir -p .git/modules/m", "echo x > .envrc", "mkdir -p .vscode/x",
-    "mkdir -p .vscode && echo x > .vscode/tasks.json", "mkdir -p .idea/x",
-    "mkdir -p .magent && echo x > .magent/agent.yaml", "git config -f .git/config core.fsmonitor ./x",
-    "echo x > .git/config.worktree", "rm .git/config", "chmod 777 .git/hooks", "echo x > .profile", "mv .profile p2",
-    "cp /bin/true .git/hooks/pre-commit", "touch -d 2001-01-01 .git/config",
+    "echo x > .git/hooks/pre-commit",
+    "echo x > .git/config",
+    "mv .git/hooks .git/h2",
+    "rm -rf .git/hooks && mkdir .git/hooks",
+    "mv .git .g2",
+    "ln -sf ../x .git/hooks",
+    "echo . > .git/commondir",
+    "mkdir -p .git/modules/m",
+    "echo x > .envrc",
+    "mkdir -p .vscode/x",
+    "mkdir -p .vscode && echo x > .vscode/tasks.json",
+    "mkdir -p .idea/x",
+    "mkdir -p .magent && echo x > .magent/agent.yaml",
+    "git config -f .git/config core.fsmonitor ./x",
+    "echo x > .git/config.worktree",
+    "rm .git/config",
+    "chmod 777 .git/hooks",
+    "echo x > .profile",
+    "mv .profile p2",
+    "cp /bin/true .git/hooks/pre-commit",
+    "touch -d 2001-01-01 .git/config",
 };
 
 static void make_repository(struct rig *rig)
 {
   shell("cd '%s' && find . -mindepth 1 -delete && mkdir -p .git/hooks .git/objects .git/refs && "
-        "echo 'ref: refs/heads/x' > .git/HEAD && echo '[core]' > .git/config && echo mine > .profile", rig->workspace);
+        "echo 'ref: refs/heads/x' > .git/HEAD && echo '[core]' > .git/config && echo mine > .profile",
+        rig->workspace);
 }
 
 /* Without the guard each of them works: a misspelt one could not fail for the right reason. */
@@ -155,8 +171,10 @@ START_TEST(what_git_and_friends_would_run_cannot_be_planted)
   rig_destroy(&rig, "a");
   shell("cd '%s' && test \"$(cat .git/config .profile)\" = '[core]\nmine' && test -z \"$(ls .git/hooks)\"",
         rig.workspace);
-  static const char *const litter[] = {".envrc", ".vscode", ".idea", ".magent", ".bashrc", "HEAD", ".git/commondir",
-                                       ".git/modules", ".git/config.worktree", ".gitconfig"};
+  static const char *const litter[] = {".envrc",         ".vscode",      ".idea",
+                                       ".magent",        ".bashrc",      "HEAD",
+                                       ".git/commondir", ".git/modules", ".git/config.worktree",
+                                       ".gitconfig"};
   for (size_t i = 0; i < MAG_COUNT(litter); i++)
     ck_assert_msg(!host_exists(&rig, litter[i]), "left behind: %s", litter[i]);
   rig_close(&rig);
@@ -262,7 +280,8 @@ START_TEST(nothing_outside_the_workspace_can_be_written)
       continue;
     ck_assert_msg(try_on(&rig, attempt, attempt->target) != 0, "BREACH: %s on %s", attempt->command, attempt->target);
   }
-  ck_assert_str_eq(rig_text(&rig, "a", "echo x > /tmp/x && echo y > ~/y && echo z > z && cat /tmp/x ~/y z"), "x\ny\nz\n");
+  ck_assert_str_eq(rig_text(&rig, "a", "echo x > /tmp/x && echo y > ~/y && echo z > z && cat /tmp/x ~/y z"),
+                   "x\ny\nz\n");
   ck_assert(host_exists(&rig, "z"));
   finish(&rig);
 }
@@ -277,8 +296,8 @@ START_TEST(put_and_get_do_not_leave_by_links)
   if (!begin(&rig, _i, NULL))
     return;
   shell("mkdir '%s/outside' && echo secret > '%s/outside/file'", rig.work, rig.work);
-  mag_autofree char *links = mag_sprintf("ln -s '%s/outside' dir; ln -s '%s/outside/file' file; ln -s .. up", rig.work,
-                                         rig.work);
+  mag_autofree char *links =
+      mag_sprintf("ln -s '%s/outside' dir; ln -s '%s/outside/file' file; ln -s .. up", rig.work, rig.work);
   rig_text(&rig, "a", links);
   static const char *const paths[] = {"dir/file", "file", "up/outside/file", "../outside/file", "dir/../outside/file"};
   for (size_t i = 0; i < MAG_COUNT(paths); i++) {
@@ -295,7 +314,8 @@ START_TEST(put_and_get_do_not_leave_by_links)
   struct background race;
   struct run_options options = {.hard_ms = 1500};
   mag_autofree char *spin = mag_sprintf("mkdir real; ln -s '%s/outside' evil; while :; do ln -sfn real d; rm d; "
-                                        "mkdir d; rmdir d; ln -sfn evil d; done 2>/dev/null", rig.work);
+                                        "mkdir d; rmdir d; ln -sfn evil d; done 2>/dev/null",
+                                        rig.work);
   rig_start(&race, &rig, "a", spin, &options);
   for (int i = 0; i < 150; i++)
     (void) rig_put(&rig, "a", "d/file", mbp_str("evil"), 0644, &err);
@@ -311,8 +331,9 @@ START_TEST(no_capability_can_be_had)
   struct rig rig;
   if (!begin_isolated(&rig, _i, NULL))
     return;
-  ck_assert_str_eq(rig_text(&rig, "a", "grep -E 'CapInh|CapPrm|CapEff|CapBnd|CapAmb' /proc/self/status | cut -f2 | sort -u"),
-                   "0000000000000000\n");
+  ck_assert_str_eq(
+      rig_text(&rig, "a", "grep -E 'CapInh|CapPrm|CapEff|CapBnd|CapAmb' /proc/self/status | cut -f2 | sort -u"),
+      "0000000000000000\n");
   ck_assert_str_eq(rig_text(&rig, "a", "grep NoNewPrivs /proc/self/status | cut -f2"), "1\n");
   attack(&rig, "namespaces");
   finish(&rig);

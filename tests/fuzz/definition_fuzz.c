@@ -1,4 +1,5 @@
-/* Agent files: any bytes give a definition or an error of one line; a definition survives the way into its resources and back. */
+/* Agent files: any bytes give a definition or an error of one line; a definition survives the way into its resources
+ * and back. */
 #include "agent/definition.h"
 #include "agent/yaml.h"
 #include "base/cleanup.h"

@@ -1,5 +1,5 @@
-/* What reaches the file tools from outside: the blocks of an edit, and patterns with the names that they are held against.
- * The input is both: blocks as a whole; up to the first line end a pattern, behind it a path. */
+/* What reaches the file tools from outside: the blocks of an edit, and patterns with the names that they are held
+ * against. The input is both: blocks as a whole; up to the first line end a pattern, behind it a path. */
 #include "sandbox/tool_common.h"
 #include "sandbox/tool_pattern.h"
 

@@ -1,5 +1,5 @@
-/* What an HTTP peer sends: head lines, and the chunked coding, which must give the same whether it comes whole or in two
- * pieces. */
+/* What an HTTP peer sends: head lines, and the chunked coding, which must give the same whether it comes whole or in
+ * two pieces. */
 #include "base/error.h"
 #include "host/http_chunk.h"
 #include "host/http_head.h"

@@ -1,7 +1,7 @@
 /* Logs of a session: whatever records hold, the fold refuses by name or what it made can be projected, legally.
  *
- * An input is lines "CLASS TYPE PAYLOAD"; sequence numbers are given here. CLASS is one digit. A line that begins with '=' gives
- * the record the number that follows instead.
+ * An input is lines "CLASS TYPE PAYLOAD"; sequence numbers are given here. CLASS is one digit. A line that begins
+ * with '=' gives the record the number that follows instead.
  */
 #include "agent/project.h"
 #include "agent/state.h"

@@ -37,8 +37,8 @@ static void fake_group_free(struct mbp_group *group)
 }
 
 static const struct mbp_host host = {.size = sizeof(host), .clock_ms = fake_clock, .cancelled = fake_cancelled};
-static const struct mbp_process_v1 process = {.size = sizeof(process), .wait = fake_wait, .free = fake_free,
-                                              .group_free = fake_group_free};
+static const struct mbp_process_v1 process = {
+    .size = sizeof(process), .wait = fake_wait, .free = fake_free, .group_free = fake_group_free};
 
 #define PROCESSES 3
 
@@ -46,7 +46,8 @@ static void check(struct mag_proc *const *procs)
 {
   for (int i = 0; i < PROCESSES; i++) {
     const struct mag_proc *proc = procs[i];
-    if ((proc->exited && !proc->started) || (proc->started && proc->failed) || (proc->gone && !proc->exited && !proc->failed))
+    if ((proc->exited && !proc->started) || (proc->started && proc->failed) ||
+        (proc->gone && !proc->exited && !proc->failed))
       abort();
     if (proc->code < 0 || proc->code > 255 || proc->signal < 0 || proc->signal > 64 || proc->pid < 0)
       abort();
@@ -67,7 +68,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   box->working_dir = plug_dup(mbp_str("/workspace"));
   box->control = pair[0];
   for (int i = 0; i < PROCESSES; i++) {
-    struct mag_start start = {.argv = argv, .n_argv = 1, .key = mbp_str(keys[i]), .in = -1, .out = -1, .err = -1,
+    struct mag_start start = {.argv = argv,
+                              .n_argv = 1,
+                              .key = mbp_str(keys[i]),
+                              .in = -1,
+                              .out = -1,
+                              .err = -1,
                               .flags = i == 2 ? MAG_BOX_SPOOL : 0};
     if (mag_box_start(box, NULL, &start, &procs[i], &err) < 0)
       abort();

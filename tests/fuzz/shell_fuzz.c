@@ -19,7 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   scanner_start(&scanner, "0123456789abcdef0123456789abcdef");
   while (at < size && !scanner.found) {
     struct text fresh = {0};
-    size_t n = piece < size - at ? piece : size - at, used = scanner_feed(&scanner, (const char *) data + at, n, &fresh);
+    size_t n = piece < size - at ? piece : size - at,
+           used = scanner_feed(&scanner, (const char *) data + at, n, &fresh);
     REQUIRE(used == n || scanner.found);
     REQUIRE(fresh.len <= n + sizeof(scanner.held) + 1);
     if (fresh.len) {
@@ -34,7 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     REQUIRE((unsigned char) whole.ptr[i] >= ' ' || whole.ptr[i] == '\n' || whole.ptr[i] == '\t');
   REQUIRE(collector.total == whole.len);
   collector_print(&collector, "note", &print);
-  REQUIRE(whole.len > 256 || (print.len == whole.len && (whole.len == 0 || memcmp(print.ptr, whole.ptr, whole.len) == 0)));
+  REQUIRE(whole.len > 256 ||
+          (print.len == whole.len && (whole.len == 0 || memcmp(print.ptr, whole.ptr, whole.len) == 0)));
   collector_done(&collector);
   text_done(&whole);
   text_done(&print);

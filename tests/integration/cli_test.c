@@ -1,4 +1,5 @@
-/* The magent command as a user meets it: exit statuses, what goes to which stream, signals, and errors that say what to do. */
+/* The magent command as a user meets it: exit statuses, what goes to which stream, signals, and errors that say what
+ * to do. */
 #include "command.h"
 #include "rig.h"
 #include "service.h"
@@ -16,8 +17,8 @@ static void expect(struct command *command, int status, const char *out, const c
   ck_assert_msg(command->status == status, "status %d instead of %d (\"%s\" is wanted): \"%s\" \"%s\"", command->status,
                 status, err ? err : "", command->stdout_text.ptr, command->stderr_text.ptr);
   if (out)
-    ck_assert_msg(strstr(command->stdout_text.ptr, out), "no \"%s\" on stdout: \"%s\" \"%s\"", out, command->stdout_text.ptr,
-                  command->stderr_text.ptr);
+    ck_assert_msg(strstr(command->stdout_text.ptr, out), "no \"%s\" on stdout: \"%s\" \"%s\"", out,
+                  command->stdout_text.ptr, command->stderr_text.ptr);
   if (err)
     ck_assert_msg(strstr(command->stderr_text.ptr, err), "no \"%s\" on stderr: \"%s\"", err, command->stderr_text.ptr);
 }
@@ -45,7 +46,8 @@ static void check_error_line(const char *line, int status, const char *text)
   expect(&command, status, NULL, text);
   ck_assert_str_eq(command.stdout_text.ptr, "");
   const char *newline = strchr(command.stderr_text.ptr, '\n');
-  ck_assert_msg(newline && (newline[1] == 0 || strncmp(newline + 1, "Try `magent", 11) == 0), "%s", command.stderr_text.ptr);
+  ck_assert_msg(newline && (newline[1] == 0 || strncmp(newline + 1, "Try `magent", 11) == 0), "%s",
+                command.stderr_text.ptr);
   ck_assert_int_eq(strncmp(command.stderr_text.ptr, "magent: ", 8), 0);
   command_done(&command);
 }
@@ -62,14 +64,16 @@ static struct command run_with_tools(const char *arguments)
   return command_run(line);
 }
 
-/* ---- Streams and statuses -------------------------------------------------------------------------------------------- */
+/* ---- Streams and statuses
+ * -------------------------------------------------------------------------------------------- */
 
 START_TEST(the_answer_goes_to_stdout_and_activity_to_stderr)
 {
   if (!compute())
     return;
   command_begin();
-  command_script("[{\"text\":\"I run it.\",\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"echo 4$((1+1))\"}}},{\"text\":\"It is {{tool_result}}.\"}]");
+  command_script("[{\"text\":\"I run it.\",\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"echo "
+                 "4$((1+1))\"}}},{\"text\":\"It is {{tool_result}}.\"}]");
   struct command command = run_with_tools("go");
   expect(&command, 0, NULL, "> bash: echo 4$((1+1))");
   ck_assert_str_eq(command.stdout_text.ptr, "I run it.\nIt is 42.\n");
@@ -158,8 +162,10 @@ START_TEST(a_question_ends_with_3_and_yes_answers_it)
     return;
   command_begin();
   command_script("[" CALLS("echo ran") ",{\"text\":\"it {{tool_result}}\"}]");
-  mag_autofree char *agent = mag_sprintf("name: careful\ncompute: %s\ntools:\n  - type: agent_toolset_20260401\n    default_config:\n"
-                                         "      permission_policy: {type: always_ask}\n", compute());
+  mag_autofree char *agent =
+      mag_sprintf("name: careful\ncompute: %s\ntools:\n  - type: agent_toolset_20260401\n    default_config:\n"
+                  "      permission_policy: {type: always_ask}\n",
+                  compute());
   command_write_file("agent.yaml", agent);
   mag_autofree char *run = mag_sprintf("run --agent %s go", command_path("agent.yaml"));
   check(run, 3, NULL, "--yes --session sesn_");
@@ -188,7 +194,8 @@ START_TEST(max_turns_ends_with_4_and_the_session_goes_on)
 }
 END_TEST
 
-/* ---- Input ----------------------------------------------------------------------------------------------------------- */
+/* ---- Input
+ * ----------------------------------------------------------------------------------------------------------- */
 
 START_TEST(a_prompt_may_come_from_stdin)
 {
@@ -203,7 +210,8 @@ START_TEST(a_prompt_may_come_from_stdin)
   expect(&command, 2, NULL, "UTF-8");
   command_done(&command);
   command = command_run("session list --json");
-  ck_assert_ptr_eq(strchr(command.stdout_text.ptr, '\n'), strrchr(command.stdout_text.ptr, '\n')); /* one, of the first run */
+  ck_assert_ptr_eq(strchr(command.stdout_text.ptr, '\n'),
+                   strrchr(command.stdout_text.ptr, '\n')); /* one, of the first run */
   command_done(&command);
   command_end();
 }
@@ -224,7 +232,8 @@ START_TEST(agent_files_are_yaml_or_json_and_strict)
       {"d.yaml", "a: b: c\n", 1, NULL, "d.yaml: line 1"},
       {"e.yaml", "", 1, NULL, "e.yaml: the file is empty"},
       {"f.yaml", "x: &a [1]\ny: *a\n", 1, NULL, "f.yaml: line 2: aliases"},
-      {"g.yaml", "compute: {provider: local, memry: 1G}\n", 1, NULL, "g.yaml: compute: unknown key \"memry\"; did you mean \"memory\"?"},
+      {"g.yaml", "compute: {provider: local, memry: 1G}\n", 1, NULL,
+       "g.yaml: compute: unknown key \"memry\"; did you mean \"memory\"?"},
       {"h.yaml", "packages: {pip: [x]}\n", 1, NULL, "h.yaml: packages"},
       {"i.yaml", "networking: {type: limited, allowed_hosts: [a]}\n", 1, NULL, "allowed_hosts"},
       {"j.json", "{\"model\":", 1, NULL, "j.json"},
@@ -265,8 +274,9 @@ START_TEST(tools_can_be_chosen)
   check("run --tools bash,,read go", 2, NULL, "is not a list");
   check("run --tools '' go", 2, NULL, "list");
   /* They are those of the defaults' toolset. */
-  command_write_file("conf/defaults.json", "{\"models\":[{\"model\":\"scripted/x\"}],\"tools\":[{\"type\":\"other_toolset_1\"}],"
-                                           "\"compute\":\"bubblewrap\"}");
+  command_write_file("conf/defaults.json",
+                     "{\"models\":[{\"model\":\"scripted/x\"}],\"tools\":[{\"type\":\"other_toolset_1\"}],"
+                     "\"compute\":\"bubblewrap\"}");
   check("run --tools bash go", 1, NULL, "other_toolset_1");
   command_write_file("conf/defaults.json", "{\"models\":[{\"model\":\"scripted/x\"}],\"compute\":\"bubblewrap\"}");
   check("run --tools bash go", 1, NULL, "no default toolset for --tools");
@@ -328,7 +338,8 @@ START_TEST(local_compute_runs_and_says_what_it_is)
 }
 END_TEST
 
-/* ---- Sessions -------------------------------------------------------------------------------------------------------- */
+/* ---- Sessions
+ * -------------------------------------------------------------------------------------------------------- */
 
 START_TEST(sessions_are_listed_shown_continued_and_removed)
 {
@@ -409,7 +420,8 @@ START_TEST(a_session_that_another_process_runs_is_busy)
 }
 END_TEST
 
-/* ---- Signals --------------------------------------------------------------------------------------------------------- */
+/* ---- Signals
+ * --------------------------------------------------------------------------------------------------------- */
 
 START_TEST(an_interrupt_ends_the_turn_and_keeps_the_session)
 {
@@ -458,7 +470,8 @@ START_TEST(a_second_interrupt_ends_the_program_at_once)
 }
 END_TEST
 
-/* ---- Terminals and pipes --------------------------------------------------------------------------------------------- */
+/* ---- Terminals and pipes
+ * --------------------------------------------------------------------------------------------- */
 
 START_TEST(what_a_model_says_does_not_drive_the_terminal)
 {
@@ -491,8 +504,10 @@ START_TEST(a_control_in_two_pieces_does_not_drive_the_terminal)
     return;
   command_begin();
   /* Cut in the middle; with something between that is left out; and a character that only begins alike. */
-  command_script("[" CALLS("printf 'a\\\\302'; sleep 0.4; printf '\\\\2332Jb\\\\n'; printf 'c\\\\302\\\\302\\\\233\\\\2332Jd\\\\n';"
-                           "printf 'e\\\\302\\\\033\\\\2332Jf\\\\n'; printf 'g\\\\302'; sleep 0.4; printf '\\\\251h\\\\n'") ",{\"text\":\"ok\"}]");
+  command_script("[" CALLS(
+      "printf 'a\\\\302'; sleep 0.4; printf '\\\\2332Jb\\\\n'; printf 'c\\\\302\\\\302\\\\233\\\\2332Jd\\\\n';"
+      "printf 'e\\\\302\\\\033\\\\2332Jf\\\\n'; printf 'g\\\\302'; sleep 0.4; printf '\\\\251h\\\\n'") ",{\"text\":"
+                                                                                                       "\"ok\"}]");
   mag_autofree char *run = mag_sprintf("run --compute %s --title t go", compute());
   struct command command = command_start(run, true);
   command_finish(&command);
@@ -522,7 +537,8 @@ END_TEST
 START_TEST(names_of_tools_and_titles_do_not_drive_the_terminal)
 {
   command_begin();
-  command_script("[{\"tool_call\":{\"name\":\"b\\u001b[2Jad\",\"input\":{\"command\":\"x\\u001b[2J\"}}},{\"text\":\"ok\"}]");
+  command_script(
+      "[{\"tool_call\":{\"name\":\"b\\u001b[2Jad\",\"input\":{\"command\":\"x\\u001b[2J\"}}},{\"text\":\"ok\"}]");
   struct command command = command_start("run --tools none --title '\033[2Jtitle' hello", true);
   command_finish(&command);
   ck_assert_int_eq(command.status, 0);
@@ -552,7 +568,8 @@ START_TEST(a_closed_pipe_is_an_error_and_no_signal)
 }
 END_TEST
 
-/* ---- Starting in bad weather ------------------------------------------------------------------------------------------ */
+/* ---- Starting in bad weather
+ * ------------------------------------------------------------------------------------------ */
 
 START_TEST(bad_weather_gives_one_clear_line)
 {
@@ -596,7 +613,9 @@ START_TEST(bad_weather_gives_one_clear_line)
   command_script("[{\"text\":\"ok\"}]");
   check("run --tools none hello", 0, "ok", NULL);
   ck_assert_int_eq(access(command_path("state/magent/magent.db"), F_OK), 0);
-  command_write_file("state/magent/magent.db", "this is no database, and it is longer than a header of one hundred bytes, which is read first .......\n");
+  command_write_file(
+      "state/magent/magent.db",
+      "this is no database, and it is longer than a header of one hundred bytes, which is read first .......\n");
   check_error_line("run --tools none hello", 1, "magent.db");
   check_error_line("session list", 1, "magent.db");
   command_script("{\"nonsense\":1}");
@@ -609,7 +628,8 @@ START_TEST(doctor_never_fails_for_what_is_not_used)
 {
   command_begin();
   struct command command = command_run("doctor");
-  ck_assert_msg(command.status == (rig_has_bubblewrap() ? 0 : 1), "%d: %s%s", command.status, command.stdout_text.ptr, command.stderr_text.ptr);
+  ck_assert_msg(command.status == (rig_has_bubblewrap() ? 0 : 1), "%d: %s%s", command.status, command.stdout_text.ptr,
+                command.stderr_text.ptr);
   ck_assert_ptr_nonnull(strstr(command.stdout_text.ptr, "store-sqlite"));
   command_done(&command);
   command_end();

@@ -86,7 +86,8 @@ void command_script(const char *json)
 
 void command_begin(void)
 {
-  static const char *const passed[] = {"PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS", "LD_LIBRARY_PATH"};
+  static const char *const passed[] = {"PATH",         "ASAN_OPTIONS", "UBSAN_OPTIONS",
+                                       "TSAN_OPTIONS", "LSAN_OPTIONS", "LD_LIBRARY_PATH"};
   char cwd[PATH_MAX - 64];
   ck_assert_ptr_nonnull(getcwd(cwd, sizeof(cwd)));
   memcpy(place.dir, "/tmp/magent-command-XXXXXX", sizeof("/tmp/magent-command-XXXXXX"));
@@ -97,8 +98,9 @@ void command_begin(void)
   ck_assert_int_eq(mkdir(command_path("work"), 0700), 0);
   ck_assert_int_eq(mkdir(command_path("conf"), 0700), 0);
   ck_assert_int_eq(mkdir(command_path("home"), 0700), 0);
-  command_write_file("conf/defaults.json", "{\"models\":[{\"model\":\"scripted/x\"}],\"system\":\"You are a test.\","
-                                           "\"tools\":[{\"type\":\"agent_toolset_20260401\"}],\"compute\":\"bubblewrap\"}");
+  command_write_file("conf/defaults.json",
+                     "{\"models\":[{\"model\":\"scripted/x\"}],\"system\":\"You are a test.\","
+                     "\"tools\":[{\"type\":\"agent_toolset_20260401\"}],\"compute\":\"bubblewrap\"}");
   env_path("HOME", command_path("home"));
   env_path("XDG_STATE_HOME", command_path("state"));
   env_path("MAGENT_CONF_DIR", command_path("conf"));
@@ -124,7 +126,8 @@ void command_end(void)
   (void) nftw(place.dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* ---- Running ------------------------------------------------------------------------------------------------------- */
+/* ---- Running
+ * ------------------------------------------------------------------------------------------------------- */
 
 static char **split_words(const char *line)
 {
@@ -232,7 +235,8 @@ void command_await(struct command *command, const char *text)
 {
   collect(command, text);
   ck_assert_msg(came(command, text), "\"%s\" did not come: \"%s\" \"%s\"", text,
-                command->stdout_text.len ? command->stdout_text.ptr : "", command->stderr_text.len ? command->stderr_text.ptr : "");
+                command->stdout_text.len ? command->stdout_text.ptr : "",
+                command->stderr_text.len ? command->stderr_text.ptr : "");
 }
 
 void command_finish(struct command *command)

@@ -15,7 +15,8 @@ struct command {
   int status;             /* exit status, or 1000 + signal */
 };
 
-/* A new directory with everything a run needs: state, configuration, workspace "work"; the current place of all following runs. */
+/* A new directory with everything a run needs: state, configuration, workspace "work"; the current place of all
+ * following runs. */
 void command_begin(void);
 void command_end(void);
 const char *command_path(const char *name); /* in that directory; a buffer that the eighth next call overwrites */
@@ -26,8 +27,8 @@ void command_env(const char *assignment);
 /* A script for the scripted model, as JSON. */
 void command_script(const char *json);
 
-/* Runs `magent --plugin-dir ... LINE` to its end; words of LINE are separated by blanks, '...' keeps them together. Aborts the
- * test after 30 s. Free with command_done. */
+/* Runs `magent --plugin-dir ... LINE` to its end; words of LINE are separated by blanks, '...' keeps them together.
+ * Aborts the test after 30 s. Free with command_done. */
 struct command command_run(const char *line);
 struct command command_run_with(const char *line, const char *stdin_text);
 struct command command_start(const char *line, bool terminal);

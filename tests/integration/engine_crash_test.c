@@ -1,4 +1,5 @@
-/* Processes that die at every point of a turn, and what the next one makes of it: an effect at most once, nothing lost. */
+/* Processes that die at every point of a turn, and what the next one makes of it: an effect at most once, nothing
+ * lost. */
 #include "engine_test.h"
 
 #include "base/clock.h"
@@ -14,7 +15,8 @@ extern char **environ;
 #define MODEL "anthropic/claude-test"
 #define CRASHED 42
 
-/* ---- The one that dies ---------------------------------------------------------------------------------------------- */
+/* ---- The one that dies
+ * ---------------------------------------------------------------------------------------------- */
 
 static void die_at_text(struct rig *rig, const struct mag_preview *preview)
 {
@@ -32,8 +34,8 @@ static void die_at_output(struct rig *rig, const struct mag_preview *preview)
 
 static char **child_argv;
 
-/* DIR URL COMPUTE WHERE N: runs a new session until it dies: "before" or "after" the N-th append, or at the first "text" or
- * "output" that is shown. */
+/* DIR URL COMPUTE WHERE N: runs a new session until it dies: "before" or "after" the N-th append, or at the first
+ * "text" or "output" that is shown. */
 START_TEST(child)
 {
   struct rig rig;
@@ -79,8 +81,14 @@ static int run_child(const char *dir, const char *url, const char *compute, cons
 {
   char number[16], self[] = "/proc/self/exe";
   (void) snprintf(number, sizeof(number), "%u", n);
-  char *const argv[] = {self, (char[]){"--child"}, mag_str_dup(mbp_str(dir)), mag_str_dup(mbp_str(url)),
-                        mag_str_dup(mbp_str(compute)), mag_str_dup(mbp_str(where)), number, NULL};
+  char *const argv[] = {self,
+                        (char[]){"--child"},
+                        mag_str_dup(mbp_str(dir)),
+                        mag_str_dup(mbp_str(url)),
+                        mag_str_dup(mbp_str(compute)),
+                        mag_str_dup(mbp_str(where)),
+                        number,
+                        NULL};
   pid_t pid;
   int status = 0;
   ck_assert_int_eq(posix_spawn(&pid, self, NULL, NULL, argv, environ), 0);
@@ -91,7 +99,8 @@ static int run_child(const char *dir, const char *url, const char *compute, cons
   return WEXITSTATUS(status);
 }
 
-/* ---- The one that goes on ------------------------------------------------------------------------------------------- */
+/* ---- The one that goes on
+ * ------------------------------------------------------------------------------------------- */
 
 static size_t count_effects(struct rig *rig)
 {
@@ -152,7 +161,8 @@ static bool die_and_go_on(const char *compute, const char *where, unsigned n, co
 }
 
 static const struct answer effect[] = {
-    {.content = "[{\"type\":\"text\",\"text\":\"I run it.\"}," CALL("t1", "bash", "{\"command\":\"echo x >> effects; echo ran\"}") "]"},
+    {.content = "[{\"type\":\"text\",\"text\":\"I run it.\"}," CALL(
+         "t1", "bash", "{\"command\":\"echo x >> effects; echo ran\"}") "]"},
     {.content = TEXT("Done.")},
 };
 

@@ -10,8 +10,9 @@
 static const char *const models[] = {"anthropic/claude-test", "openai/gpt-test"};
 
 #define JSON_TYPE "Content-Type: application/json\r\n"
-#define RICH                                                                                                                \
-  "[{\"type\":\"text\",\"text\":\"p\\u00e4ge \\ud83d\\ude00 one\"}," CALL("t1", "nothing", "{\"k\":\"v\\u20ac\",\"n\":[1,2.5e3]}") "]"
+#define RICH                                                                                                           \
+  "[{\"type\":\"text\",\"text\":\"p\\u00e4ge \\ud83d\\ude00 one\"}," CALL("t1", "nothing",                             \
+                                                                          "{\"k\":\"v\\u20ac\",\"n\":[1,2.5e3]}") "]"
 
 static void open_with(struct rig *rig, struct service *service, const char *model)
 {
@@ -35,7 +36,8 @@ START_TEST(a_stream_in_pieces_of_any_size_is_the_same_answer)
   static const size_t splits[] = {0, 1, 2, 3, 7, 64, 1000};
   for (size_t m = 0; m < MAG_COUNT(models); m++)
     for (size_t i = 0; i < MAG_COUNT(splits); i++) {
-      const struct answer answers[] = {{.content = RICH, .split = splits[i]}, {.content = TEXT("ok"), .split = splits[i]}};
+      const struct answer answers[] = {{.content = RICH, .split = splits[i]},
+                                       {.content = TEXT("ok"), .split = splits[i]}};
       struct rig rig;
       struct records records;
       struct service *service = service_new(answers, 2);
@@ -43,7 +45,8 @@ START_TEST(a_stream_in_pieces_of_any_size_is_the_same_answer)
       ck_assert_int_eq(rig_run(&rig, "go", NULL), MAG_END_TURN);
       ck_assert_str_eq(rig.shown.ptr, "p\u00e4ge \U0001F600 oneok");
       rig_read(&rig, NULL, &records);
-      ck_assert_msg(records_hold(&records, "\"input\":{\"k\":\"v\\u20ac\",\"n\":[1,2.5e3]}"), "the input is not verbatim");
+      ck_assert_msg(records_hold(&records, "\"input\":{\"k\":\"v\\u20ac\",\"n\":[1,2.5e3]}"),
+                    "the input is not verbatim");
       ck_assert_str_eq(records_result(&records, 0, NULL), "There is no tool named \"nothing\".");
       records_done(&records);
       close_with(&rig, service);
@@ -51,7 +54,8 @@ START_TEST(a_stream_in_pieces_of_any_size_is_the_same_answer)
 }
 END_TEST
 
-/* Cut anywhere, the answer is asked for again if nobody saw a part of it, else the turn fails; never is half of it acted on. */
+/* Cut anywhere, the answer is asked for again if nobody saw a part of it, else the turn fails; never is half of it
+ * acted on. */
 START_TEST(a_cut_stream_leaves_only_a_failed_span)
 {
   static const struct mag_limits quick = {.timeout_ms = 250}; /* the first attempt; a retry comes later */
@@ -71,12 +75,14 @@ START_TEST(a_cut_stream_leaves_only_a_failed_span)
       if (m == 1 && ending == MAG_END_ERROR && records_count(&records, MAG_REC_RESPONSE))
         ck_assert_uint_gt(cut, len / 2);
       else {
-        ck_assert_msg(ending == (rig.shown.len ? MAG_END_ERROR : MAG_END_LIMIT), "%s cut at %zu: %d", models[m], cut, (int) ending);
+        ck_assert_msg(ending == (rig.shown.len ? MAG_END_ERROR : MAG_END_LIMIT), "%s cut at %zu: %d", models[m], cut,
+                      (int) ending);
         ck_assert_uint_eq(records_count(&records, MAG_REC_RESPONSE), 0);
         ck_assert_uint_eq(records_count(&records, MAG_EV_TOOL_USE), 0);
         ck_assert_uint_eq(records_count(&records, MAG_EV_MESSAGE), 0);
         ck_assert_ptr_nonnull(strstr(records_find(&records, MAG_EV_REQUEST_END, 0)->payload, "\"is_error\":true"));
-        ck_assert_ptr_nonnull(strstr(rig_batches(), rig.shown.len ? "ask asked+error+usage+idle" : "ask asked+limit+usage+idle"));
+        ck_assert_ptr_nonnull(
+            strstr(rig_batches(), rig.shown.len ? "ask asked+error+usage+idle" : "ask asked+limit+usage+idle"));
       }
       records_done(&records);
       close_with(&rig, service);
@@ -85,7 +91,8 @@ START_TEST(a_cut_stream_leaves_only_a_failed_span)
 }
 END_TEST
 
-/* ---- Errors with a status ------------------------------------------------------------------------------------------- */
+/* ---- Errors with a status
+ * ------------------------------------------------------------------------------------------- */
 
 START_TEST(a_refused_request_is_tried_again_when_that_helps)
 {
@@ -93,7 +100,8 @@ START_TEST(a_refused_request_is_tried_again_when_that_helps)
     int status;
     const char *headers, *body;
   } rows[] = {
-      {429, JSON_TYPE "Retry-After: 0\r\n", "{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"slow\"}}"},
+      {429, JSON_TYPE "Retry-After: 0\r\n",
+       "{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"slow\"}}"},
       {500, JSON_TYPE, "{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"oops\"}}"},
       {529, JSON_TYPE, "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}"},
       {502, "Content-Type: text/html\r\n", "<html>bad gateway</html>"},
@@ -101,8 +109,9 @@ START_TEST(a_refused_request_is_tried_again_when_that_helps)
   };
   for (size_t m = 0; m < MAG_COUNT(models); m++)
     for (size_t i = 0; i < MAG_COUNT(rows); i++) {
-      const struct answer answers[] = {{.how = HOW_STATUS, .status = rows[i].status, .headers = rows[i].headers, .body = rows[i].body},
-                                       {.content = TEXT("at last")}};
+      const struct answer answers[] = {
+          {.how = HOW_STATUS, .status = rows[i].status, .headers = rows[i].headers, .body = rows[i].body},
+          {.content = TEXT("at last")}};
       struct rig rig;
       struct service *service = service_new(answers, 2);
       open_with(&rig, service, models[m]);
@@ -119,8 +128,9 @@ END_TEST
 
 START_TEST(retry_after_is_obeyed)
 {
-  static const struct answer answers[] = {{.how = HOW_STATUS, .status = 429, .headers = JSON_TYPE "Retry-After: 1\r\n", .body = "{}"},
-                                          {.content = TEXT("ok")}};
+  static const struct answer answers[] = {
+      {.how = HOW_STATUS, .status = 429, .headers = JSON_TYPE "Retry-After: 1\r\n", .body = "{}"},
+      {.content = TEXT("ok")}};
   struct rig rig;
   struct service *service = service_new(answers, 2);
   open_with(&rig, service, models[0]);
@@ -140,13 +150,15 @@ START_TEST(an_error_that_stays_ends_the_turn_with_the_reason)
   } rows[] = {
       {400, "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"max_tokens: too large\"}}",
        "model_request_failed_error", "terminal", 1},
-      {401, "{\"type\":\"error\",\"error\":{\"type\":\"authentication_error\",\"message\":\"invalid x-api-key " KEY "\"}}",
+      {401,
+       "{\"type\":\"error\",\"error\":{\"type\":\"authentication_error\",\"message\":\"invalid x-api-key " KEY "\"}}",
        "model_request_failed_error", "terminal", 1},
-      {529, "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}", "model_overloaded_error",
-       "exhausted", 3},
+      {529, "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}",
+       "model_overloaded_error", "exhausted", 3},
   };
   for (size_t i = 0; i < MAG_COUNT(rows); i++) {
-    const struct answer same = {.how = HOW_STATUS, .status = rows[i].status, .headers = JSON_TYPE, .body = rows[i].body};
+    const struct answer same = {
+        .how = HOW_STATUS, .status = rows[i].status, .headers = JSON_TYPE, .body = rows[i].body};
     const struct answer answers[] = {same, same, same, same};
     struct rig rig;
     struct service *service = service_new(answers, 4);
@@ -164,7 +176,8 @@ END_TEST
 
 START_TEST(a_wait_that_is_too_long_is_not_begun)
 {
-  static const struct answer answers[] = {{.how = HOW_STATUS, .status = 429, .headers = JSON_TYPE "Retry-After: 86400\r\n", .body = "{}"}};
+  static const struct answer answers[] = {
+      {.how = HOW_STATUS, .status = 429, .headers = JSON_TYPE "Retry-After: 86400\r\n", .body = "{}"}};
   struct rig rig;
   struct service *service = service_new(answers, 1);
   open_with(&rig, service, models[0]);
@@ -174,7 +187,8 @@ START_TEST(a_wait_that_is_too_long_is_not_begun)
 }
 END_TEST
 
-/* ---- Nonsense ------------------------------------------------------------------------------------------------------- */
+/* ---- Nonsense
+ * ------------------------------------------------------------------------------------------------------- */
 
 START_TEST(nonsense_is_an_error_and_nothing_else)
 {
@@ -185,7 +199,9 @@ START_TEST(nonsense_is_an_error_and_nothing_else)
       "event: message_start\ndata: {\"type\":\"message_start\",\"message\":7}\n\n",
       "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":5,\"delta\":{}}\n\n",
       "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":-1}]}}]}\n\ndata: [DONE]\n\n",
-      ("data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"x\",\"function\":{\"name\":\"b\",\"arguments\":\"{\"}}]},"
+      ("data: "
+       "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"x\",\"function\":{\"name\":\"b\",\"arguments\":"
+       "\"{\"}}]},"
        "\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n"),
       "\xff\xfe\n\n: \n:\n:::\n\n",
       "<html>hello</html>",
@@ -213,23 +229,27 @@ END_TEST
 
 START_TEST(a_page_instead_of_a_stream_says_so)
 {
-  static const struct answer answers[] = {{.how = HOW_STATUS, .status = 200, .headers = "Content-Type: text/html\r\n", .body = "<html>login</html>"}};
+  static const struct answer answers[] = {
+      {.how = HOW_STATUS, .status = 200, .headers = "Content-Type: text/html\r\n", .body = "<html>login</html>"}};
   for (size_t m = 0; m < MAG_COUNT(models); m++) {
     struct rig rig;
     struct service *service = service_new(answers, 1);
     open_with(&rig, service, models[m]);
     ck_assert_int_eq(rig_run(&rig, "go", NULL), MAG_END_ERROR);
-    ck_assert_msg(strstr(rig.outcome.error.message, m == 0 ? "text/html" : "web page"), "%s", rig.outcome.error.message);
+    ck_assert_msg(strstr(rig.outcome.error.message, m == 0 ? "text/html" : "web page"), "%s",
+                  rig.outcome.error.message);
     close_with(&rig, service);
   }
 }
 END_TEST
 
-/* ---- Time ----------------------------------------------------------------------------------------------------------- */
+/* ---- Time
+ * ----------------------------------------------------------------------------------------------------------- */
 
 START_TEST(a_slow_drip_is_an_answer)
 {
-  static const struct answer answers[] = {{.how = HOW_DRIP, .content = TEXT("slow but whole"), .split = 100, .wait_ms = 20}};
+  static const struct answer answers[] = {
+      {.how = HOW_DRIP, .content = TEXT("slow but whole"), .split = 100, .wait_ms = 20}};
   struct rig rig;
   struct service *service = service_new(answers, 1);
   open_with(&rig, service, models[0]);
@@ -243,7 +263,8 @@ START_TEST(a_stream_without_end_is_ended_by_the_time_limit)
 {
   static const struct mag_limits limits = {.timeout_ms = 400};
   for (size_t m = 0; m < MAG_COUNT(models); m++) {
-    const struct answer answers[] = {{.how = HOW_STALL, .content = TEXT("and so on and on"), .len = 600}, {.content = TEXT("fresh")}};
+    const struct answer answers[] = {{.how = HOW_STALL, .content = TEXT("and so on and on"), .len = 600},
+                                     {.content = TEXT("fresh")}};
     struct rig rig;
     struct records records;
     struct service *service = service_new(answers, 2);
@@ -255,7 +276,7 @@ START_TEST(a_stream_without_end_is_ended_by_the_time_limit)
     rig_read(&rig, NULL, &records);
     ck_assert_uint_eq(records_count(&records, MAG_REC_RESPONSE), 0);
     records_done(&records);
-    ck_assert(service_wait_closed(service)); /* nobody listens to it any more */
+    ck_assert(service_wait_closed(service));                   /* nobody listens to it any more */
     ck_assert_int_eq(rig_run(&rig, NULL, NULL), MAG_END_TURN); /* the message still has no answer */
     ck_assert_ptr_nonnull(strstr(rig.shown.ptr, "fresh"));
     close_with(&rig, service);
@@ -272,7 +293,8 @@ static void interrupt_at_text(struct rig *rig, const struct mag_preview *preview
 START_TEST(a_stream_without_end_is_ended_by_an_interrupt)
 {
   for (size_t m = 0; m < MAG_COUNT(models); m++) {
-    const struct answer answers[] = {{.how = HOW_STALL, .content = TEXT("and so on and on"), .len = 700}, {.content = TEXT("fresh")}};
+    const struct answer answers[] = {{.how = HOW_STALL, .content = TEXT("and so on and on"), .len = 700},
+                                     {.content = TEXT("fresh")}};
     struct rig rig;
     struct service *service = service_new(answers, 2);
     open_with(&rig, service, models[m]);
@@ -303,7 +325,8 @@ END_TEST
 
 START_TEST(an_interrupt_ends_a_wait_before_a_retry)
 {
-  static const struct answer answers[] = {{.how = HOW_STATUS, .status = 429, .headers = JSON_TYPE "Retry-After: 30\r\n", .body = "{}"}};
+  static const struct answer answers[] = {
+      {.how = HOW_STATUS, .status = 429, .headers = JSON_TYPE "Retry-After: 30\r\n", .body = "{}"}};
   static const struct mag_limits limits = {.timeout_ms = 300};
   struct rig rig;
   struct service *service = service_new(answers, 1);

@@ -1,4 +1,5 @@
-/* The engine as a whole: sessions on real plugins, a model service on the loopback that misbehaves, and processes that die. */
+/* The engine as a whole: sessions on real plugins, a model service on the loopback that misbehaves, and processes
+ * that die. */
 #include "engine_test.h"
 
 #include <signal.h>

@@ -9,7 +9,9 @@
 #include <sys/stat.h>
 
 #define MODEL "anthropic/claude-test"
-#define ASKING(tool) "[{\"type\":\"agent_toolset_20260401\",\"configs\":[{\"name\":\"" tool "\",\"permission_policy\":{\"type\":\"always_ask\"}}]}]"
+#define ASKING(tool)                                                                                                   \
+  "[{\"type\":\"agent_toolset_20260401\",\"configs\":[{\"name\":\"" tool                                               \
+  "\",\"permission_policy\":{\"type\":\"always_ask\"}}]}]"
 
 /* A session with a workspace "work" in the rig's directory. */
 static void open_with(struct rig *rig, struct service *service, const char *tools, const char *compute)
@@ -37,12 +39,14 @@ static const struct answer effect[] = {
     {.content = TEXT("Done.")},
 };
 
-/* ---- Policy --------------------------------------------------------------------------------------------------------- */
+/* ---- Policy
+ * --------------------------------------------------------------------------------------------------------- */
 
 START_TEST(a_denied_tool_is_refused_and_the_model_is_told)
 {
   const char *compute = *computes();
-  static const char deny[] = "[{\"type\":\"agent_toolset_20260401\",\"configs\":[{\"name\":\"bash\",\"permission_policy\":{\"type\":\"always_deny\"}}]}]";
+  static const char deny[] = "[{\"type\":\"agent_toolset_20260401\",\"configs\":[{\"name\":\"bash\",\"permission_"
+                             "policy\":{\"type\":\"always_deny\"}}]}]";
   if (!compute)
     return;
   struct rig rig;
@@ -65,7 +69,8 @@ END_TEST
 START_TEST(a_disabled_tool_is_not_offered_and_does_not_run)
 {
   const char *compute = *computes();
-  static const char off[] = "[{\"type\":\"agent_toolset_20260401\",\"configs\":[{\"name\":\"bash\",\"enabled\":false}]}]";
+  static const char off[] =
+      "[{\"type\":\"agent_toolset_20260401\",\"configs\":[{\"name\":\"bash\",\"enabled\":false}]}]";
   if (!compute)
     return;
   struct rig rig;
@@ -90,10 +95,11 @@ START_TEST(who_watches_may_answer_yes_or_no)
     open_with(&rig, service, ASKING("bash"), compute);
     rig.answer = answer;
     ck_assert_int_eq(rig_run(&rig, "go", NULL), MAG_END_TURN);
-    ck_assert_str_eq(rig_batches(), answer ? "session message running+processed+ask response+use+asked confirm processed started "
-                                             "sandbox sandbox result+ask response+said+asked+usage+idle"
-                                           : "session message running+processed+ask response+use+asked confirm processed "
-                                             "result+ask response+said+asked+usage+idle");
+    ck_assert_str_eq(rig_batches(),
+                     answer ? "session message running+processed+ask response+use+asked confirm processed started "
+                              "sandbox sandbox result+ask response+said+asked+usage+idle"
+                            : "session message running+processed+ask response+use+asked confirm processed "
+                              "result+ask response+said+asked+usage+idle");
     ck_assert_int_eq(access(rig_path(&rig, "work/effects"), F_OK) == 0, answer);
     close_with(&rig, service);
   }
@@ -114,7 +120,8 @@ static void answer_elsewhere(const char *compute, const char *result)
   const struct record *use = records_find(&records, MAG_EV_TOOL_USE, 0);
   struct mbp_str use_id;
   ck_assert_int_eq(mag_json_slice(mbp_str(use->payload), "id", &use_id), 1);
-  ck_assert_ptr_nonnull(strstr(records_find(&records, MAG_EV_IDLE, 0)->payload, "\"requires_action\",\"event_ids\":[\"sevt_"));
+  ck_assert_ptr_nonnull(
+      strstr(records_find(&records, MAG_EV_IDLE, 0)->payload, "\"requires_action\",\"event_ids\":[\"sevt_"));
   /* Running again changes nothing: the answer is still missing. */
   ck_assert_int_eq(rig_run(&first, NULL, NULL), MAG_END_REQUIRES_ACTION);
   mag_autofree char *members = mag_sprintf("\"tool_use_id\":%.*s,\"result\":\"%s\",\"deny_message\":\"not today\"",
@@ -170,24 +177,43 @@ START_TEST(a_wrong_confirmation_is_harmless)
   struct service *service = service_new(effect, 2);
   open_with(&rig, service, ASKING("bash"), compute);
   ck_assert_int_eq(rig_run(&rig, "go", NULL), MAG_END_REQUIRES_ACTION);
-  rig_append_outside(&rig, rig.session->log.id, MAG_EV_USER_CONFIRMATION, "\"tool_use_id\":\"sevt_nobody\",\"result\":\"allow\"");
+  rig_append_outside(&rig, rig.session->log.id, MAG_EV_USER_CONFIRMATION,
+                     "\"tool_use_id\":\"sevt_nobody\",\"result\":\"allow\"");
   rig_append_outside(&rig, rig.session->log.id, MAG_EV_USER_CONFIRMATION, "\"result\":7");
   ck_assert_int_eq(rig_run(&rig, NULL, NULL), MAG_END_REQUIRES_ACTION);
   close_with(&rig, service);
 }
 END_TEST
 
-/* ---- Several at a time ---------------------------------------------------------------------------------------------- */
+/* ---- Several at a time
+ * ---------------------------------------------------------------------------------------------- */
 
 START_TEST(results_stand_in_call_order)
 {
-  static const struct answer answers[] = {
-      {.content = "[" CALL("t1", "read", "{\"file_path\":\"a\"}") "," CALL("t2", "glob", "{\"pattern\":\"*\"}") ","
-                  CALL("t3", "grep", "{\"pattern\":\"two\"}") "," CALL("t4", "read", "{\"file_path\":\"b\"}") ","
-                  CALL("t5", "bash", "{\"command\":\"echo three > a\"}") "," CALL("t6", "read", "{\"file_path\":\"a\"}") ","
-                  CALL("t7", "nonsense", "{}") "," CALL("t8", "read", "{\"file_path\":\"missing\"}") "]"},
-      {.content = TEXT("Done.")},
-  };
+  static const struct answer answers[] =
+      {
+          {.content =
+               "[" CALL("t1", "read", "{\"file_path\":\"a\"}") "," CALL("t2", "glob", "{\"pattern\":\"*\"}") "," CALL("t3", "grep", "{\"pattern\":\"two\"}") "," CALL(
+                   "t4", "read",
+                   "{\"file_path\":\"b\"}") "," CALL("t5", "bash",
+                                                     "{\"command\":\"echo three > a\"}") "," CALL("t6", "read",
+                                                                                                  "{\"file_path\":"
+                                                                                                  "\"a\"}") "," CALL("t"
+                                                                                                                     "7",
+                                                                                                                     "n"
+                                                                                                                     "o"
+                                                                                                                     "n"
+                                                                                                                     "s"
+                                                                                                                     "e"
+                                                                                                                     "n"
+                                                                                                                     "s"
+                                                                                                                     "e",
+                                                                                                                     "{"
+                                                                                                                     "}") "," CALL("t8",
+                                                                                                                                   "read",
+                                                                                                                                   "{\"file_path\":\"missing\"}") "]"},
+          {.content = TEXT("Done.")},
+      };
   for (const char *const *compute = computes(); *compute; compute++) {
     struct rig rig;
     struct records records;
@@ -216,7 +242,8 @@ END_TEST
 START_TEST(a_huge_output_is_cut_and_the_turn_goes_on)
 {
   static const struct answer answers[] = {
-      {.content = "[" CALL("t1", "bash", "{\"command\":\"echo begin; head -c 3000000 /dev/zero | tr '\\\\0' x; echo; echo end\"}") "]"},
+      {.content = "[" CALL(
+           "t1", "bash", "{\"command\":\"echo begin; head -c 3000000 /dev/zero | tr '\\\\0' x; echo; echo end\"}") "]"},
       {.content = TEXT("Done.")},
   };
   for (const char *const *compute = computes(); *compute; compute++) {
@@ -244,7 +271,8 @@ static void interrupt_at_output(struct rig *rig, const struct mag_preview *previ
 START_TEST(a_running_tool_is_ended_by_an_interrupt_and_by_time)
 {
   static const struct answer answers[] = {
-      {.content = "[" CALL("t1", "bash", "{\"command\":\"echo begun; sleep 30; echo x > effects\"}") "," CALL("t2", "bash", "{\"command\":\"echo x > effects\"}") "]"},
+      {.content = "[" CALL("t1", "bash", "{\"command\":\"echo begun; sleep 30; echo x > effects\"}") "," CALL(
+           "t2", "bash", "{\"command\":\"echo x > effects\"}") "]"},
       {.content = TEXT("Done.")},
   };
   static const struct mag_limits limits = {.timeout_ms = 1000};
@@ -266,7 +294,8 @@ START_TEST(a_running_tool_is_ended_by_an_interrupt_and_by_time)
 }
 END_TEST
 
-/* ---- Secrets -------------------------------------------------------------------------------------------------------- */
+/* ---- Secrets
+ * -------------------------------------------------------------------------------------------------------- */
 
 #define HALF_1 "sk-integration-01"
 #define HALF_2 "23456789abcdef"
@@ -274,7 +303,8 @@ END_TEST
 START_TEST(a_key_that_a_tool_prints_goes_nowhere)
 {
   static const struct answer answers[] = {
-      {.content = "[" CALL("t1", "bash", "{\"command\":\"cat key; base64 -w0 key; env\"}") "," CALL("t2", "read", "{\"file_path\":\"key\"}") "]"},
+      {.content = "[" CALL("t1", "bash", "{\"command\":\"cat key; base64 -w0 key; env\"}") "," CALL(
+           "t2", "read", "{\"file_path\":\"key\"}") "]"},
       {.content = "[" CALL("t3", "bash", "{\"command\":\"printf " HALF_1 "; sleep 0.4; echo " HALF_2 "\"}") "]"},
       {.content = TEXT("The key is " KEY ", is it not?")},
       {.content = TEXT("No more.")},
@@ -397,7 +427,8 @@ START_TEST(a_key_never_enters_a_sandbox)
 }
 END_TEST
 
-/* ---- Who may run it ------------------------------------------------------------------------------------------------- */
+/* ---- Who may run it
+ * ------------------------------------------------------------------------------------------------- */
 
 START_TEST(a_session_that_is_run_elsewhere_is_busy)
 {

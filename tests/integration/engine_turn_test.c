@@ -73,7 +73,8 @@ START_TEST(events_are_shown_once_and_in_the_order_of_the_log)
 }
 END_TEST
 
-/* ---- Stops ---------------------------------------------------------------------------------------------------------- */
+/* ---- Stops
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static enum mag_ending run_one(struct rig *rig, struct service *service, const char *model, const char *tools)
 {
@@ -203,7 +204,8 @@ START_TEST(an_answer_without_any_block_is_left_out)
 }
 END_TEST
 
-/* ---- Limits --------------------------------------------------------------------------------------------------------- */
+/* ---- Limits
+ * --------------------------------------------------------------------------------------------------------- */
 
 START_TEST(max_steps_ends_a_turn_and_the_next_one_goes_on)
 {
@@ -226,7 +228,8 @@ START_TEST(max_steps_ends_a_turn_and_the_next_one_goes_on)
 }
 END_TEST
 
-/* ---- Providers ------------------------------------------------------------------------------------------------------ */
+/* ---- Providers
+ * ------------------------------------------------------------------------------------------------------ */
 
 START_TEST(thinking_stays_with_its_provider)
 {

@@ -57,7 +57,8 @@ bool rig_has_bubblewrap(void)
   return known;
 }
 
-/* ---- The store, listened to --------------------------------------------------------------------------------------- */
+/* ---- The store, listened to ---------------------------------------------------------------------------------------
+ * */
 
 static struct {
   pthread_mutex_t lock;
@@ -71,12 +72,24 @@ static struct {
 static const char *short_name(struct mbp_str type)
 {
   static const char *const names[][2] = {
-      {MAG_REC_SESSION, "session"},        {MAG_REC_PROCESSED, "processed"},   {MAG_REC_RESPONSE, "response"},
-      {MAG_REC_TOOL_STARTED, "started"},   {MAG_REC_SANDBOX, "sandbox"},       {MAG_REC_LIMIT, "limit"},
-      {MAG_EV_USER_MESSAGE, "message"},    {MAG_EV_USER_INTERRUPT, "interrupt"}, {MAG_EV_USER_CONFIRMATION, "confirm"},
-      {MAG_EV_RUNNING, "running"},         {MAG_EV_IDLE, "idle"},              {MAG_EV_ERROR, "error"},
-      {MAG_EV_USAGE, "usage"},             {MAG_EV_REQUEST_START, "ask"},      {MAG_EV_REQUEST_END, "asked"},
-      {MAG_EV_THINKING, "thought"},        {MAG_EV_MESSAGE, "said"},           {MAG_EV_TOOL_USE, "use"},
+      {MAG_REC_SESSION, "session"},
+      {MAG_REC_PROCESSED, "processed"},
+      {MAG_REC_RESPONSE, "response"},
+      {MAG_REC_TOOL_STARTED, "started"},
+      {MAG_REC_SANDBOX, "sandbox"},
+      {MAG_REC_LIMIT, "limit"},
+      {MAG_EV_USER_MESSAGE, "message"},
+      {MAG_EV_USER_INTERRUPT, "interrupt"},
+      {MAG_EV_USER_CONFIRMATION, "confirm"},
+      {MAG_EV_RUNNING, "running"},
+      {MAG_EV_IDLE, "idle"},
+      {MAG_EV_ERROR, "error"},
+      {MAG_EV_USAGE, "usage"},
+      {MAG_EV_REQUEST_START, "ask"},
+      {MAG_EV_REQUEST_END, "asked"},
+      {MAG_EV_THINKING, "thought"},
+      {MAG_EV_MESSAGE, "said"},
+      {MAG_EV_TOOL_USE, "use"},
       {MAG_EV_TOOL_RESULT, "result"},
   };
   for (size_t i = 0; i < MAG_COUNT(names); i++)
@@ -134,7 +147,8 @@ unsigned rig_appends(void)
   return tap.appends;
 }
 
-/* ---- Opening and closing ------------------------------------------------------------------------------------------ */
+/* ---- Opening and closing ------------------------------------------------------------------------------------------
+ * */
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *place)
 {
@@ -146,8 +160,9 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 
 void rig_open(struct rig *rig, const char *url, const char *dir)
 {
-  static const char *const unwanted[] = {"ANTHROPIC_AUTH_TOKEN", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "MAGENT_SCRIPT",
-                                         "MAGENT_PLUGIN_PATH", "http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"};
+  static const char *const unwanted[] = {"ANTHROPIC_AUTH_TOKEN", "OPENAI_ORG_ID",      "OPENAI_PROJECT_ID",
+                                         "MAGENT_SCRIPT",        "MAGENT_PLUGIN_PATH", "http_proxy",
+                                         "HTTP_PROXY",           "ALL_PROXY",          "all_proxy"};
   struct mbp_error err = MAG_ERROR_INIT;
   char v1[300], script[PATH_MAX];
   bool has_script = secure_getenv("MAGENT_SCRIPT") != NULL;
@@ -197,7 +212,8 @@ void rig_close(struct rig *rig)
   (void) nftw(rig->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* ---- Sessions ----------------------------------------------------------------------------------------------------- */
+/* ---- Sessions -----------------------------------------------------------------------------------------------------
+ * */
 
 static void set(char **place, const char *text)
 {
@@ -272,15 +288,19 @@ enum mag_ending rig_run(struct rig *rig, const char *text, const struct mag_limi
   return rig->outcome.ending;
 }
 
-/* ---- Logs --------------------------------------------------------------------------------------------------------- */
+/* ---- Logs ---------------------------------------------------------------------------------------------------------
+ * */
 
 static int take(void *ctx, const struct mbp_record *record)
 {
   struct records *records = ctx;
   records->items = realloc(records->items, (records->n + 1) * sizeof(*records->items));
   ck_assert_ptr_nonnull(records->items);
-  records->items[records->n++] = (struct record){.seq = record->seq, .epoch = record->epoch, .klass = record->klass,
-                                                 .type = mag_str_dup(record->type), .payload = mag_str_dup(record->payload)};
+  records->items[records->n++] = (struct record){.seq = record->seq,
+                                                 .epoch = record->epoch,
+                                                 .klass = record->klass,
+                                                 .type = mag_str_dup(record->type),
+                                                 .payload = mag_str_dup(record->payload)};
   return 0;
 }
 
@@ -376,7 +396,8 @@ void records_check(const struct records *records)
   mag_state_init(&state);
   for (size_t i = 0; i < records->n; i++) {
     const struct record *r = &records->items[i];
-    struct mbp_record record = {.seq = r->seq, .klass = r->klass, .type = mbp_str(r->type), .payload = mbp_str(r->payload)};
+    struct mbp_record record = {
+        .seq = r->seq, .klass = r->klass, .type = mbp_str(r->type), .payload = mbp_str(r->payload)};
     ck_assert_uint_eq(r->seq, i + 1);
     ck_assert_msg(r->epoch == 0 || r->epoch >= epoch, "an older epoch after a newer one");
     epoch = r->epoch ? r->epoch : epoch;
@@ -386,7 +407,8 @@ void records_check(const struct records *records)
   mag_state_done(&state);
 }
 
-/* ---- From outside ------------------------------------------------------------------------------------------------- */
+/* ---- From outside -------------------------------------------------------------------------------------------------
+ * */
 
 static int nothing(void *ctx, const void *result, struct mbp_error *err)
 {
@@ -402,10 +424,14 @@ void rig_append_outside(struct rig *rig, const char *id, const char *type, const
   struct mbp_error err = MAG_ERROR_INIT;
   char event_id[MAG_ID_SIZE];
   mag_id_new(event_id, "sevt_");
-  mag_autofree char *payload = mag_sprintf("{\"id\":\"%s\",\"type\":\"%s\",\"processed_at\":null,%s}", event_id, type, members);
+  mag_autofree char *payload =
+      mag_sprintf("{\"id\":\"%s\",\"type\":\"%s\",\"processed_at\":null,%s}", event_id, type, members);
   struct mbp_record record = {.klass = MBP_RECORD_EVENT, .type = mbp_str(type), .payload = mbp_str(payload)};
-  struct mbp_append append = {.size = MBP_SIZE(struct mbp_append, summary), .session = mbp_str(id),
-                              .expected = MBP_SEQ_ANY, .records = &record, .n_records = 1};
+  struct mbp_append append = {.size = MBP_SIZE(struct mbp_append, summary),
+                              .session = mbp_str(id),
+                              .expected = MBP_SEQ_ANY,
+                              .records = &record,
+                              .n_records = 1};
   struct mag_call_options options = {.timeout_ms = 10000, .on_result = nothing};
   ck_assert_int_eq(mag_engine_store(rig->engine, &store, &err), 0);
   const struct mbp_store_ops *ops = mag_instance_ops(store);
@@ -413,7 +439,8 @@ void rig_append_outside(struct rig *rig, const char *id, const char *type, const
   ck_assert_msg(r == 0, "%s", err.message);
 }
 
-/* ---- Files -------------------------------------------------------------------------------------------------------- */
+/* ---- Files --------------------------------------------------------------------------------------------------------
+ * */
 
 const char *rig_path(const struct rig *rig, const char *name)
 {

@@ -1,7 +1,7 @@
 /* rig.h - a whole engine on the build tree's plugins, with state of its own, that can be looked into.
  *
- * Every append to the store passes through the rig: it keeps which records came in one batch, and can end the process before or
- * after the n-th one.
+ * Every append to the store passes through the rig: it keeps which records came in one batch, and can end the process
+ * before or after the n-th one.
  */
 #ifndef TEST_RIG_H
 #define TEST_RIG_H
@@ -52,8 +52,8 @@ void rig_skip(const char *why);
 /* Can this machine run bubblewrap? */
 bool rig_has_bubblewrap(void);
 
-/* Sets up the environment (state directory, keys, base URLs at `url`, NULL: none) and opens an engine. `dir`: the directory of
- * an earlier rig, or NULL for a new one. */
+/* Sets up the environment (state directory, keys, base URLs at `url`, NULL: none) and opens an engine. `dir`: the
+ * directory of an earlier rig, or NULL for a new one. */
 void rig_open(struct rig *rig, const char *url, const char *dir);
 void rig_close(struct rig *rig);   /* removes the directory */
 void rig_leave(struct rig *rig);   /* closes, and leaves it */

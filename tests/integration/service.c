@@ -26,7 +26,8 @@ static const char *stop_of(const struct answer *answer)
   return answer->stop ? answer->stop : has_calls(answer) ? "tool_use" : "end_turn";
 }
 
-/* ---- Messages API -------------------------------------------------------------------------------------------------- */
+/* ---- Messages API
+ * -------------------------------------------------------------------------------------------------- */
 
 static void add_event(struct mag_buf *out, const char *type, struct mbp_writer *w)
 {
@@ -66,7 +67,8 @@ static void add_halves(struct mag_buf *out, struct mbp_writer *w, int64_t index,
   add_delta(out, w, index, type, key, mbp_str_n(text.ptr + half, text.len - half));
 }
 
-static void add_block(struct mag_buf *out, struct mbp_writer *w, int64_t index, const struct mbp_json *block, struct mbp_str slice)
+static void add_block(struct mag_buf *out, struct mbp_writer *w, int64_t index, const struct mbp_json *block,
+                      struct mbp_str slice)
 {
   struct mbp_str type = mag_json_str(mag_json_get(block, "type")), input;
   begin(w, "content_block_start", index);
@@ -106,21 +108,26 @@ char *service_anthropic(const struct answer *answer)
   size_t at = 0;
   int64_t index = 0;
   ck_assert_int_eq(mag_json_parse(mbp_str(answer->content), &content, NULL), 0);
-  mag_buf_add_text(&out, "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\","
-                         "\"role\":\"assistant\",\"model\":\"claude-test\",\"content\":[],\"stop_reason\":null,"
-                         "\"stop_sequence\":null,\"usage\":{\"input_tokens\":11,\"cache_creation_input_tokens\":3,"
-                         "\"cache_read_input_tokens\":5,\"output_tokens\":1}}}\n\n");
+  mag_buf_add_text(
+      &out,
+      "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\","
+      "\"role\":\"assistant\",\"model\":\"claude-test\",\"content\":[],\"stop_reason\":null,"
+      "\"stop_sequence\":null,\"usage\":{\"input_tokens\":11,\"cache_creation_input_tokens\":3,"
+      "\"cache_read_input_tokens\":5,\"output_tokens\":1}}}\n\n");
   for (const struct mbp_json *i = mag_json_first(content); i; i = mag_json_next(i)) {
     ck_assert_int_eq(mag_json_step(mbp_str(answer->content), &at, NULL, &slice), 1);
     add_block(&out, w, index++, i, slice);
   }
-  mag_buf_printf(&out, "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"%s\","
-                       "\"stop_sequence\":null},\"usage\":{\"output_tokens\":7}}\n\n", stop_of(answer));
+  mag_buf_printf(&out,
+                 "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"%s\","
+                 "\"stop_sequence\":null},\"usage\":{\"output_tokens\":7}}\n\n",
+                 stop_of(answer));
   mag_buf_add_text(&out, "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
   return mag_buf_take(&out);
 }
 
-/* ---- Chat Completions ----------------------------------------------------------------------------------------------- */
+/* ---- Chat Completions
+ * ----------------------------------------------------------------------------------------------- */
 
 static struct mbp_writer *begin_chunk(struct mbp_writer *w)
 {
@@ -216,13 +223,15 @@ char *service_openai(const struct answer *answer)
   mag_writer_object(w, "delta");
   mag_writer_end(w);
   end_chunk(&out, w, finish_of(stop_of(answer)));
-  mag_buf_add_text(&out, "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"model\":\"gpt-test\",\"choices\":[],"
-                         "\"usage\":{\"prompt_tokens\":19,\"completion_tokens\":7,\"total_tokens\":26}}\n\n"
-                         "data: [DONE]\n\n");
+  mag_buf_add_text(
+      &out, "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"model\":\"gpt-test\",\"choices\":[],"
+            "\"usage\":{\"prompt_tokens\":19,\"completion_tokens\":7,\"total_tokens\":26}}\n\n"
+            "data: [DONE]\n\n");
   return mag_buf_take(&out);
 }
 
-/* ---- Answering ------------------------------------------------------------------------------------------------------ */
+/* ---- Answering
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void stream(struct test_conn *conn, const struct answer *answer, const char *text)
 {
@@ -252,9 +261,10 @@ static void handle(struct test_conn *conn, const struct test_request *request, v
   const struct service *service = ctx;
   size_t number = service->by_results ? count_results(request->body) : request->number;
   if (number >= service->n) {
-    (void) test_reply(conn, 400, "Content-Type: application/json\r\n",
-                      "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"asked more often than the "
-                      "test has answers\"}}");
+    (void) test_reply(
+        conn, 400, "Content-Type: application/json\r\n",
+        "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"asked more often than the "
+        "test has answers\"}}");
     return;
   }
   const struct answer *answer = &service->answers[number];
@@ -263,7 +273,8 @@ static void handle(struct test_conn *conn, const struct test_request *request, v
   } else if (answer->how == HOW_BODY) {
     (void) test_reply_sse(conn, answer->body, answer->split);
   } else {
-    mag_autofree char *text = strstr(request->path, "/chat/completions") ? service_openai(answer) : service_anthropic(answer);
+    mag_autofree char *text =
+        strstr(request->path, "/chat/completions") ? service_openai(answer) : service_anthropic(answer);
     stream(conn, answer, text);
   }
 }

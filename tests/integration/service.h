@@ -1,4 +1,5 @@
-/* service.h - a model service on the loopback that answers from a list, in the shape of whichever API it is asked by. */
+/* service.h - a model service on the loopback that answers from a list, in the shape of whichever API it is asked by.
+ * */
 #ifndef TEST_SERVICE_H
 #define TEST_SERVICE_H
 

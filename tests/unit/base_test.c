@@ -22,7 +22,15 @@ static int parse(const char *text)
 START_TEST(json_accepts_what_the_rfc_accepts)
 {
   static const char *const good[] = {
-      "{}", "[]", " [ 1 , -0.5e+3 ] ", "\"\\u00e9\\ud83d\\ude00\"", "null", "true", "0", "{\"a\":{\"b\":[{}]}}", "\"\xc3\xa9\"",
+      "{}",
+      "[]",
+      " [ 1 , -0.5e+3 ] ",
+      "\"\\u00e9\\ud83d\\ude00\"",
+      "null",
+      "true",
+      "0",
+      "{\"a\":{\"b\":[{}]}}",
+      "\"\xc3\xa9\"",
   };
   for (size_t i = 0; i < MAG_COUNT(good); i++)
     ck_assert_msg(parse(good[i]) == 0, "refused: %s", good[i]);
@@ -32,9 +40,35 @@ END_TEST
 START_TEST(json_refuses_what_cjson_lets_through)
 {
   static const char *const bad[] = {
-      "", " ", "{", "[1,]", "[1 2]", "{\"a\" 1}", "{\"a\":1,}", "{a:1}", "01", "+1", "1.", ".5", "1e", "nul", "tru", "'a'",
-      "\"\\u0000\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\x\"", "\"a\nb\"", "\"", "{} x", "[]]", "\"\xff\"", "\"\xc3\"",
-      "{\"a\":1,\"a\":2}", "[{\"a\":{\"b\":1,\"b\":2}}]", "\xef\xbb\xbf{}",
+      "",
+      " ",
+      "{",
+      "[1,]",
+      "[1 2]",
+      "{\"a\" 1}",
+      "{\"a\":1,}",
+      "{a:1}",
+      "01",
+      "+1",
+      "1.",
+      ".5",
+      "1e",
+      "nul",
+      "tru",
+      "'a'",
+      "\"\\u0000\"",
+      "\"\\ud800\"",
+      "\"\\udc00\"",
+      "\"\\x\"",
+      "\"a\nb\"",
+      "\"",
+      "{} x",
+      "[]]",
+      "\"\xff\"",
+      "\"\xc3\"",
+      "{\"a\":1,\"a\":2}",
+      "[{\"a\":{\"b\":1,\"b\":2}}]",
+      "\xef\xbb\xbf{}",
   };
   for (size_t i = 0; i < MAG_COUNT(bad); i++)
     ck_assert_msg(parse(bad[i]) == -MBP_E_PROTOCOL, "accepted: %s", bad[i]);
@@ -135,11 +169,17 @@ START_TEST(errors_are_one_line_and_wrapped)
   ck_assert_int_eq(mag_error_wrap(&err, "llm '%s'", "x"), -MBP_E_AUTH);
   ck_assert_str_eq(err.message, "llm 'x': no key set X");
   /* C1 controls are controls too; what only begins like one is not. */
-  (void) mag_error(&err, MBP_E_AUTH, "a\xc2\x9b" "2Jb\xc2\x80\xc2\x85\xc2\x9f" "c\xc2\xa0\xc3\x9f\xe2\x82\xac\xc2");
+  (void) mag_error(&err, MBP_E_AUTH,
+                   "a\xc2\x9b"
+                   "2Jb\xc2\x80\xc2\x85\xc2\x9f"
+                   "c\xc2\xa0\xc3\x9f\xe2\x82\xac\xc2");
   ck_assert_str_eq(err.message, "a 2Jb   c\xc2\xa0\xc3\x9f\xe2\x82\xac");
   struct mbp_error from = MAG_ERROR_INIT;
   from.code = MBP_E_RATE;
-  memcpy(from.message, "\xc2\x9b" "2J", 5);
+  memcpy(from.message,
+         "\xc2\x9b"
+         "2J",
+         5);
   (void) mag_error_import(&err, &from);
   ck_assert_str_eq(err.message, " 2J");
 }

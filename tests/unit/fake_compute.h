@@ -1,4 +1,5 @@
-/* fake_compute.h - a compute plugin for tests: "sandboxes" are temporary directories, processes are children of the test. */
+/* fake_compute.h - a compute plugin for tests: "sandboxes" are temporary directories, processes are children of the
+ * test. */
 #ifndef FAKE_COMPUTE_H
 #define FAKE_COMPUTE_H
 

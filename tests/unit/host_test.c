@@ -37,8 +37,12 @@ static int take(void *ctx, const void *result, struct mbp_error *err)
 
 static struct mbp_call *new_call(struct seen *seen, struct mbp_call *parent, int64_t timeout_ms, bool asynchronous)
 {
-  struct mag_call_options options = {.parent = parent, .timeout_ms = timeout_ms, .asynchronous = asynchronous,
-                                     .sink = see, .on_result = take, .ctx = seen};
+  struct mag_call_options options = {.parent = parent,
+                                     .timeout_ms = timeout_ms,
+                                     .asynchronous = asynchronous,
+                                     .sink = see,
+                                     .on_result = take,
+                                     .ctx = seen};
   return mag_call_new(&options);
 }
 
@@ -162,14 +166,24 @@ END_TEST
 /* ---- Configuration ---- */
 
 static const char *const colours[] = {"red", "blue", NULL};
-static const struct mbp_param p_key = {.size = sizeof(struct mbp_param), .type = MBP_PARAM_SECRET, .name = "api_key",
-                                       .env = "MAGENT_TEST_KEY", .flags = MBP_PARAM_REQUIRED};
-static const struct mbp_param p_size = {.size = sizeof(struct mbp_param), .type = MBP_PARAM_SIZE, .name = "memory",
-                                        .default_value = "64M", .min = 1, .max = 1 << 30};
-static const struct mbp_param p_colour = {.size = sizeof(struct mbp_param), .type = MBP_PARAM_CHOICE, .name = "colour",
-                                          .choices = colours, .default_value = "red"};
-static const struct mbp_param p_dirs = {.size = sizeof(struct mbp_param), .type = MBP_PARAM_PATH, .name = "dirs",
-                                        .flags = MBP_PARAM_REPEATABLE};
+static const struct mbp_param p_key = {.size = sizeof(struct mbp_param),
+                                       .type = MBP_PARAM_SECRET,
+                                       .name = "api_key",
+                                       .env = "MAGENT_TEST_KEY",
+                                       .flags = MBP_PARAM_REQUIRED};
+static const struct mbp_param p_size = {.size = sizeof(struct mbp_param),
+                                        .type = MBP_PARAM_SIZE,
+                                        .name = "memory",
+                                        .default_value = "64M",
+                                        .min = 1,
+                                        .max = 1 << 30};
+static const struct mbp_param p_colour = {.size = sizeof(struct mbp_param),
+                                          .type = MBP_PARAM_CHOICE,
+                                          .name = "colour",
+                                          .choices = colours,
+                                          .default_value = "red"};
+static const struct mbp_param p_dirs = {
+    .size = sizeof(struct mbp_param), .type = MBP_PARAM_PATH, .name = "dirs", .flags = MBP_PARAM_REPEATABLE};
 static const struct mbp_param *const params[] = {&p_key, &p_size, &p_colour, &p_dirs, NULL};
 
 static void refused(const char *json, const char *fragment)
@@ -193,7 +207,8 @@ START_TEST(configuration_is_checked_against_its_table)
   refused("[]", "must be an object");
   struct mbp_error err = MAG_ERROR_INIT;
   struct mbp_config *config = NULL;
-  ck_assert_int_eq(mag_config_new("t", params, mbp_str("{\"dirs\":[\"/a\",\"@libexecdir@/b\"],\"memory\":4096}"), &config, &err), 0);
+  ck_assert_int_eq(
+      mag_config_new("t", params, mbp_str("{\"dirs\":[\"/a\",\"@libexecdir@/b\"],\"memory\":4096}"), &config, &err), 0);
   int64_t n;
   struct mbp_str s;
   ck_assert(mag_config_int(config, "memory", &n) == 1 && n == 4096);
@@ -211,9 +226,9 @@ START_TEST(secrets_are_found_in_every_dress)
 {
   mag_redact_add(mbp_str("p/ss \"word\"+42"));
   static const char *const dresses[] = {
-      "p/ss \"word\"+42", "p/ss \\\"word\\\"+42", "p%2Fss%20%22word%22%2B42", "p%2fss%20%22word%22%2b42",
-      "cC9zcyAid29yZCIrNDI=",     /* at the start */
-      "eHAvc3MgIndvcmQiKzQyeQ==", /* one byte before, one behind */
+      "p/ss \"word\"+42",         "p/ss \\\"word\\\"+42", "p%2Fss%20%22word%22%2B42",
+      "p%2fss%20%22word%22%2b42", "cC9zcyAid29yZCIrNDI=", /* at the start */
+      "eHAvc3MgIndvcmQiKzQyeQ==",                         /* one byte before, one behind */
   };
   for (size_t i = 0; i < MAG_COUNT(dresses); i++) {
     mag_autobuf out = MAG_BUF_INIT;

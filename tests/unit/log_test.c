@@ -1,5 +1,6 @@
-/* docs/LOG-FORMAT.md held to its word: any prefix of any log folds and projects to a legal request for every provider, and what
- * is damaged is refused by name. Logs are made by a random runner that follows the grammar of section 4. */
+/* docs/LOG-FORMAT.md held to its word: any prefix of any log folds and projects to a legal request for every
+ * provider, and what is damaged is refused by name. Logs are made by a random runner that follows the grammar of
+ * section 4. */
 #include "agent/project.h"
 #include "base/buf.h"
 #include "base/cleanup.h"

@@ -202,8 +202,11 @@ END_TEST
 
 START_TEST(read_shows_bytes_that_are_no_text_as_replacement)
 {
-  put("f", "a\xff" "b\xc3\xa4\xe2\x82");
-  works("a\xef\xbf\xbd" "b\xc3\xa4\xef\xbf\xbd\xef\xbf\xbd", run(NULL, "read", "f", NULL));
+  put("f", "a\xff"
+           "b\xc3\xa4\xe2\x82");
+  works("a\xef\xbf\xbd"
+        "b\xc3\xa4\xef\xbf\xbd\xef\xbf\xbd",
+        run(NULL, "read", "f", NULL));
 }
 END_TEST
 
@@ -411,12 +414,27 @@ static bool path_matches(const char *text, const char *path)
 
 START_TEST(patterns_mean_what_shells_mean)
 {
-  const char *yes[][2] = {{"**/a", "a"},       {"**/a", "x/y/a"}, {"a/**", "a/b/c"},       {"a/**/b", "a/b"},  {"a/**/b", "a/x/y/b"},
-                          {"?", "\xc3\xa4"},   {"[a-c]x", "bx"},  {"[!a-c]x", "dx"},       {"[]]", "]"},       {"*.{c,h}", "x.h"},
-                          {"{a,b}/{c,d}", "b/c"}, {"\\*", "*"},   {"a*b*c", "a12b3b4c"},   {"./a", "a"},       {"[", "["},
-                          {"{a", "{a"},        {"a{b,c{d,e}}f", "acef"}, {"[\xc3\xa4-\xc3\xbc]", "\xc3\xb6"}, {"**/*", ".hidden"}};
-  const char *no[][2] = {{"*", "a/b"}, {"a", "b"}, {"**/a", "a/b"}, {"?", "ab"}, {"[!a]", "a"}, {"a/*/b", "a/b"}, {"*.{c,h}", "x.cc"},
-                         {"a?", "a"}};
+  const char *yes[][2] = {{"**/a", "a"},
+                          {"**/a", "x/y/a"},
+                          {"a/**", "a/b/c"},
+                          {"a/**/b", "a/b"},
+                          {"a/**/b", "a/x/y/b"},
+                          {"?", "\xc3\xa4"},
+                          {"[a-c]x", "bx"},
+                          {"[!a-c]x", "dx"},
+                          {"[]]", "]"},
+                          {"*.{c,h}", "x.h"},
+                          {"{a,b}/{c,d}", "b/c"},
+                          {"\\*", "*"},
+                          {"a*b*c", "a12b3b4c"},
+                          {"./a", "a"},
+                          {"[", "["},
+                          {"{a", "{a"},
+                          {"a{b,c{d,e}}f", "acef"},
+                          {"[\xc3\xa4-\xc3\xbc]", "\xc3\xb6"},
+                          {"**/*", ".hidden"}};
+  const char *no[][2] = {{"*", "a/b"},  {"a", "b"},       {"**/a", "a/b"},     {"?", "ab"},
+                         {"[!a]", "a"}, {"a/*/b", "a/b"}, {"*.{c,h}", "x.cc"}, {"a?", "a"}};
   for (size_t i = 0; i < MAG_COUNT(yes); i++)
     ck_assert_msg(path_matches(yes[i][0], yes[i][1]), "%s %s", yes[i][0], yes[i][1]);
   for (size_t i = 0; i < MAG_COUNT(no); i++)
