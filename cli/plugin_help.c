@@ -73,9 +73,12 @@ static void print_param(const struct mbp_json *p, int width)
   const struct mbp_json *min = mag_json_get(p, "min"), *max = mag_json_get(p, "max");
   if (min && max) {
     add_number(&values, type, mag_json_num(min, INT64_MIN));
-    mag_buf_add_text(&values, " to ");
-    add_number(&values, type, mag_json_num(max, INT64_MAX));
-    fact("range", mag_buf_str(&values));
+    bool bounded = mag_json_num(max, INT64_MAX) != INT64_MAX; /* beyond 2^53 is no bound that anybody meant */
+    if (bounded) {
+      mag_buf_add_text(&values, " to ");
+      add_number(&values, type, mag_json_num(max, INT64_MAX));
+    }
+    fact(bounded ? "range" : "at least", mag_buf_str(&values));
   }
   fact("default", plugin_text(p, "default"));
   fact("environment", plugin_text(p, "env"));

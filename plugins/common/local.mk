@@ -1,3 +1,4 @@
+EXTRA_DIST += plugins/common/README.md
 # What compute plugins of this machine share; only mbp.h and the sandbox's protocol.
 noinst_LTLIBRARIES += libmagbox.la
 libmagbox_la_SOURCES = plugins/common/box.c plugins/common/box.h plugins/common/exec.c plugins/common/exec.h \

@@ -1,3 +1,4 @@
+EXTRA_DIST += plugins/compute-bubblewrap/README.md
 if PLUGIN_COMPUTE_BUBBLEWRAP
 plugin_LTLIBRARIES += plugins/compute-bubblewrap/magent-compute-bubblewrap.la
 plugins_compute_bubblewrap_magent_compute_bubblewrap_la_SOURCES = plugins/compute-bubblewrap/bubblewrap.c \

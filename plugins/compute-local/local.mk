@@ -1,3 +1,4 @@
+EXTRA_DIST += plugins/compute-local/README.md
 if PLUGIN_COMPUTE_LOCAL
 plugin_LTLIBRARIES += plugins/compute-local/magent-compute-local.la
 plugins_compute_local_magent_compute_local_la_SOURCES = plugins/compute-local/local.c

@@ -1,3 +1,4 @@
+EXTRA_DIST += plugins/toolset-agent/README.md
 toolset_agent_sources = plugins/toolset-agent/agent.c plugins/toolset-agent/agent.h plugins/toolset-agent/config.c \
   plugins/toolset-agent/files.c plugins/toolset-agent/input.c plugins/toolset-agent/output.c plugins/toolset-agent/output.h \
   plugins/toolset-agent/shell.c plugins/toolset-agent/spill.c plugins/toolset-agent/spill.h plugins/toolset-agent/text.c \
