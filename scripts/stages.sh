@@ -6,6 +6,7 @@ jobs=2
 
 want_for_all ()
 {
+  want git git
   want clang clang
   want valgrind valgrind
   want shellcheck shellcheck
