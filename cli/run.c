@@ -244,6 +244,7 @@ static int status_of(const struct mag_session *session, const struct mag_outcome
     return EXIT_WAITING;
   case MAG_END_LIMIT:
     cli_fail(&outcome->error);
+    fprintf(stderr, "        Go on with --session %s; --max-turns and --timeout set the limits of a run.\n", session->log.id);
     return EXIT_LIMIT;
   case MAG_END_INTERRUPTED:
     fprintf(stderr, "magent: interrupted; go on with --session %s\n", session->log.id);

@@ -93,9 +93,8 @@ static bool out_of_steps(struct mag_turn *turn)
   if (max <= 0 || used < max)
     return false;
   add_limit(turn, "steps", max, used);
-  mag_error(&turn->outcome->error, MBP_E_LIMIT,
-            "stopped after %lld model requests (--max-turns); go on with --session %s", (long long) used,
-            turn->session->log.id);
+  mag_error(&turn->outcome->error, MBP_E_LIMIT, "stopped after %lld model requests, the limit of this turn",
+            (long long) used);
   return true;
 }
 
@@ -107,8 +106,7 @@ static void stop_early(struct mag_turn *turn)
     if (turn->session->log.state.n_open)
       mag_turn_close_calls(turn, "The time limit of this turn was reached before this tool had run.");
     add_limit(turn, "time_ms", turn->limits->timeout_ms, turn->limits->timeout_ms);
-    mag_error(why, MBP_E_LIMIT, "stopped: the time limit of this turn was reached (--timeout); go on with --session %s",
-              turn->session->log.id);
+    mag_error(why, MBP_E_LIMIT, "stopped: the time limit of this turn was reached");
     return;
   }
   char id[MAG_ID_SIZE] = "";

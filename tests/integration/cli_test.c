@@ -151,7 +151,8 @@ START_TEST(exit_statuses_are_what_the_help_says)
   command_script("[{\"text\":\"half\",\"stop\":\"max_tokens\"}]");
   check("run --tools none hello", 4, "half", "max_tokens");
   command_script("[{\"steps\":[{\"text\":\"x\"},{\"delay_ms\":20000}]}]");
-  check("run --tools none --timeout 300ms hello", 4, NULL, "--timeout");
+  check("run --tools none --timeout 300ms hello", 4, NULL,
+        "time limit of this turn was reached\n        Go on with --session");
   command_end();
 }
 END_TEST
