@@ -1,6 +1,8 @@
-/* What others append while a session runs: messages steer, interrupts stop, and nonsense does no harm. */
+/* What happens to a session from outside of its turns: messages steer, interrupts stop, nonsense does no harm, and an
+ * idle sandbox goes. */
 #include "engine_test.h"
 
+#include <poll.h>
 #include <string.h>
 
 #define MESSAGE(text) "\"content\":[{\"type\":\"text\",\"text\":\"" text "\"}]"
@@ -96,6 +98,40 @@ START_TEST(max_steps_counts_the_steps_of_its_own_turn)
 }
 END_TEST
 
+START_TEST(an_idle_sandbox_goes_and_the_model_is_told)
+{
+  static const struct answer answers[] = {{.content = "[" CALL("t1", "bash", "{\"command\":\"echo 1\"}") "]"},
+                                          {.content = TEXT("one")},
+                                          {.content = "[" CALL("t2", "bash", "{\"command\":\"echo 2\"}") "]"},
+                                          {.content = TEXT("two")}};
+  if (!computes()[0])
+    return;
+  struct rig rig;
+  struct records records;
+  bool is_error, gone = false;
+  struct service *service = service_new(answers, 4);
+  rig_open(&rig, service_url(service), NULL);
+  rig_define(&rig, "anthropic/claude-x", "[" TOOLSET "]", computes()[0]);
+  rig.definition.idle_ms = 1;
+  rig_create(&rig);
+  ck_assert_int_eq(rig_run(&rig, "begin", NULL), MAG_END_TURN);
+  for (int i = 0; i < 300 && !gone; i++) { /* it is looked for every five seconds */
+    (void) poll(NULL, 0, 100);
+    rig_read(&rig, NULL, &records);
+    gone = records_hold(&records, "\"state\":\"gone\"");
+    records_done(&records);
+  }
+  ck_assert(gone);
+  ck_assert_int_eq(rig_run(&rig, "again", NULL), MAG_END_TURN);
+  rig_read(&rig, NULL, &records);
+  ck_assert_ptr_null(strstr(records_result(&records, 0, &is_error), "made anew"));
+  ck_assert_ptr_nonnull(strstr(records_result(&records, 1, &is_error), "made anew"));
+  ck_assert(!is_error);
+  records_done(&records);
+  done(&rig, service);
+}
+END_TEST
+
 TCase *outside_tests(void)
 {
   TCase *t = tcase_create("outside");
@@ -103,5 +139,6 @@ TCase *outside_tests(void)
   tcase_add_test(t, an_interrupt_from_outside_stops_before_the_next_request);
   tcase_add_test(t, a_message_that_no_model_could_read_is_processed_as_nothing);
   tcase_add_test(t, max_steps_counts_the_steps_of_its_own_turn);
+  tcase_add_test(t, an_idle_sandbox_goes_and_the_model_is_told);
   return t;
 }
