@@ -308,10 +308,10 @@ static int await_news(struct mbp_stream *stream, struct mbp_call *call, int64_t 
   stream->polled = false;
   if (n > 0 && fds[0].revents)
     (void) !read(stream->fd, &(uint64_t){0}, sizeof(uint64_t));
+  if (mag_call_cancelled(call)) /* first: the cancelled exec may have ended already, and both would be true */
+    return mag_error(err, MBP_E_CANCELLED, "cancelled");
   if (stream->queue || stream->ended)
     return 0;
-  if (mag_call_cancelled(call))
-    return mag_error(err, MBP_E_CANCELLED, "cancelled");
   if (n == 0 && until_ms != INT64_MAX && mag_clock_monotonic_ms() >= until_ms)
     return mag_error(err, MBP_E_TIMEOUT, "nothing yet");
   return 0;
