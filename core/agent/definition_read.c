@@ -257,11 +257,8 @@ int mag_definition_change(struct mag_definition *definition, struct mbp_str json
     r = mag_definition_lay(said, definition, reading.err);
   if (r == 0)
     r = settle_maps(said, reading.err);
-  if (r == 0) { /* what no file says comes along */
-    said->agent_id = mag_steal(&definition->agent_id);
-    said->environment_id = mag_steal(&definition->environment_id);
-    said->agent_version = definition->agent_version;
-    said->environment_version = definition->environment_version;
+  if (r == 0) {
+    said->chosen_tools = mag_steal(&definition->chosen_tools);
     mag_definition_done(definition);
     *definition = *said;
     return 0;
