@@ -212,6 +212,9 @@ static int rm(struct mag_instance *store, struct mag_engine *engine, const struc
   r = workspace ? cli_remove_tree(workspace, err) : 0;
   if (r < 0)
     r = mag_error_wrap(err, "the session is kept, because its workspace cannot be removed");
+  mag_autofree char *output = mag_output_path(arguments->id);
+  if (r == 0 && output)
+    (void) unlink(output);
   ops->release(mag_instance_plugin(store), id);
   return r < 0 ? r : MAG_RUN(store, &options, err, ops->remove(plugin, call, id, err));
 }

@@ -2,6 +2,9 @@ libmagcore_la_SOURCES += \
   core/agent/act.c core/agent/agents.c core/agent/agents.h core/agent/definition.c core/agent/definition.h core/agent/definition_file.c \
   core/agent/definition_read.c core/agent/definition_value.c core/agent/definition_value.h core/agent/demand.c \
   core/agent/demand.h core/agent/engine.c core/agent/engine.h \
+  core/agent/act.c core/agent/definition.c core/agent/definition.h core/agent/engine.c core/agent/engine.h \
+  core/agent/idle.c core/agent/idle.h core/agent/log.c core/agent/log.h \
+  core/agent/output.c core/agent/output.h core/agent/policy.c core/agent/project.c core/agent/project.h \
   core/agent/act.c core/agent/custom.h core/agent/definition.c core/agent/definition.h core/agent/engine.c core/agent/engine.h \
   core/agent/idle.c core/agent/idle.h core/agent/log.c core/agent/log.h core/agent/policy.c core/agent/project.c core/agent/project.h \
   core/agent/project_file.c core/agent/project_file.h \

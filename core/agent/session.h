@@ -9,6 +9,7 @@
 #include "agent/engine.h"
 #include "agent/idle.h"
 #include "agent/log.h"
+#include "agent/output.h"
 #include "agent/sandbox.h"
 #include "agent/toolbox.h"
 #include "base/buf.h"
@@ -73,6 +74,7 @@ struct mag_session {
   struct mag_sandbox *sandbox;
   bool sandbox_known;           /* what the log says of a sandbox is about one of this process */
   struct mag_idle idle;
+  struct mag_output output;     /* of the running tool */
   struct mag_observer observer;
   pthread_mutex_t observer_lock;
   pthread_mutex_t call_lock;

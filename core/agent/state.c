@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/json_members.h"
 #include "base/text.h"
 
 #include <stdlib.h>
@@ -69,7 +70,7 @@ void mag_state_done(struct mag_state *state)
 struct fold {
   struct mag_state *state;
   const struct mbp_record *record;
-  const struct mbp_json *json;
+  struct mag_json_members members; /* of its payload */
   struct mbp_error *err;
 };
 
@@ -89,18 +90,22 @@ static int set_text(struct fold *fold, char **place, struct mbp_str text)
   return 0;
 }
 
-static struct mbp_str get_str(const struct fold *fold, const char *key)
+static struct mbp_str get_str(struct fold *fold, const char *key)
 {
-  return mag_json_str(mag_json_get(fold->json, key));
+  return mag_json_member_str(&fold->members, key);
 }
 
-/* A member's own text, of the wanted type; empty if it is not there. */
-static struct mbp_str get_raw(const struct fold *fold, const char *key, uint32_t type)
+/* For small members only: a resume reads every record, and most bytes of a log are contents that nobody takes apart. */
+static const struct mbp_json *get_tree(struct fold *fold, const char *key)
 {
-  struct mbp_str slice;
-  if (mag_json_type(mag_json_get(fold->json, key)) != type || !mag_json_slice(fold->record->payload, key, &slice))
-    return mbp_str("");
-  return slice;
+  return mag_json_member_tree(&fold->members, key);
+}
+
+/* The text of an array or object; empty if it is not there or something else. `opener`: '[' or '{'. */
+static struct mbp_str get_raw(const struct fold *fold, const char *key, char opener)
+{
+  struct mbp_str raw = mag_json_member_raw(&fold->members, key);
+  return raw.len && raw.ptr[0] == opener ? raw : mbp_str("");
 }
 
 static int add_message(struct fold *fold, uint32_t role, struct mbp_str content, struct mbp_str provider, bool left_out)
@@ -133,11 +138,11 @@ static int fold_session(struct fold *fold)
   struct mag_state *state = fold->state;
   if (state->id)
     return corrupt(fold, "a second session record");
-  if (mag_json_num(mag_json_get(fold->json, "version"), 0) != 1) {
+  if (mag_json_num(get_tree(fold, "version"), 0) != 1) {
     state->read_only = true;
     return 0;
   }
-  struct mbp_str agent = get_raw(fold, "agent", MBP_JSON_OBJECT);
+  struct mbp_str agent = get_raw(fold, "agent", '{');
   if (get_str(fold, "id").len == 0 || agent.len == 0)
     return corrupt(fold, "id or agent is missing");
   state->created_ms = fold->record->time_ms;
@@ -147,7 +152,7 @@ static int fold_session(struct fold *fold)
   if (r == 0)
     r = set_text(fold, &state->agent, agent);
   if (r == 0)
-    r = set_text(fold, &state->environment, get_raw(fold, "environment", MBP_JSON_OBJECT));
+    r = set_text(fold, &state->environment, get_raw(fold, "environment", '{'));
   return r;
 }
 
@@ -239,7 +244,7 @@ static uint32_t stop_of(struct mbp_str name)
 static int fold_calls(struct fold *fold)
 {
   struct mag_state *state = fold->state;
-  const struct mbp_json *list = mag_json_get(fold->json, "calls");
+  const struct mbp_json *list = get_tree(fold, "calls");
   size_t n = mag_json_count(list);
   clear_calls(state);
   if (n == 0)
@@ -247,7 +252,7 @@ static int fold_calls(struct fold *fold)
   state->calls = calloc(n, sizeof(*state->calls));
   if (!state->calls)
     return mag_error_no_memory(fold->err);
-  struct mbp_str array = get_raw(fold, "calls", MBP_JSON_ARRAY), text, input;
+  struct mbp_str array = get_raw(fold, "calls", '['), text, input;
   size_t at = 0;
   for (const struct mbp_json *item = mag_json_first(list); item; item = mag_json_next(item)) {
     struct mag_tool_call *call = &state->calls[state->n_calls];
@@ -291,17 +296,17 @@ static bool can_be_sent(struct mbp_str content, size_t n_calls)
 static int fold_response(struct fold *fold)
 {
   struct mag_state *state = fold->state;
-  struct mbp_str content = get_raw(fold, "content", MBP_JSON_ARRAY);
+  struct mbp_str content = get_raw(fold, "content", '[');
   if (state->n_open)
     return corrupt(fold, "a response while tool calls are open");
   if (content.len == 0)
     return corrupt(fold, "content is missing");
   state->last_stop = stop_of(get_str(fold, "stop"));
   bool left_out =
-      state->last_stop == MBP_STOP_REFUSAL || !can_be_sent(content, mag_json_count(mag_json_get(fold->json, "calls")));
+      state->last_stop == MBP_STOP_REFUSAL || !can_be_sent(content, mag_json_count(get_tree(fold, "calls")));
   int r = add_message(fold, MBP_ROLE_ASSISTANT, content, get_str(fold, "provider"), left_out);
   if (r == 0)
-    r = set_text(fold, &state->stop_details, get_raw(fold, "stop_details", MBP_JSON_OBJECT));
+    r = set_text(fold, &state->stop_details, get_raw(fold, "stop_details", '{'));
   return r < 0 ? r : fold_calls(fold);
 }
 
@@ -311,7 +316,7 @@ static int fold_started(struct fold *fold)
   if (!call)
     return corrupt(fold, "no such call");
   call->started = true;
-  call->repeatable = mag_json_truth(mag_json_get(fold->json, "repeatable"), 0);
+  call->repeatable = mag_json_truth(get_tree(fold, "repeatable"), 0);
   return 0;
 }
 
@@ -366,7 +371,7 @@ static int fold_idle(struct fold *fold)
 {
   fold->state->status = MAG_STATUS_IDLE;
   return set_text(fold, &fold->state->stop_reason,
-                  mag_json_str(mag_json_get(mag_json_get(fold->json, "stop_reason"), "type")));
+                  mag_json_str(mag_json_get(get_tree(fold, "stop_reason"), "type")));
 }
 
 static int fold_terminated(struct fold *fold)
@@ -381,13 +386,13 @@ static int fold_request_start(struct fold *fold)
   state->steps++;
   state->turn_steps++;
   state->request_estimate =
-      mag_json_num(mag_json_get(mag_json_get(fold->json, "x_magent"), "estimated_input_tokens"), 0);
+      mag_json_num(mag_json_get(get_tree(fold, "x_magent"), "estimated_input_tokens"), 0);
   return set_text(fold, &state->request, get_str(fold, "id"));
 }
 
 static int fold_request_end(struct fold *fold)
 {
-  add_usage(fold->state, mag_json_get(fold->json, "model_usage"));
+  add_usage(fold->state, get_tree(fold, "model_usage"));
   return set_text(fold, &fold->state->request, mbp_str(""));
 }
 
@@ -395,7 +400,7 @@ static int fold_tool_result(struct fold *fold)
 {
   struct mag_state *state = fold->state;
   struct mag_tool_call *call = mag_state_call(state, get_str(fold, "tool_use_id"));
-  struct mbp_str content = get_raw(fold, "content", MBP_JSON_ARRAY);
+  struct mbp_str content = get_raw(fold, "content", '[');
   if (!call)
     return corrupt(fold, "no such call");
   if (call->result)
@@ -403,8 +408,8 @@ static int fold_tool_result(struct fold *fold)
   call->result = mag_str_dup(content.len ? content : mbp_str("[]"));
   if (!call->result)
     return mag_error_no_memory(fold->err);
-  call->is_error = mag_json_truth(mag_json_get(fold->json, "is_error"), 0);
-  if (mag_json_truth(mag_json_get(mag_json_get(fold->json, "x_magent"), "sandbox_lost"), 0))
+  call->is_error = mag_json_truth(get_tree(fold, "is_error"), 0);
+  if (mag_json_truth(mag_json_get(get_tree(fold, "x_magent"), "sandbox_lost"), 0))
     state->sandbox_lost = false; /* this result says so */
   if (--state->n_open)
     return 0;
@@ -453,7 +458,6 @@ static const struct rule *rule_for(const struct rule *rules, struct mbp_str type
 int mag_state_fold(struct mag_state *state, const struct mbp_record *record, struct mbp_error *err)
 {
   struct fold fold = {.state = state, .record = record, .err = err};
-  mag_autojson document = NULL;
   bool event = record->klass == MBP_RECORD_EVENT;
   const struct rule *rule = rule_for(event ? event_rules : private_rules, record->type);
   if (state->last_seq && record->seq != state->last_seq + 1)
@@ -466,12 +470,10 @@ int mag_state_fold(struct mag_state *state, const struct mbp_record *record, str
     state->read_only = true;
   if (!rule || state->read_only || record->klass > MBP_RECORD_PRIVATE)
     return 0;
-  if (mag_json_parse(record->payload, &document, err) < 0)
-    return corrupt(&fold, "its payload is not JSON");
-  if (mag_json_type(document) != MBP_JSON_OBJECT)
-    return corrupt(&fold, "its payload is not an object");
-  fold.json = document;
-  return rule->apply(&fold);
+  int r = mag_json_members_read(&fold.members, record->payload, err);
+  r = r < 0 ? corrupt(&fold, "its payload is not a JSON object") : rule->apply(&fold);
+  mag_json_members_done(&fold.members);
+  return r;
 }
 
 /* ---- Looking ahead -------------------------------------------------------------------------------------------- */
@@ -485,14 +487,13 @@ bool mag_state_peek(const struct mag_state *state, const struct mag_batch *batch
   ret_after->request = ret_after->stop_reason = NULL;
   for (size_t i = 0; i < batch->n; i++) {
     const struct rule *rule = rule_for(event_rules, batch->records[i].type);
-    mag_autojson document = NULL;
     struct fold fold = {.state = ret_after, .record = &batch->records[i]};
     for (size_t j = 0; rule && j < MAG_COUNT(scalar); j++)
-      if (rule->apply == scalar[j] && mag_json_parse(batch->records[i].payload, &document, NULL) == 0) {
-        fold.json = document;
+      if (rule->apply == scalar[j] && mag_json_members_read(&fold.members, batch->records[i].payload, NULL) == 0) {
         (void) rule->apply(&fold);
         status |= rule->apply == fold_running || rule->apply == fold_idle;
       }
+    mag_json_members_done(&fold.members);
   }
   if (!ret_after->stop_reason && state->stop_reason)
     ret_after->stop_reason = mag_str_dup(mbp_str(state->stop_reason));
