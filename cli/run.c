@@ -48,7 +48,7 @@ struct options {
   struct mag_definition definition;
   const char *agent, *session, *title;
   struct mag_limits limits;
-  bool yes, json, no_project;
+  bool yes, json, no_project, model_given;
   char *prompt;
 };
 
@@ -340,6 +340,7 @@ static int make_session(struct options *options, struct mag_engine *engine, stru
     return cli_hint(err, "`magent agent list` shows those that exist; a file has a slash or an ending in its name");
   if (r == 0 && !options->no_project)
     r = lay_project(definition, err);
+  options->model_given = definition->model != NULL;
   if (r == 0)
     r = mag_definition_defaults(definition, err);
   if (r < 0)
@@ -361,7 +362,6 @@ static int run(struct cli *cli, struct options *options)
 {
   struct mbp_error err = MAG_ERROR_INIT;
   struct mag_session *session = NULL;
-  bool model_given = options->definition.model != NULL;
   interrupt_start();
   struct mag_engine *engine = cli_engine(cli);
   if (!engine)
@@ -371,7 +371,7 @@ static int run(struct cli *cli, struct options *options)
     status = cli_fail(&err);
   } else {
     if (!options->json) {
-      if (!model_given && !options->session)
+      if (!options->model_given && !options->session)
         tell_about_offline_model(session);
       tell_about_missing_isolation(session);
     }

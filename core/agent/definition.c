@@ -202,7 +202,8 @@ static int read_key(struct mag_definition *definition, const struct mag_key *key
   mag_autojson value = NULL;
   for (size_t i = 0; i <= n && i < sizeof(path); i++)
     path[i] = key->wire[i] == '.' ? '/' : key->wire[i];
-  if (!mag_json_slice(resource, path, &slice) || mbp_str_eq(slice, "null"))
+  if (!mag_json_slice(resource, path, &slice) || mbp_str_eq(slice, "null") ||
+      (mag_key_is_map(key) && mbp_str_eq(slice, "{}")))
     return 0;
   if (mag_key_is_text(key) && key->type > MAG_KEY_CHOICE)
     return copy_text(mag_key_text(definition, key), slice);

@@ -99,6 +99,8 @@ static int take_group(struct mag_reading *reading, const char *place, const stru
     return take_members(reading, key->path, value);
   if (!scalar || value.ptr[0] == '[')
     return mag_reading_fail(reading, place, key->path, MBP_E_INVALID, "expected %s", mag_key_wanted(key));
+  if (!(scalar->flags & reading->place))
+    return not_here(reading, place, scalar);
   return mag_reading_value(reading, place, scalar, value);
 }
 
