@@ -1,3 +1,3 @@
 magentconfdir = $(sysconfdir)/magent
-dist_magentconf_DATA = data/defaults.json
+dist_magentconf_DATA = data/defaults.json data/prices.json
 dist_bashcompletion_DATA = data/completions/magent
