@@ -27,7 +27,6 @@ struct mag_definition {
   char *env;           /* JSON object of strings */
   char *metadata;      /* JSON object */
   int64_t memory_bytes, cpu_millis, pids; /* 0: the provider's default */
-  int64_t budget_tokens, budget_cost_micros, budget_steps, budget_tool_calls, budget_time_ms;
   char *store;   /* of the defaults file only: name of the store plugin */
   char *plugins; /* of the defaults file only: JSON object of "kind-name" to that plugin's options */
   int64_t idle_ms; /* a sandbox unused for so long goes; 0: 5 minutes */
