@@ -9,6 +9,6 @@ if HAVE_YAML
 libmagcore_la_LIBADD += $(YAML_LIBS)
 endif
 # Sessions as a whole: budgets and prices, what reaches them from outside, forks.
-libmagcore_la_SOURCES += core/agent/budget.c core/agent/budget.h core/agent/fork.c core/agent/outside.c core/agent/outside.h \
+libmagcore_la_SOURCES += core/agent/budget.c core/agent/budget.h core/agent/fork.c core/agent/ids.c core/agent/ids.h core/agent/outside.c core/agent/outside.h \
   core/agent/price.c core/agent/price.h core/agent/rounds.c core/agent/rounds.h core/agent/sessions.c \
   core/agent/sessions.h core/agent/summary.c
