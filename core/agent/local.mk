@@ -11,6 +11,7 @@ libmagcore_la_SOURCES += core/agent/engine.c core/agent/engine.h
 libmagcore_la_SOURCES += core/agent/fork.c
 libmagcore_la_SOURCES += core/agent/ids.c core/agent/ids.h
 libmagcore_la_SOURCES += core/agent/log.c core/agent/log.h
+libmagcore_la_SOURCES += core/agent/models.c core/agent/models.h
 libmagcore_la_SOURCES += core/agent/output.c core/agent/output.h
 libmagcore_la_SOURCES += core/agent/outside.c core/agent/outside.h
 libmagcore_la_SOURCES += core/agent/policy.c
