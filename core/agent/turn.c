@@ -1,6 +1,6 @@
 #include "agent/turn.h"
-#include "agent/models.h"
 
+#include "agent/models.h"
 #include "agent/outside.h"
 #include "base/cleanup.h"
 #include "base/error.h"
