@@ -141,7 +141,8 @@ static int open_plugin(struct mag_engine *engine, const struct mag_plugin *plugi
   if (config.len == 0)
     config = mag_engine_config(engine, kind, name);
   for (struct opened *i = engine->opened; i; i = i->next)
-    if (i->kind == kind && strcmp(i->name, name) == 0 && mbp_str_eq(config, i->config)) {
+    if (i->kind == kind && strcmp(i->name, name) == 0 && mbp_str_eq(config, i->config) &&
+        !mag_instance_unhealthy(i->instance)) {
       *ret_instance = i->instance;
       return 0;
     }

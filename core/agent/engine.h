@@ -22,7 +22,8 @@ struct mbp_str mag_engine_config(struct mag_engine *engine, uint32_t kind, const
 
 struct mag_registry *mag_engine_registry(struct mag_engine *engine);
 
-/* Opened on first use and kept; borrowed from the engine. */
+/* Opened on first use and kept; borrowed from the engine. In the place of one that has become unhealthy another is
+ * opened. */
 int mag_engine_store(struct mag_engine *engine, struct mag_instance **ret_store, struct mbp_error *err);
 /* `model`: "provider/name" or a name. *ret_model points into `model`. */
 int mag_engine_llm(struct mag_engine *engine, const char *model, struct mag_instance **ret_llm, const char **ret_model,
