@@ -68,6 +68,8 @@ int mag_engine_new(const struct mag_engine_options *options, struct mag_engine *
   int r = engine->store_name && engine->store_config ? 0 : mag_error_no_memory(err);
   if (r == 0)
     r = mag_registry_new(options->plugin_dirs, NULL, &engine->registry, err);
+  if (r == 0 && options->exe)
+    r = mag_registry_ask_in(engine->registry, options->exe, err);
   if (r < 0) {
     mag_engine_free(engine);
     return r;

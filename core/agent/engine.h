@@ -12,6 +12,7 @@ struct mag_engine_options {
   const char *const *plugin_dirs; /* trusted, NULL-terminated, or NULL */
   const char *store;              /* plugin name; NULL: what the defaults file says */
   struct mbp_str store_config;    /* JSON object or empty */
+  const char *exe;                /* who asks unknown plugins in a child, see mag_registry_ask_in; NULL: nobody does */
 };
 
 int mag_engine_new(const struct mag_engine_options *options, struct mag_engine **ret_engine, struct mbp_error *err);
