@@ -17,6 +17,21 @@
 #define CLOSE_RANGE_CLOEXEC 4u
 #endif
 
+#define KEPT_FD 3     /* where a leader has the server's eventfd */
+#define OLD_KERNEL_FDS 65536
+
+/* Older kernels, and the filters of older container engines, do not know the call. */
+static void close_from(unsigned first, bool on_exec)
+{
+  if (syscall(SYS_close_range, first, ~0u, on_exec ? CLOSE_RANGE_CLOEXEC : 0u) == 0)
+    return;
+  for (unsigned fd = first; fd < OLD_KERNEL_FDS; fd++)
+    if (on_exec)
+      (void) fcntl((int) fd, F_SETFD, FD_CLOEXEC);
+    else
+      (void) close((int) fd);
+}
+
 struct start {
   const struct exec_args *args;
   struct shared *shared;
@@ -58,7 +73,7 @@ static void arrange_fds(const struct start *start)
   if (dup2(args->in >= 0 ? args->in : null_fd, 0) < 0 || dup2(out >= 0 ? out : null_fd, 1) < 0 ||
       dup2(args->merge ? 1 : err >= 0 ? err : null_fd, 2) < 0)
     fail(start->shared, MAG_BOX_AT_FORK, errno);
-  (void) syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC);
+  close_from(3, true);
 }
 
 static const char *search_path(char **envp)
@@ -158,7 +173,14 @@ static void lead(pid_t main_pid, struct shared *shared, int wake_fd, pid_t paren
   }
 }
 
-pid_t init_start(const struct exec_args *args, struct shared *shared, int wake_fd, const int *close_fds, int n_close)
+/* What we hold open would keep readers waiting and the server's peers alive. */
+static void keep_only(int wake_fd)
+{
+  (void) dup2(wake_fd, KEPT_FD);
+  close_from(KEPT_FD + 1, false);
+}
+
+pid_t init_start(const struct exec_args *args, struct shared *shared, int wake_fd)
 {
   static char stack[64 * 1024] __attribute__((aligned(16)));
   pid_t parent = getpid(), leader = fork();
@@ -184,10 +206,7 @@ pid_t init_start(const struct exec_args *args, struct shared *shared, int wake_f
   if (!shared->failed)
     shared->pid = pid;
   wake(wake_fd);
-  /* What we hold open would keep readers waiting, and the host's socket alive. */
-  for (int i = 0; i < n_close; i++)
-    if (close_fds[i] >= 0)
-      (void) close(close_fds[i]);
-  lead(pid, shared, wake_fd, parent);
+  keep_only(wake_fd);
+  lead(pid, shared, KEPT_FD, parent);
   _exit(0);
 }

@@ -43,6 +43,18 @@ static pid_t parent_of(int proc, const char *name)
   return end && strlen(end) > 4 ? (pid_t) strtol(end + 4, NULL, 10) : -1;
 }
 
+pid_t init_parent_of(pid_t pid)
+{
+  char name[16];
+  int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (proc < 0)
+    return -1;
+  (void) snprintf(name, sizeof(name), "%d", (int) pid);
+  pid_t parent = parent_of(proc, name);
+  (void) close(proc);
+  return parent;
+}
+
 static int read_table(void)
 {
   static char buf[32768] __attribute__((aligned(8)));
