@@ -32,7 +32,7 @@ struct mag_frame {
 #define MAG_FRAME_ATTACH 2u /* mag_frame_attach */
 #define MAG_FRAME_ACK 3u    /* mag_frame_ack: during EXEC and ATTACH; no answer */
 #define MAG_FRAME_DETACH 4u /* nothing: DONE, and the process lives on */
-#define MAG_FRAME_SIGNAL 5u /* mag_frame_signal: DONE, also during EXEC and ATTACH; an unknown process is no error */
+#define MAG_FRAME_SIGNAL 5u /* mag_frame_signal: DONE; an unknown process is no error */
 #define MAG_FRAME_WRITE 6u  /* mag_frame_write, data: WROTE, once the process's pipe has taken it */
 #define MAG_FRAME_LIST 7u   /* nothing: PROCESS ..., DONE */
 #define MAG_FRAME_TOUCH 8u  /* nothing: DONE */
@@ -66,10 +66,13 @@ struct mag_frame_ack {
   int64_t offset; /* all before it has arrived */
 };
 
+#define MAG_SIGNAL_TREE 0x1u  /* all that the process has started, too. KILL leaves nothing */
+#define MAG_SIGNAL_QUIET 0x2u /* no DONE: the connection is busy with the process itself */
+
 struct mag_frame_signal {
   char key[MAG_FRAME_KEY];
   uint32_t signal;
-  uint32_t tree; /* 1: all that the process has started, too. KILL leaves nothing */
+  uint32_t flags; /* MAG_SIGNAL_* */
 };
 
 struct mag_frame_write {

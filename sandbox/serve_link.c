@@ -225,8 +225,9 @@ static void serve_signal(struct link *link, const char *payload, size_t len)
   memcpy(&request, payload, sizeof(request));
   struct job *job = job_find(request.key);
   if (job)
-    job_signal(job, (int) request.signal, request.tree);
-  done(link, 0);
+    job_signal(job, (int) request.signal, request.flags & MAG_SIGNAL_TREE);
+  if (!(request.flags & MAG_SIGNAL_QUIET))
+    done(link, 0);
 }
 
 static void serve_acknowledge(struct link *link, const char *payload, size_t len)
