@@ -32,6 +32,12 @@ static bool tell(struct slot *slot)
       return false;
     slot->told_started = true;
   }
+  for (int limit = MAG_BOX_LIMIT_MEMORY; limit <= MAG_BOX_LIMIT_TASKS && slot->told_started && !slot->told_end; limit++)
+    if ((slot->limits & ~slot->told_limits) & 1u << limit) {
+      if (!reply(MAG_BOX_LIMIT, slot->id, limit, 0))
+        return false;
+      slot->told_limits |= 1u << limit;
+    }
   if (slots_has_ended(slot) && !slot->told_end) {
     struct slot_end end = slots_end(slot);
     if (end.failed ? !reply(MAG_BOX_FAILED, slot->id, end.failed, end.failed_at)
@@ -92,7 +98,8 @@ static int start(const struct mag_box_request *request, int *fds, int n_fds)
   if (n_fds < 1 || request->blob_len > MAG_BOX_BLOB || request->argc < 1 || request->argc > request->blob_len ||
       request->envc > request->blob_len || request->id == 0)
     return EINVAL;
-  struct exec_args args = {.in = -1, .out = -1, .err = -1, .merge = request->flags & MAG_BOX_MERGE};
+  struct exec_args args = {.in = -1, .out = -1, .err = -1, .merge = request->flags & MAG_BOX_MERGE,
+                           .spool_limit = request->spool_limit};
   int *places[] = {&args.in, &args.out, &args.err};
   for (int i = 0; i < 3; i++)
     if (request->flags & (MAG_BOX_HAS_STDIN << i)) {
@@ -181,7 +188,7 @@ static void serve(int64_t lifetime_ms)
   slots_leave();
 }
 
-/* init isolated=0|1 no_unix=0|1 nproc=N nofile=N fsize=BYTES data=BYTES lifetime=MS */
+/* init isolated=0|1 no_unix=0|1 nproc=N nofile=N fsize=BYTES data=BYTES watch_memory=BYTES watch_tasks=N lifetime=MS */
 int mag_sandbox_init(int argc, char **argv)
 {
   /* What bubblewrap or the host program left open is none of ours. */

@@ -13,6 +13,7 @@
 #define DRAIN_MS 100  /* for what others still write after the process has ended */
 #define ENDED_KEPT 64 /* that are still known after their end */
 #define SPOOL_LOOK_MS 50
+#define SPOOL_LIMIT (64u << 20) /* of a background process's output file, if nobody asked for another */
 
 static struct job *jobs;
 static uint32_t next_id;
@@ -160,6 +161,7 @@ static int start(struct job *job, struct exec_args *args)
       args->spool = "/dev/null";
     if (!args->cwd[0])
       args->cwd = ".";
+    args->spool_limit = job->limit < INT64_MAX ? (uint64_t) job->limit : SPOOL_LIMIT;
     job->kills_before = memory_kills();
     number = slots_start(job->id, args);
   }

@@ -19,12 +19,15 @@
 #define SWEEP_MS 2          /* between two looks for orphans */
 #define SWEEP_HARD_MS 300   /* then everything in the sandbox is killed at once */
 #define SWEEP_GIVE_UP_MS 3000
+#define WATCH_FIRST_MS 10   /* after a start */
 
 static struct slot slots[MAG_BOX_SLOTS];
 static struct shared *shared; /* one for each slot */
 static int signal_fd = -1, wake_fd = -1, adjust_fd = -1;
 static bool isolated;       /* PID 1 of a namespace of our own */
 static int64_t sweep_since; /* 0: no orphans to look for */
+static struct watch_limits watched;
+static int64_t next_watch; /* 0: nothing to watch */
 
 int64_t slots_now_ms(void)
 {
@@ -210,7 +213,16 @@ int slots_start(uint32_t id, const struct exec_args *args)
   if (leader < 0)
     return -leader;
   slots[index] = (struct slot){.id = id, .leader = leader};
+  if (watched.memory || watched.tasks)
+    next_watch = slots_now_ms() + WATCH_FIRST_MS;
   return 0;
+}
+
+static void kill_slot(struct slot *slot)
+{
+  slot->killed = true;
+  if (slot->leader)
+    (void) kill(slot->leader, SIGKILL);
 }
 
 void slots_signal(uint32_t id, int number, bool tree)
@@ -220,9 +232,7 @@ void slots_signal(uint32_t id, int number, bool tree)
     return;
   const struct shared *state = shared_of(slot);
   if (tree && number == SIGKILL) {
-    slot->killed = true;
-    if (slot->leader)
-      (void) kill(slot->leader, SIGKILL);
+    kill_slot(slot);
   } else if (tree) {
     init_signal_tree(slot->leader, number);
     if (number == SIGTERM || number == SIGHUP || number == SIGINT)
@@ -232,13 +242,33 @@ void slots_signal(uint32_t id, int number, bool tree)
   }
 }
 
+static void watch(void)
+{
+  pid_t leaders[MAG_BOX_SLOTS];
+  int over;
+  if (!next_watch || slots_now_ms() < next_watch)
+    return;
+  if (list_leaders(leaders) == 0) {
+    next_watch = 0;
+    return;
+  }
+  next_watch = slots_now_ms() + init_watch(&watched, slots, shared, &over);
+  if (over >= 0)
+    kill_slot(&slots[over]);
+}
+
 /* ---- Life ------------------------------------------------------------------------------------------------------- */
 
 int slots_poll(struct pollfd fds[2], int wait_ms)
 {
   fds[0] = (struct pollfd){signal_fd, POLLIN, 0};
   fds[1] = (struct pollfd){wake_fd, POLLIN, 0};
-  return sweep_since && (wait_ms < 0 || wait_ms > SWEEP_MS) ? SWEEP_MS : wait_ms;
+  int64_t left = next_watch ? next_watch - slots_now_ms() : INT64_MAX;
+  if (left < 0)
+    left = 0;
+  if (sweep_since && left > SWEEP_MS)
+    left = SWEEP_MS;
+  return left < INT64_MAX && (wait_ms < 0 || wait_ms > left) ? (int) left : wait_ms;
 }
 
 void slots_run(const struct pollfd fds[2])
@@ -252,6 +282,7 @@ void slots_run(const struct pollfd fds[2])
   reap();
   if (sweep_since)
     sweep();
+  watch();
 }
 
 /* PID 1 takes its namespace along by leaving; a supervisor must do it by hand. */
@@ -322,6 +353,8 @@ int slots_open(int argc, char **argv, bool is_isolated)
   if (isolated && getpid() != 1)
     return slots_fail("not PID 1 of the sandbox", EINVAL);
   set_limits(argc, argv);
+  watched = (struct watch_limits){slots_word(argc, argv, "watch_memory"), slots_word(argc, argv, "watch_tasks"),
+                                  isolated};
   shared = mmap(NULL, sizeof(*shared) * MAG_BOX_SLOTS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED)
     return slots_fail("memory", errno);

@@ -20,16 +20,6 @@
 
 #include <poll.h>
 
-/* One exec, as its server keeps it. */
-struct slot {
-  uint32_t id;   /* 0: free */
-  pid_t leader;  /* 0: has ended */
-  bool killed;   /* its leader did not end by itself: told as exited only when all of it is gone */
-  bool told_started, told_end, gone; /* told_*: the server's */
-  bool has_status; /* of an orphaned process, reaped here */
-  int status;
-};
-
 struct slot_end {
   int failed, failed_at; /* errno and MAG_BOX_AT_*; 0: it had been started */
   int code, signal;      /* 128 + signal */
