@@ -23,3 +23,12 @@ tests_integration_compute_cli_test_SOURCES = tests/integration/compute_cli_test.
   tests/integration/command.h
 tests_integration_compute_cli_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_integration_compute_cli_test_LDADD = $(TEST_LIBS) -lutil
+
+# Stored agents, projects' files and references, by the command; and the files that are made from the table of keys.
+check_PROGRAMS += tests/integration/agent_test
+tests_integration_agent_test_SOURCES = tests/integration/agent_test.c tests/integration/command.c \
+  tests/integration/command.h tests/integration/rig.c tests/integration/rig.h tests/integration/service.h
+tests_integration_agent_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_integration_agent_test_LDADD = $(TEST_LIBS) -lutil
+dist_check_SCRIPTS += tests/integration/reference_test.sh
+TESTS += tests/integration/reference_test.sh
