@@ -52,3 +52,8 @@ tests_unit_remove_test_SOURCES = tests/unit/remove_test.c cli/remove.c cli/remov
 tests_unit_remove_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/cli
 tests_unit_remove_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_remove_test_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/json_schema_test
+tests_unit_json_schema_test_SOURCES = tests/unit/json_schema_test.c
+tests_unit_json_schema_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_json_schema_test_LDADD = $(TEST_LIBS)
