@@ -1,11 +1,12 @@
 libmagcore_la_SOURCES += \
-  core/agent/act.c core/agent/custom.h core/agent/definition.c core/agent/definition.h core/agent/engine.c core/agent/engine.h \
+  core/agent/act.c core/agent/custom.h core/agent/custom_answer.c core/agent/custom_command.c core/agent/custom_entry.c \
+  core/agent/custom_entry.h core/agent/custom_handler.c core/agent/custom_parts.h core/agent/definition.c core/agent/definition.h core/agent/engine.c core/agent/engine.h \
   core/agent/idle.c core/agent/idle.h core/agent/json_schema.c core/agent/json_schema.h \
   core/agent/json_schema_check.c core/agent/json_schema_parts.h core/agent/log.c core/agent/log.h core/agent/pattern.c core/agent/pattern.h core/agent/policy.c core/agent/project.c core/agent/project.h \
   core/agent/record.c core/agent/record.h core/agent/recover.c core/agent/sandbox.c core/agent/sandbox.h \
   core/agent/sandbox_parts.h core/agent/sandbox_stream.c core/agent/sandbox_table.c core/agent/session.c \
   core/agent/session.h core/agent/state.c core/agent/state.h core/agent/step.c core/agent/toolbox.c \
-  core/agent/toolbox.h core/agent/turn.c core/agent/turn.h core/agent/yaml.c core/agent/yaml.h
+  core/agent/toolbox.h core/agent/tool_input.c core/agent/tool_input.h core/agent/turn.c core/agent/turn.h core/agent/yaml.c core/agent/yaml.h
 if HAVE_YAML
 libmagcore_la_LIBADD += $(YAML_LIBS)
 endif

@@ -21,7 +21,7 @@ void mag_turn_recover(struct mag_turn *turn)
   for (size_t i = 0; i < state->n_calls; i++) {
     const struct mag_tool_call *call = &state->calls[i];
     if (!call->result && call->started && !call->repeatable)
-      mag_batch_tool_text(&turn->batch, mbp_str(call->event_id), mbp_str(UNKNOWN), /* is_error= */ true);
+      mag_batch_failure(&turn->batch, call, mbp_str(UNKNOWN));
   }
 }
 

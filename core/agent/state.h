@@ -23,6 +23,8 @@ struct mag_tool_call {
   char *event_id, *model_id, *name;
   char *input; /* JSON object, as the model wrote it */
   enum mag_permission permission;
+  bool custom;   /* answered by a user.custom_tool_result */
+  char *problem; /* why the input is not what the tool's schema allows, or NULL */
   bool answered, allowed; /* by a confirmation */
   char *deny_message;
   bool started, repeatable;
@@ -46,6 +48,8 @@ struct mag_state {
   size_t n_messages, cap_messages;
   struct mag_tool_call *calls;
   size_t n_calls, n_open;
+  char **granted; /* names of tools that a confirmation has allowed for good */
+  size_t n_granted;
   struct mag_inbox_item *inbox;
   size_t n_inbox;
   char *request;          /* id of a model request without its end, or NULL */
@@ -77,6 +81,11 @@ bool mag_state_is_message(struct mbp_str payload);
 bool mag_state_owes(const struct mag_state *state);
 
 struct mag_tool_call *mag_state_call(struct mag_state *state, struct mbp_str event_id); /* or NULL */
+
+bool mag_state_granted(const struct mag_state *state, const char *tool);
+
+/* Is this a list of blocks that the result of a tool may be made of? */
+bool mag_state_is_result(struct mbp_str content);
 
 /* The summary that lists show and filter: {"id","status","title","model","turns","usage":{..},"created_at",...}. NULL
  * without memory. */
