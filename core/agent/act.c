@@ -55,18 +55,30 @@ static bool may_run(const struct mag_session *session, const struct mag_tool_cal
   return !call->result && tool && is_allowed(session, call) && !is_answered_outside(session, tool);
 }
 
+static bool has_room(const struct mag_session *session, const struct mag_tool_call *call)
+{
+  return call->started || mag_budget_tool_room(&session->log.state);
+}
+
 static bool is_read_only(const struct mag_session *session, const struct mag_tool_call *call)
 {
   return mag_toolbox_find(&session->toolbox, mbp_str(call->name))->flags & MBP_TOOL_READ_ONLY;
 }
 
+static bool is_repeatable(const struct mag_tool *tool)
+{
+  return tool->flags & (MBP_TOOL_READ_ONLY | MBP_TOOL_REPEATABLE);
+}
+
 size_t mag_turn_group(const struct mag_session *session, const struct mag_tool_call *calls, size_t n, size_t from)
 {
-  if (from >= n || !may_run(session, &calls[from]))
+  if (from >= n || !may_run(session, &calls[from]) || !has_room(session, &calls[from]))
     return 0;
-  size_t count = 1;
-  while (from + count < n && count < MAG_PARALLEL_TOOLS && is_read_only(session, &calls[from]) &&
-         may_run(session, &calls[from + count]) && is_read_only(session, &calls[from + count]))
+  bool again = calls[from].started; /* and counted */
+  size_t count = 1, room = again ? SIZE_MAX : mag_budget_tool_room(&session->log.state);
+  while (from + count < n && count < MAG_PARALLEL_TOOLS && count < room && is_read_only(session, &calls[from]) &&
+         may_run(session, &calls[from + count]) && is_read_only(session, &calls[from + count]) &&
+         calls[from + count].started == again)
     count++;
   return count;
 }
@@ -77,7 +89,7 @@ void mag_turn_mark_started(struct mag_turn *turn, const struct mag_tool_call *ca
     const struct mag_tool *tool = mag_toolbox_find(&turn->session->toolbox, mbp_str(calls[i].name));
     struct mbp_writer *w = mag_batch_private(&turn->batch, MAG_REC_TOOL_STARTED);
     mag_writer_string(w, "event_id", mbp_str(calls[i].event_id));
-    mag_writer_boolean(w, "repeatable", (tool->flags & (MBP_TOOL_READ_ONLY | MBP_TOOL_REPEATABLE)) != 0);
+    mag_writer_boolean(w, "repeatable", is_repeatable(tool));
     mag_batch_end(&turn->batch);
   }
 }
@@ -178,9 +190,11 @@ static void start_thread(struct run *run)
   "Note: the sandbox was made anew before this. Processes that ran in it, and files outside of the working "           \
   "directory, "                                                                                                        \
   "are gone."
+#define WORKSPACE_LOST                                                                                                 \
+  "Note: this conversation goes on in a new sandbox. No file and no process of the one before is there any more."
 
 /* The same blocks, and one more. NULL without memory. */
-static char *with_note(const char *content)
+static char *with_note(const char *content, const char *note)
 {
   mag_autowriter w = mag_writer_new();
   struct mbp_str block;
@@ -188,7 +202,7 @@ static char *with_note(const char *content)
   mag_writer_array(w, NULL);
   while (mag_json_step(mbp_str(content), &at, NULL, &block))
     mag_writer_raw(w, NULL, block);
-  mag_write_text_block(w, mbp_str(SANDBOX_LOST));
+  mag_write_text_block(w, mbp_str(note));
   mag_writer_end(w);
   return mag_writer_take(w);
 }
@@ -217,7 +231,8 @@ static bool add_result(struct run *run, bool sandbox_lost)
     return false;
   }
   mag_autofree char *content = run->content;
-  mag_autofree char *noted = sandbox_lost && run->tool->flags & MBP_TOOL_SANDBOX ? with_note(content) : NULL;
+  const char *note = turn->session->log.state.workspace_lost ? WORKSPACE_LOST : SANDBOX_LOST;
+  mag_autofree char *noted = sandbox_lost && run->tool->flags & MBP_TOOL_SANDBOX ? with_note(content, note) : NULL;
   result.sandbox_lost = noted != NULL;
   mag_batch_result(&turn->batch, &result, mbp_str(noted ? noted : content));
   return noted != NULL;
@@ -225,6 +240,8 @@ static bool add_result(struct run *run, bool sandbox_lost)
 
 static void run_group(struct mag_turn *turn, const struct mag_tool_call *calls, size_t n)
 {
+  const struct mag_tool *first = mag_toolbox_find(&turn->session->toolbox, mbp_str(calls[0].name));
+  mag_output_begin(&turn->session->output, is_repeatable(first) ? NULL : calls[0].event_id);
   struct run runs[MAG_PARALLEL_TOOLS];
   for (size_t i = 0; i < n; i++) {
     runs[i] = (struct run){
@@ -262,6 +279,16 @@ static bool ask_observer(struct mag_turn *turn, const struct mag_tool_call *call
   return reply.answer >= 0;
 }
 
+/* The session stops before the next request: see docs/LOG-FORMAT.md, section 9. */
+static void add_no_room(struct mag_turn *turn, const struct mag_tool_call *call)
+{
+  struct mag_result result = {
+      .tool_event = mbp_str(call->event_id), .custom = call->custom, .is_error = true, .budget = "tool_calls"};
+  mag_batch_result_text(&turn->batch, &result,
+                        mbp_str("This call did not run: the budget of tool calls of this session is used up."));
+  turn->tools_refused = true;
+}
+
 static void refuse(struct mag_turn *turn, const struct mag_tool_call *call)
 {
   mag_autofree char *text = NULL;
@@ -271,7 +298,10 @@ static void refuse(struct mag_turn *turn, const struct mag_tool_call *call)
     text = mag_sprintf("There is no tool named \"%s\".", call->name);
   else if (call->permission == MAG_PERMISSION_DENY)
     text = mag_sprintf("The policy of this agent does not allow %s.", call->name);
-  else
+  else if (!has_room(turn->session, call) && (!call->answered || call->allowed)) {
+    add_no_room(turn, call);
+    return;
+  } else
     text = mag_sprintf("The user did not allow this%s%s", call->deny_message ? ": " : ".",
                        call->deny_message ? call->deny_message : "");
   mag_batch_failure(&turn->batch, call, mbp_str(text));
@@ -288,7 +318,8 @@ static bool is_waiting(const struct mag_session *session, const struct mag_tool_
 {
   const struct mag_tool *tool = mag_toolbox_find(&session->toolbox, mbp_str(call->name));
   return !call->result && tool &&
-         (is_asked(session, call) || (is_allowed(session, call) && is_answered_outside(session, tool)));
+         ((is_asked(session, call) && has_room(session, call)) ||
+          (is_allowed(session, call) && is_answered_outside(session, tool)));
 }
 
 int mag_turn_act(struct mag_turn *turn, size_t *ret_waiting, struct mbp_error *err)

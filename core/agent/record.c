@@ -138,9 +138,12 @@ void mag_batch_result(struct mag_batch *batch, const struct mag_result *result, 
   mag_writer_string(w, result->custom ? "custom_tool_use_id" : "tool_use_id", result->tool_event);
   mag_writer_raw(w, "content", content);
   mag_writer_boolean(w, "is_error", result->is_error);
-  if (result->sandbox_lost) {
+  if (result->sandbox_lost || result->budget) {
     mag_writer_object(w, "x_magent");
-    mag_writer_boolean(w, "sandbox_lost", 1);
+    if (result->sandbox_lost)
+      mag_writer_boolean(w, "sandbox_lost", 1);
+    if (result->budget)
+      mag_writer_string(w, "budget", mbp_str(result->budget));
     mag_writer_end(w);
   }
   mag_batch_end(batch);
@@ -192,7 +195,7 @@ void mag_batch_confirmation(struct mag_batch *batch, struct mbp_str tool_event, 
 }
 
 void mag_batch_request_end(struct mag_batch *batch, struct mbp_str start_id, bool is_error,
-                           const struct mbp_usage *usage)
+                           const struct mbp_usage *usage, const struct mag_price *price)
 {
   static const struct mbp_usage nothing;
   const struct mbp_usage *u = usage ? usage : &nothing;
@@ -204,6 +207,14 @@ void mag_batch_request_end(struct mag_batch *batch, struct mbp_str start_id, boo
   mag_writer_number(w, "output_tokens", u->output);
   mag_writer_number(w, "cache_creation_input_tokens", u->cache_write);
   mag_writer_number(w, "cache_read_input_tokens", u->cache_read);
+  mag_writer_end(w);
+  mag_writer_object(w, "x_magent");
+  if (price && price->currency[0]) {
+    mag_writer_number(w, "cost_micros", mag_price_cost(price, u));
+    mag_writer_string(w, "currency", mbp_str(price->currency));
+  } else {
+    mag_writer_null(w, "cost_micros");
+  }
   mag_writer_end(w);
   mag_batch_end(batch);
 }

@@ -3,6 +3,7 @@
 #ifndef MAG_AGENT_RECORD_H
 #define MAG_AGENT_RECORD_H
 
+#include "agent/price.h"
 #include "base/id.h"
 #include "base/json.h"
 
@@ -11,6 +12,7 @@
 
 /* Private records. */
 #define MAG_REC_SESSION "session"
+#define MAG_REC_FORK "fork"
 #define MAG_REC_PROCESSED "processed"
 #define MAG_REC_RESPONSE "model_response"
 #define MAG_REC_TOOL_STARTED "tool_started"
@@ -25,6 +27,7 @@
 #define MAG_EV_USER_CUSTOM_RESULT "user.custom_tool_result"
 #define MAG_EV_RUNNING "session.status_running"
 #define MAG_EV_IDLE "session.status_idle"
+#define MAG_EV_UPDATED "session.updated"
 #define MAG_EV_TERMINATED "session.status_terminated"
 #define MAG_EV_ERROR "session.error"
 #define MAG_EV_USAGE "session.usage"
@@ -42,6 +45,10 @@ struct mag_reply {
   bool always;   /* allow every later call of the same tool in this session as well */
   char *message; /* for the model, of a no; or NULL */
 };
+
+/* x_magent.delivery of a user.message; without one it steers. */
+#define MAG_DELIVERY_STEER "steer"
+#define MAG_DELIVERY_FOLLOW_UP "follow_up"
 
 /* Records that are appended together or not at all. */
 struct mag_batch {
@@ -76,6 +83,7 @@ void mag_batch_idle(struct mag_batch *batch, const char *stop_reason, struct mbp
 struct mag_result {
   struct mbp_str tool_event;
   bool custom, is_error, sandbox_lost;
+  const char *budget; /* that had no room for the call, or NULL */
 };
 void mag_batch_result(struct mag_batch *batch, const struct mag_result *result, struct mbp_str content);
 /* One text block. */
@@ -85,7 +93,9 @@ struct mag_tool_call;
 void mag_batch_failure(struct mag_batch *batch, const struct mag_tool_call *call, struct mbp_str text);
 /* An answer to a question, on the user's behalf. */
 void mag_batch_confirmation(struct mag_batch *batch, struct mbp_str tool_event, const struct mag_reply *reply);
-void mag_batch_request_end(struct mag_batch *batch, struct mbp_str start_id, bool is_error, const struct mbp_usage *usage);
+/* `price` NULL or without a currency: the cost is not known. */
+void mag_batch_request_end(struct mag_batch *batch, struct mbp_str start_id, bool is_error, const struct mbp_usage *usage,
+                           const struct mag_price *price);
 void mag_batch_sandbox(struct mag_batch *batch, const char *provider, struct mbp_str key, struct mbp_str id,
                        const char *state);
 

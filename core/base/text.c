@@ -31,11 +31,26 @@ static int utf8_char(const unsigned char *p, size_t len)
   return need;
 }
 
+/* Over ASCII eight bytes at a time: most of what is checked is nothing else. */
+static size_t skip_ascii(const char *text, size_t len, size_t at)
+{
+  for (uint64_t word; len - at >= sizeof(word); at += sizeof(word)) {
+    memcpy(&word, text + at, sizeof(word));
+    if (word & UINT64_C(0x8080808080808080))
+      break;
+  }
+  return at;
+}
+
 size_t mag_utf8_stream_prefix(const char *text, size_t len, size_t *ret_pending)
 {
-  size_t at = 0;
+  size_t at = skip_ascii(text, len, 0);
   *ret_pending = 0;
   while (at < len) {
+    if (len - at >= 8 && (at & 7) == 0)
+      at = skip_ascii(text, len, at);
+    if (at == len)
+      break;
     int n = utf8_char((const unsigned char *) text + at, len - at);
     if (n < 0)
       *ret_pending = (size_t) -n;
@@ -178,6 +193,30 @@ int mag_parse_int(struct mbp_str text, int64_t *ret_value)
   if (!negative && value == INT64_MIN)
     return -MBP_E_INVALID;
   *ret_value = negative ? value : -value;
+  return 0;
+}
+
+int mag_parse_micros(struct mbp_str text, int64_t *ret_micros)
+{
+  size_t digits = 0, decimals = 0, at = 0;
+  int64_t value = 0;
+  for (; at < text.len && text.ptr[at] >= '0' && text.ptr[at] <= '9'; at++, digits++)
+    if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, text.ptr[at] - '0', &value))
+      return -MBP_E_INVALID;
+  bool point = at < text.len && text.ptr[at] == '.';
+  for (at += point; decimals < 6; decimals++) {
+    bool digit = point && at < text.len && text.ptr[at] >= '0' && text.ptr[at] <= '9';
+    if (point && decimals == 0 && !digit)
+      return -MBP_E_INVALID;
+    if (__builtin_mul_overflow(value, 10, &value) ||
+        __builtin_add_overflow(value, digit ? text.ptr[at] - '0' : 0, &value))
+      return -MBP_E_INVALID;
+    point = digit;
+    at += digit;
+  }
+  if (digits == 0 || at != text.len)
+    return -MBP_E_INVALID;
+  *ret_micros = value;
   return 0;
 }
 
