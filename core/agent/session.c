@@ -533,6 +533,11 @@ void mag_session_interrupt(struct mag_session *session)
 static int run_turn(struct mag_session *session, const struct mag_limits *limits, struct mbp_str message,
                     struct mag_outcome *ret_outcome, struct mbp_error *err)
 {
+  if (session->log.state.budget.time_ms) {
+    int refreshed = mag_session_refresh(session, err); /* it may have been raised */
+    if (refreshed < 0)
+      return refreshed;
+  }
   int64_t left = mag_budget_time_left(&session->log.state), timeout = limits->timeout_ms;
   if (left && (timeout == 0 || left < timeout))
     timeout = left;
