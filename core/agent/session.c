@@ -58,6 +58,8 @@ char *mag_session_workspace(const char *id)
 
 static int make_directories(char *path, struct mbp_error *err)
 {
+  if (mkdir(path, 0700) == 0) /* nearly always the ones above are there */
+    return 0;
   for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
     if (slash)
       *slash = 0;

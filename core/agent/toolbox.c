@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/json_members.h"
 #include "base/text.h"
 
 #include <string.h>
@@ -76,8 +77,7 @@ static bool name_is_legal(struct mbp_str name)
 static int add_tool(struct listing *listing, const struct mbp_event *event)
 {
   struct mag_toolbox *toolbox = listing->toolbox;
-  mag_autojson json = NULL;
-  struct mbp_str schema;
+  mag_automembers members = {0};
   if (!name_is_legal(event->name))
     return mag_error(listing->err, MBP_E_INTERNAL, "a tool with an illegal name");
   if (toolbox->n == TOOLS_MAX)
@@ -85,11 +85,11 @@ static int add_tool(struct listing *listing, const struct mbp_event *event)
   if (mag_toolbox_find(toolbox, event->name))
     return mag_error(listing->err, MBP_E_INVALID, "two tools are named \"%.*s\"", (int) event->name.len,
                      event->name.ptr);
-  int r = mag_json_parse(event->data, &json, listing->err);
+  int r = mag_json_members_read(&members, event->data, listing->err);
   if (r < 0)
     return r;
-  if (mag_json_type(mag_json_get(json, "input_schema")) != MBP_JSON_OBJECT ||
-      !mag_json_slice(event->data, "input_schema", &schema))
+  struct mbp_str schema = mag_json_member_raw(&members, "input_schema");
+  if (schema.len == 0 || schema.ptr[0] != '{')
     return mag_error(listing->err, MBP_E_INTERNAL, "tool %.*s has no input_schema", (int) event->name.len,
                      event->name.ptr);
   struct mag_tool *tools = realloc(toolbox->tools, (toolbox->n + 1) * sizeof(*tools));
@@ -98,7 +98,7 @@ static int add_tool(struct listing *listing, const struct mbp_event *event)
   toolbox->tools = tools;
   struct mag_tool *tool = &tools[toolbox->n++];
   *tool = (struct mag_tool){.name = mag_str_dup(event->name),
-                            .description = mag_str_dup(mag_json_str(mag_json_get(json, "description"))),
+                            .description = mag_str_dup(mag_json_member_str(&members, "description")),
                             .schema = mag_str_dup(schema),
                             .flags = event->flags,
                             .toolset = listing->toolset};

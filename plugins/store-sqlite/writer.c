@@ -95,11 +95,41 @@ static void roll_back(struct mbp_instance *instance)
     drop_connection(writer);
 }
 
-/* All jobs of a list or none. *ret_job_failed: SQLite failed inside a job, not before or behind them. */
-static int transact(struct mbp_instance *instance, struct store_job *jobs, bool *ret_job_failed, struct mbp_error *err)
+static size_t bytes_of(const struct store_job *job)
+{
+  size_t bytes = job->text.len;
+  for (size_t i = 0; job->append && i < job->append->n_records; i++)
+    bytes += job->append->records[i].payload.len;
+  return bytes;
+}
+
+/* There is at least one. */
+static struct store_job *take_batch(struct store_writer *writer)
+{
+  pthread_mutex_lock(&writer->lock);
+  struct store_job *jobs = writer->first, *last = jobs;
+  size_t n = 1, bytes = bytes_of(jobs);
+  while (last->next && n < BATCH_JOBS && (bytes += bytes_of(last->next)) <= BATCH_BYTES) {
+    last = last->next;
+    n++;
+  }
+  writer->first = last->next;
+  if (!writer->first)
+    writer->end = &writer->first;
+  last->next = NULL;
+  pthread_mutex_unlock(&writer->lock);
+  return jobs;
+}
+
+/* All jobs of a list or none; an empty list: those that wait once the transaction has begun, so that who asks for two
+ * things at a time waits for the disk once. *ret_job_failed: SQLite failed inside a job, not before or behind them. */
+static int transact(struct mbp_instance *instance, struct store_job **list, bool *ret_job_failed, struct mbp_error *err)
 {
   *ret_job_failed = false;
   int r = begin(instance, err);
+  if (!*list)
+    *list = take_batch(&instance->writer);
+  struct store_job *jobs = *list;
   for (struct store_job *job = jobs; job && r == 0; job = job->next) {
     store_error_init(&job->error);
     job->code = store_cancelled(instance, job->call, &job->error);
@@ -156,12 +186,13 @@ static void answer(struct mbp_instance *instance, struct store_job *jobs, int r,
   }
 }
 
-static void run_jobs(struct mbp_instance *instance, struct store_job *jobs)
+static void run_jobs(struct mbp_instance *instance)
 {
   struct mbp_error err;
   bool job_failed;
+  struct store_job *jobs = NULL;
   store_error_init(&err);
-  int r = transact(instance, jobs, &job_failed, &err);
+  int r = transact(instance, &jobs, &job_failed, &err);
   if (r == 0 || !job_failed || !jobs->next) {
     answer(instance, jobs, r, &err);
     return;
@@ -172,33 +203,9 @@ static void run_jobs(struct mbp_instance *instance, struct store_job *jobs)
     jobs = job->next;
     job->next = NULL;
     store_error_init(&err);
-    r = transact(instance, job, &job_failed, &err);
+    r = transact(instance, &job, &job_failed, &err);
     answer(instance, job, r, &err);
   }
-}
-
-static size_t bytes_of(const struct store_job *job)
-{
-  size_t bytes = job->text.len;
-  for (size_t i = 0; job->append && i < job->append->n_records; i++)
-    bytes += job->append->records[i].payload.len;
-  return bytes;
-}
-
-/* The lock is held. */
-static struct store_job *take_batch(struct store_writer *writer)
-{
-  struct store_job *jobs = writer->first, *last = jobs;
-  size_t n = 1, bytes = bytes_of(jobs);
-  while (last->next && n < BATCH_JOBS && (bytes += bytes_of(last->next)) <= BATCH_BYTES) {
-    last = last->next;
-    n++;
-  }
-  writer->first = last->next;
-  if (!writer->first)
-    writer->end = &writer->first;
-  last->next = NULL;
-  return jobs;
 }
 
 /* ---- What the thread does beside jobs ------------------------------------------------------------------------- */
@@ -291,9 +298,8 @@ static void *work(void *arg)
       stopped_ms = now_ms(instance);
     look_for_commits(instance, &looked_ms);
     if (writer->first) {
-      struct store_job *jobs = take_batch(writer);
       pthread_mutex_unlock(&writer->lock);
-      run_jobs(instance, jobs);
+      run_jobs(instance);
       pthread_mutex_lock(&writer->lock);
     } else if (writer->garbage && writer->conn && !writer->conn->read_only &&
                !(stopped_ms && now_ms(instance) - stopped_ms > LAST_GARBAGE_MS)) {
