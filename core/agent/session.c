@@ -312,9 +312,9 @@ int mag_session_create(struct mag_engine *engine, const struct mag_definition *d
   if (r == 0)
     r = mag_definition_from_resources(&session->definition, mbp_str(agent), mbp_str(environment), err);
   if (r == 0)
-    r = open_parts(session, err);
+    r = mag_engine_store(engine, &store, err); /* first: it opens its file beside what follows */
   if (r == 0)
-    r = mag_engine_store(engine, &store, err);
+    r = open_parts(session, err);
   if (r == 0)
     r = mag_log_create(&session->log, store, mbp_str(agent), mbp_str(environment), title, err);
   if (r == 0)

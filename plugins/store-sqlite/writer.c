@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -287,11 +288,26 @@ static void look_for_commits(struct mbp_instance *instance, int64_t *looked_ms)
     wake(watcher);
 }
 
+/* The connections that the first operations will want. What fails here fails again there, where somebody is told. */
+static void open_connection(struct mbp_instance *instance, enum store_role role)
+{
+  struct mbp_error ignored;
+  struct store_conn *reader = NULL;
+  store_error_init(&ignored);
+  if (role == STORE_WRITER)
+    (void) connect_file(instance, &ignored);
+  else if (store_conn_take(instance, &reader, &ignored) == 0)
+    store_conn_give(reader);
+}
+
 static void *work(void *arg)
 {
   struct mbp_instance *instance = arg;
   struct store_writer *writer = &instance->writer;
   int64_t stopped_ms = 0, looked_ms = 0;
+  bool reader_wanted = writer->early;
+  if (writer->early)
+    open_connection(instance, STORE_WRITER);
   pthread_mutex_lock(&writer->lock);
   for (;;) {
     if (writer->stop && !stopped_ms)
@@ -300,6 +316,9 @@ static void *work(void *arg)
     if (writer->first) {
       pthread_mutex_unlock(&writer->lock);
       run_jobs(instance);
+      if (reader_wanted) /* who writes reads next */
+        open_connection(instance, STORE_READER);
+      reader_wanted = false;
       pthread_mutex_lock(&writer->lock);
     } else if (writer->garbage && writer->conn && !writer->conn->read_only &&
                !(stopped_ms && now_ms(instance) - stopped_ms > LAST_GARBAGE_MS)) {
@@ -341,6 +360,19 @@ static int start(struct mbp_instance *instance, struct mbp_error *err)
     return store_error(err, MBP_E_LIMIT, "cannot start the store's thread: too many threads or too little memory");
   writer->started = true;
   return 0;
+}
+
+void store_writer_early(struct mbp_instance *instance)
+{
+  struct stat status;
+  struct mbp_error ignored;
+  if (stat(instance->path, &status) < 0 || status.st_size == 0 || access(instance->path, W_OK) < 0)
+    return; /* nothing is made before somebody asks for it */
+  store_error_init(&ignored);
+  pthread_mutex_lock(&instance->writer.lock);
+  instance->writer.early = true;
+  (void) start(instance, &ignored);
+  pthread_mutex_unlock(&instance->writer.lock);
 }
 
 struct store_job *store_job_new(struct mbp_call *call, struct mbp_error *err)
