@@ -72,6 +72,8 @@ int mag_session_check_id(const char *id, struct mbp_error *err)
 
 static int make_directories(char *path, struct mbp_error *err)
 {
+  if (mkdir(path, 0700) == 0) /* nearly always the ones above are there */
+    return 0;
   for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
     if (slash)
       *slash = 0;
@@ -354,11 +356,11 @@ int mag_session_create(struct mag_engine *engine, const struct mag_definition *d
   if (r == 0)
     r = mag_definition_from_resources(&session->definition, mbp_str(agent), mbp_str(environment), err);
   if (r == 0)
+    r = mag_engine_store(engine, &store, err); /* first: it opens its file beside what follows */
+  if (r == 0)
     r = open_parts(session, err);
   if (r == 0)
     r = find_price(session, definition->budget_cost_micros, err);
-  if (r == 0)
-    r = mag_engine_store(engine, &store, err);
   struct mag_budget budget = budget_of(definition);
   if (r == 0)
     r = mag_log_create(&session->log, store, mbp_str(agent), mbp_str(environment), title, &budget, err);
