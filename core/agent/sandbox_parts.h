@@ -68,9 +68,6 @@ void mag_box_unref(struct box *box);
 int mag_sandbox_wait(struct mag_sandbox *sandbox, struct mbp_call *call, struct mbp_error *err);
 void mag_sandbox_wake(struct mag_sandbox *sandbox); /* lock held */
 
-/* A detached thread with a small stack that no signal of the program is delivered to. */
-int mag_thread_start(void *(*run)(void *), void *argument);
-
 /* ---- sandbox_stream.c ---- */
 
 int mag_stream_open(struct mag_sandbox *sandbox, struct box *box, struct mbp_call *call, const struct mbp_exec *exec,
