@@ -24,6 +24,7 @@ struct cli {
 
 int cli_run(struct cli *cli, int argc, char **argv);
 int cli_session(struct cli *cli, int argc, char **argv);
+int cli_compute(struct cli *cli, int argc, char **argv);
 int cli_doctor(struct cli *cli, int argc, char **argv);
 int cli_plugin(struct cli *cli, int argc, char **argv);
 

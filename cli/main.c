@@ -23,6 +23,7 @@ static const char help_text[] =
     "Commands:\n"
     "  run PROMPT        run an agent on a prompt, in a new session or an old one\n"
     "  session ...       list, show, resume and remove sessions\n"
+    "  compute ...       list and stop sandboxes that outlived their process\n"
     "  plugin ...        list plugins, look into one, show its options\n"
     "  doctor            check sandbox, keys, plugins and store, and say how to mend them\n"
     "  version           print the version\n"
@@ -101,8 +102,9 @@ static const struct command {
   const char *name;
   int (*run)(struct cli *cli, int argc, char **argv);
 } commands[] = {
-    {"run", cli_run},       {"session", cli_session},   {"plugin", cli_plugin},
-    {"doctor", cli_doctor}, {"version", print_version}, {NULL, NULL},
+    {"run", cli_run},       {"session", cli_session}, {"compute", cli_compute},
+    {"plugin", cli_plugin}, {"doctor", cli_doctor},   {"version", print_version},
+    {NULL, NULL},
 };
 
 static int unknown_command(const char *name)

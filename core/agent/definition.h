@@ -30,6 +30,8 @@ struct mag_definition {
   char *store;   /* of the defaults file only: name of the store plugin */
   char *plugins; /* of the defaults file only: JSON object of "kind-name" to that plugin's options */
   int64_t idle_ms; /* a sandbox unused for so long goes; 0: 5 minutes */
+  /* What a session may use up in all; 0: no bound. Cost is in millionths of the currency unit. */
+  int64_t budget_tokens, budget_cost_micros, budget_steps, budget_tool_calls, budget_time_ms;
 };
 
 void mag_definition_done(struct mag_definition *definition);

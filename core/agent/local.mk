@@ -1,5 +1,5 @@
 libmagcore_la_SOURCES += \
-  core/agent/act.c core/agent/definition.c core/agent/definition.h core/agent/engine.c core/agent/engine.h \
+  core/agent/act.c core/agent/custom.h core/agent/definition.c core/agent/definition.h core/agent/engine.c core/agent/engine.h \
   core/agent/idle.c core/agent/idle.h core/agent/log.c core/agent/log.h core/agent/policy.c core/agent/project.c core/agent/project.h \
   core/agent/record.c core/agent/record.h core/agent/recover.c core/agent/sandbox.c core/agent/sandbox.h \
   core/agent/sandbox_parts.h core/agent/sandbox_stream.c core/agent/sandbox_table.c core/agent/sandbox_use.c core/agent/session.c \

@@ -1,0 +1,214 @@
+/* `magent compute`: what it shows of sandboxes of other processes, how it stops them, and that it never says that there
+ * are none when it does not know. */
+#include "command.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/text.h"
+
+#include <check.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void begin(void)
+{
+  mag_autofree char *module = realpath("tests/integration/.libs/shelf.so", NULL);
+  ck_assert_ptr_nonnull(module);
+  command_begin();
+  ck_assert_int_eq(mkdir(command_path("plugins"), 0700), 0);
+  ck_assert_int_eq(mkdir(command_path("shelf"), 0700), 0);
+  ck_assert_int_eq(symlink(module, command_path("plugins/magent-compute-shelf.so")), 0);
+  mag_autofree char *conf = mag_sprintf("{\"plugins\":{\"compute-shelf\":{\"dir\":\"%s\"}}}", command_path("shelf"));
+  command_write_file("conf/defaults.json", conf);
+}
+
+static void put_box(const char *id, int64_t age_ms, const char *state)
+{
+  mag_autofree char *name = mag_sprintf("shelf/%s", id);
+  mag_autofree char *text =
+      mag_sprintf("key-%s sesn_of_%s %lld %s 1", id, id, (long long) (mag_clock_wall_ms() - age_ms), state);
+  command_write_file(name, text);
+}
+
+static bool has_box(const char *id)
+{
+  mag_autofree char *name = mag_sprintf("shelf/%s", id);
+  return access(command_path(name), F_OK) == 0;
+}
+
+/* `magent compute ARGUMENTS` with no other plugin than the shelf: it must end with `status`, and print `out` in its
+ * output and `err` in its errors (NULL: nothing at all). */
+static void check(const char *arguments, int status, const char *out, const char *err)
+{
+  mag_autofree char *line = mag_sprintf("--plugin-dir %s compute %s", command_path("plugins"), arguments);
+  struct command command = command_run(line);
+  const char *said = command.stdout_text.ptr, *complained = command.stderr_text.ptr;
+  ck_assert_msg(command.status == status, "%s: status %d: \"%s\" \"%s\"", arguments, command.status, said, complained);
+  ck_assert_msg(out ? strstr(said, out) != NULL : !*said, "%s: \"%s\" instead of \"%s\"", arguments, said, out);
+  ck_assert_msg(err ? strstr(complained, err) != NULL : !*complained, "%s: \"%s\" instead of \"%s\"", arguments,
+                complained, err);
+  command_done(&command);
+}
+
+START_TEST(ps_is_a_table_oldest_first)
+{
+  begin();
+  check("ps", 0, "no sandboxes\n", NULL);
+  put_box("middle", 187 * 60000 + 5000, "2");
+  put_box("young", 42000, "1");
+  put_box("old", (int64_t) (12 * 24 + 4) * 3600000 + 5000, "3");
+  check("ps", 0,
+        "ID      PROVIDER  STATE      UPTIME   NETWORK       SESSION\n"
+        "old     shelf     suspended  12d4h    none          sesn_of_old\n"
+        "middle  shelf     running    3h7m     none          sesn_of_middle\n"
+        "young   shelf     starting   42s      none          sesn_of_young\n",
+        NULL);
+  command_end();
+}
+END_TEST
+
+START_TEST(ps_json_is_an_object_a_line)
+{
+  begin();
+  check("ps --json", 0, NULL, NULL);
+  put_box("one", 1000, "2");
+  put_box("two", 2000, "2");
+  mag_autofree char *line = mag_sprintf("--plugin-dir %s compute ps --json", command_path("plugins"));
+  struct command command = command_run(line);
+  const char *second = strchr(command.stdout_text.ptr, '\n');
+  mag_autojson json = NULL;
+  ck_assert_ptr_nonnull(second);
+  ck_assert_int_eq(mag_json_parse(mbp_str(second + 1), &json, NULL), 0);
+  static const char *const members[][2] = {{"provider", "shelf"},      {"id", "one"},        {"key", "key-one"},
+                                           {"session", "sesn_of_one"}, {"state", "running"}, {"network", "none"},
+                                           {"limits", "memory 1 MiB"}};
+  for (size_t i = 0; i < MAG_COUNT(members); i++)
+    ck_assert_str_eq(mag_json_str(mag_json_get(json, members[i][0])).ptr, members[i][1]);
+  ck_assert_uint_gt(mag_json_str(mag_json_get(json, "created_at")).len, 19);
+  command_done(&command);
+  command_end();
+}
+END_TEST
+
+START_TEST(a_provider_that_fails_is_never_an_empty_list)
+{
+  begin();
+  put_box("one", 1000, "2");
+  command_write_file("shelf/list-fails", "");
+  check("ps", 1, NULL, "magent: shelf: the shelf is out of reach\n");
+  check("ps --json", 1, NULL, "magent: shelf: the shelf is out of reach\n");
+  check("ps --provider shelf", 1, NULL, "magent: shelf: the shelf is out of reach\n");
+  check("stop --all", 1, NULL, "magent: shelf: the shelf is out of reach\n");
+  check("stop one", 1, NULL, "no sandbox \"one\" with the providers that could be asked");
+  ck_assert(has_box("one"));
+  /* The others are listed all the same: a second shelf, whose configuration is missing. */
+  ck_assert_int_eq(unlink(command_path("shelf/list-fails")), 0);
+  command_write_file("plugins/magent-compute-broken.so", "this is no module");
+  check("ps", 1, "\none  ", "magent: broken: ");
+  check("ps --provider shelf", 0, "\none  ", NULL);
+  check("stop --all", 1, "stopped one\n", "magent: broken: ");
+  ck_assert(!has_box("one"));
+  check("ps", 1, NULL, "magent: broken: ");
+  command_end();
+}
+END_TEST
+
+START_TEST(an_unknown_provider_is_said_loudly)
+{
+  begin();
+  check("ps --provider shelv", 1, NULL, "did you mean");
+  check("stop --all --provider shelv", 1, NULL, "did you mean");
+  command_end();
+}
+END_TEST
+
+START_TEST(stop_takes_ids_keys_and_beginnings)
+{
+  begin();
+  static const char *const ids[] = {"abcd1", "abcd2", "abcd", "0123456789", "other"};
+  for (size_t i = 0; i < MAG_COUNT(ids); i++)
+    put_box(ids[i], 1000, "2");
+  check("stop abc", 1, NULL, "magent: no sandbox \"abc\"; `magent compute ps` shows which there are\n");
+  check("stop nothing", 1, NULL, "no sandbox \"nothing\"");
+  check("stop abcd", 0, "stopped abcd\n", NULL); /* the whole id, not a beginning */
+  check("stop abcd", 1, NULL, "several sandboxes' ids begin with \"abcd\"");
+  ck_assert(has_box("abcd1") && has_box("abcd2") && !has_box("abcd"));
+  check("stop 01234 key-abcd1", 0, "stopped abcd1\n", NULL);
+  ck_assert(!has_box("0123456789") && !has_box("abcd1"));
+  /* What can be stopped is, whatever else is wrong. */
+  check("stop nothing abcd2 --json", 1, "{\"provider\":\"shelf\",\"id\":\"abcd2\",\"key\":\"key-abcd2\"", "no sandbox");
+  check("stop --all", 0, "stopped other\n", NULL);
+  check("stop --all", 0, "no sandboxes\n", NULL);
+  command_end();
+}
+END_TEST
+
+START_TEST(what_does_not_stop_is_an_error)
+{
+  begin();
+  put_box("stuck", 1000, "2");
+  put_box("immortal", 1000, "2");
+  put_box("mortal", 1000, "2");
+  check("stop immortal", 1, NULL, "magent: shelf: sandbox immortal is still running\n");
+  check("stop stuck", 1, NULL, "magent: shelf: it does not let go\n");
+  check("stop --all", 1, "stopped mortal\n", "it does not let go");
+  ck_assert(has_box("stuck") && has_box("immortal") && !has_box("mortal"));
+  command_end();
+}
+END_TEST
+
+START_TEST(wrong_usage_is_told)
+{
+  begin();
+  put_box("one", 1000, "2");
+  check("", 2, NULL, "a command is needed");
+  check("pss", 2, NULL, "unknown command \"compute pss\"");
+  check("stop", 2, NULL, "ids, or --all");
+  check("stop one --all", 2, NULL, "not both");
+  check("ps one", 2, NULL, "unexpected \"one\"");
+  check("ps --all", 2, NULL, "unexpected \"--all\"");
+  check("stop --al", 2, NULL, "unexpected \"--al\"");
+  check("ps --help", 0, "Usage: magent compute ps", NULL);
+  ck_assert(has_box("one"));
+  command_end();
+}
+END_TEST
+
+START_TEST(providers_whose_sandboxes_end_with_their_process_are_not_asked)
+{
+  begin();
+  put_box("one", 1000, "2");
+  struct command command = command_run("compute ps --provider local");
+  if (command.status == 0)
+    ck_assert_str_eq(command.stdout_text.ptr, "no sandboxes\n");
+  else
+    ck_assert_ptr_nonnull(strstr(command.stderr_text.ptr, "no compute plugin 'local'"));
+  command_done(&command);
+  command_end();
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("compute command");
+  TCase *tcase = tcase_create("ps and stop");
+  tcase_set_timeout(tcase, 60);
+  tcase_add_test(tcase, ps_is_a_table_oldest_first);
+  tcase_add_test(tcase, ps_json_is_an_object_a_line);
+  tcase_add_test(tcase, a_provider_that_fails_is_never_an_empty_list);
+  tcase_add_test(tcase, an_unknown_provider_is_said_loudly);
+  tcase_add_test(tcase, stop_takes_ids_keys_and_beginnings);
+  tcase_add_test(tcase, what_does_not_stop_is_an_error);
+  tcase_add_test(tcase, wrong_usage_is_told);
+  tcase_add_test(tcase, providers_whose_sandboxes_end_with_their_process_are_not_asked);
+  suite_add_tcase(suite, tcase);
+  SRunner *runner = srunner_create(suite);
+  srunner_run_all(runner, CK_ENV);
+  int failed = srunner_ntests_failed(runner);
+  srunner_free(runner);
+  return failed ? 1 : 0;
+}
