@@ -1,9 +1,9 @@
 #include "cli.h"
 #include "interrupt.h"
-#include "remove.h"
 #include "render.h"
 
 #include "agent/session.h"
+#include "agent/sessions.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -193,27 +193,11 @@ static int show(struct mag_instance *store, struct mag_engine *engine, const str
   return r;
 }
 
-/* The log goes last: as long as it is there, an interrupted or failed removal is seen and can be repeated. */
 static int rm(struct mag_instance *store, struct mag_engine *engine, const struct arguments *arguments,
               struct mbp_error *err)
 {
-  const struct mbp_store_ops *ops = mag_instance_ops(store);
-  struct mag_call_options options = {.timeout_ms = 60000};
-  struct mbp_str id = mbp_str(arguments->id);
-  (void) engine;
-  /* An id becomes a path below: only what we make ourselves is one. */
-  if (id.len == 0 || strspn(id.ptr, "abcdefghijklmnopqrstuvwxyz0123456789_") != id.len)
-    return mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"", arguments->id);
-  /* Claimed: it exists, and nobody works in the workspace meanwhile. */
-  int r = MAG_RUN(store, &options, err, ops->claim(plugin, call, id, err));
-  if (r < 0)
-    return r;
-  mag_autofree char *workspace = mag_session_workspace(arguments->id);
-  r = workspace ? cli_remove_tree(workspace, err) : 0;
-  if (r < 0)
-    r = mag_error_wrap(err, "the session is kept, because its workspace cannot be removed");
-  ops->release(mag_instance_plugin(store), id);
-  return r < 0 ? r : MAG_RUN(store, &options, err, ops->remove(plugin, call, id, err));
+  (void) store;
+  return mag_sessions_remove(engine, arguments->id, err);
 }
 
 static int resume(struct cli *cli, const struct arguments *arguments)

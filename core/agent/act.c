@@ -42,6 +42,11 @@ static bool may_run(const struct mag_session *session, const struct mag_tool_cal
           (call->permission == MAG_PERMISSION_ASK && call->answered && call->allowed));
 }
 
+static bool has_room(const struct mag_session *session, const struct mag_tool_call *call)
+{
+  return call->started || mag_budget_tool_room(&session->log.state);
+}
+
 static bool is_read_only(const struct mag_session *session, const struct mag_tool_call *call)
 {
   return mag_toolbox_find(&session->toolbox, mbp_str(call->name))->flags & MBP_TOOL_READ_ONLY;
@@ -49,11 +54,13 @@ static bool is_read_only(const struct mag_session *session, const struct mag_too
 
 size_t mag_turn_group(const struct mag_session *session, const struct mag_tool_call *calls, size_t n, size_t from)
 {
-  if (from >= n || !may_run(session, &calls[from]))
+  if (from >= n || !may_run(session, &calls[from]) || !has_room(session, &calls[from]))
     return 0;
-  size_t count = 1;
-  while (from + count < n && count < MAG_PARALLEL_TOOLS && is_read_only(session, &calls[from]) &&
-         may_run(session, &calls[from + count]) && is_read_only(session, &calls[from + count]))
+  bool again = calls[from].started; /* and counted */
+  size_t count = 1, room = again ? SIZE_MAX : mag_budget_tool_room(&session->log.state);
+  while (from + count < n && count < MAG_PARALLEL_TOOLS && count < room && is_read_only(session, &calls[from]) &&
+         may_run(session, &calls[from + count]) && is_read_only(session, &calls[from + count]) &&
+         calls[from + count].started == again)
     count++;
   return count;
 }
@@ -151,9 +158,11 @@ static void start_thread(struct run *run)
   "Note: the sandbox was made anew before this. Processes that ran in it, and files outside of the working "           \
   "directory, "                                                                                                        \
   "are gone."
+#define WORKSPACE_LOST                                                                                                 \
+  "Note: this conversation goes on in a new sandbox. No file and no process of the one before is there any more."
 
 /* The same blocks, and one more. NULL without memory. */
-static char *with_note(const char *content)
+static char *with_note(const char *content, const char *note)
 {
   mag_autowriter w = mag_writer_new();
   struct mbp_str block;
@@ -161,7 +170,7 @@ static char *with_note(const char *content)
   mag_writer_array(w, NULL);
   while (mag_json_step(mbp_str(content), &at, NULL, &block))
     mag_writer_raw(w, NULL, block);
-  mag_write_text_block(w, mbp_str(SANDBOX_LOST));
+  mag_write_text_block(w, mbp_str(note));
   mag_writer_end(w);
   return mag_writer_take(w);
 }
@@ -189,7 +198,8 @@ static bool add_result(struct run *run, bool sandbox_lost)
     return false;
   }
   mag_autofree char *content = run->content;
-  mag_autofree char *noted = sandbox_lost && run->tool->flags & MBP_TOOL_SANDBOX ? with_note(content) : NULL;
+  const char *note = turn->session->log.state.workspace_lost ? WORKSPACE_LOST : SANDBOX_LOST;
+  mag_autofree char *noted = sandbox_lost && run->tool->flags & MBP_TOOL_SANDBOX ? with_note(content, note) : NULL;
   mag_batch_tool_result(&turn->batch, event_id, mbp_str(noted ? noted : content), run->is_error, noted != NULL);
   return noted != NULL;
 }
@@ -231,6 +241,22 @@ static bool ask_observer(struct mag_turn *turn, const struct mag_tool_call *call
   return true;
 }
 
+/* The session stops before the next request: see docs/LOG-FORMAT.md, section 9. */
+static void add_no_room(struct mag_turn *turn, const struct mag_tool_call *call)
+{
+  struct mbp_writer *w = mag_batch_event(&turn->batch, MAG_EV_TOOL_RESULT, NULL);
+  mag_writer_string(w, "tool_use_id", mbp_str(call->event_id));
+  mag_writer_array(w, "content");
+  mag_write_text_block(w, mbp_str("This call did not run: the budget of tool calls of this session is used up."));
+  mag_writer_end(w);
+  mag_writer_boolean(w, "is_error", true);
+  mag_writer_object(w, "x_magent");
+  mag_writer_string(w, "budget", mbp_str("tool_calls"));
+  mag_writer_end(w);
+  mag_batch_end(&turn->batch);
+  turn->tools_refused = true;
+}
+
 static void refuse(struct mag_turn *turn, const struct mag_tool_call *call)
 {
   mag_autofree char *text = NULL;
@@ -238,7 +264,10 @@ static void refuse(struct mag_turn *turn, const struct mag_tool_call *call)
     text = mag_sprintf("There is no tool named \"%s\".", call->name);
   else if (call->permission == MAG_PERMISSION_DENY)
     text = mag_sprintf("The policy of this agent does not allow %s.", call->name);
-  else
+  else if (!has_room(turn->session, call) && (!call->answered || call->allowed)) {
+    add_no_room(turn, call);
+    return;
+  } else
     text = mag_sprintf("The user did not allow this%s%s", call->deny_message ? ": " : ".",
                        call->deny_message ? call->deny_message : "");
   mag_batch_tool_text(&turn->batch, mbp_str(call->event_id), mbp_str(text), /* is_error= */ true);
@@ -246,7 +275,7 @@ static void refuse(struct mag_turn *turn, const struct mag_tool_call *call)
 
 static bool is_waiting(const struct mag_session *session, const struct mag_tool_call *call)
 {
-  return !call->result && !call->answered && call->permission == MAG_PERMISSION_ASK &&
+  return !call->result && !call->answered && call->permission == MAG_PERMISSION_ASK && has_room(session, call) &&
          mag_toolbox_find(&session->toolbox, mbp_str(call->name));
 }
 

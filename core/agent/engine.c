@@ -1,6 +1,7 @@
 #include "agent/engine.h"
 
 #include "agent/definition.h"
+#include "agent/price.h"
 #include "agent/sandbox.h"
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -33,6 +34,8 @@ struct mag_engine {
   char *plugins; /* JSON object of "kind-name" to options, from the defaults file; or NULL */
   pthread_mutex_t lock;
   struct opened *opened;
+  struct mag_prices *prices;
+  bool prices_loaded;
   sem_t turns; /* how many more may run */
 };
 
@@ -92,6 +95,7 @@ void mag_engine_free(struct mag_engine *engine)
   mag_registry_free(engine->registry);
   pthread_mutex_destroy(&engine->lock);
   sem_destroy(&engine->turns);
+  mag_prices_free(engine->prices);
   free(engine->plugins);
   free(engine->store_name);
   free(engine->store_config);
@@ -125,6 +129,16 @@ struct mbp_str mag_engine_config(struct mag_engine *engine, uint32_t kind, const
   struct mbp_str config;
   (void) snprintf(key, sizeof(key), "%s-%s", mag_kind_name(kind), name);
   return engine->plugins && mag_json_slice(mbp_str(engine->plugins), key, &config) ? config : mbp_str("");
+}
+
+int mag_engine_prices(struct mag_engine *engine, const struct mag_prices **ret_prices, struct mbp_error *err)
+{
+  pthread_mutex_lock(&engine->lock);
+  int r = engine->prices_loaded ? 0 : mag_prices_load(&engine->prices, err);
+  engine->prices_loaded |= r == 0;
+  *ret_prices = engine->prices;
+  pthread_mutex_unlock(&engine->lock);
+  return r;
 }
 
 struct mag_registry *mag_engine_registry(struct mag_engine *engine)

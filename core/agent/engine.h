@@ -30,6 +30,10 @@ int mag_engine_llm(struct mag_engine *engine, const char *model, struct mag_inst
 int mag_engine_compute(struct mag_engine *engine, const char *provider, struct mbp_str options,
                        struct mag_instance **ret_compute, struct mbp_error *err);
 
+/* The price table; loaded on first use. Borrowed from the engine; NULL: there is none. */
+struct mag_prices;
+int mag_engine_prices(struct mag_engine *engine, const struct mag_prices **ret_prices, struct mbp_error *err);
+
 #define MAG_TURNS_MAX 256 /* running at the same time in one process; more wait for their turn */
 
 /* Waits until there is room for one more running turn, or the call is cancelled. */

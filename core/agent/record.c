@@ -165,7 +165,7 @@ void mag_batch_tool_text(struct mag_batch *batch, struct mbp_str tool_event, str
 }
 
 void mag_batch_request_end(struct mag_batch *batch, struct mbp_str start_id, bool is_error,
-                           const struct mbp_usage *usage)
+                           const struct mbp_usage *usage, const struct mag_price *price)
 {
   static const struct mbp_usage nothing;
   const struct mbp_usage *u = usage ? usage : &nothing;
@@ -177,6 +177,14 @@ void mag_batch_request_end(struct mag_batch *batch, struct mbp_str start_id, boo
   mag_writer_number(w, "output_tokens", u->output);
   mag_writer_number(w, "cache_creation_input_tokens", u->cache_write);
   mag_writer_number(w, "cache_read_input_tokens", u->cache_read);
+  mag_writer_end(w);
+  mag_writer_object(w, "x_magent");
+  if (price && price->currency[0]) {
+    mag_writer_number(w, "cost_micros", mag_price_cost(price, u));
+    mag_writer_string(w, "currency", mbp_str(price->currency));
+  } else {
+    mag_writer_null(w, "cost_micros");
+  }
   mag_writer_end(w);
   mag_batch_end(batch);
 }

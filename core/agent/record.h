@@ -3,6 +3,7 @@
 #ifndef MAG_AGENT_RECORD_H
 #define MAG_AGENT_RECORD_H
 
+#include "agent/price.h"
 #include "base/id.h"
 #include "base/json.h"
 
@@ -11,6 +12,7 @@
 
 /* Private records. */
 #define MAG_REC_SESSION "session"
+#define MAG_REC_FORK "fork"
 #define MAG_REC_PROCESSED "processed"
 #define MAG_REC_RESPONSE "model_response"
 #define MAG_REC_TOOL_STARTED "tool_started"
@@ -24,6 +26,7 @@
 #define MAG_EV_USER_CONFIRMATION "user.tool_confirmation"
 #define MAG_EV_RUNNING "session.status_running"
 #define MAG_EV_IDLE "session.status_idle"
+#define MAG_EV_UPDATED "session.updated"
 #define MAG_EV_TERMINATED "session.status_terminated"
 #define MAG_EV_ERROR "session.error"
 #define MAG_EV_USAGE "session.usage"
@@ -33,6 +36,10 @@
 #define MAG_EV_MESSAGE "agent.message"
 #define MAG_EV_TOOL_USE "agent.tool_use"
 #define MAG_EV_TOOL_RESULT "agent.tool_result"
+
+/* x_magent.delivery of a user.message; without one it steers. */
+#define MAG_DELIVERY_STEER "steer"
+#define MAG_DELIVERY_FOLLOW_UP "follow_up"
 
 /* Records that are appended together or not at all. */
 struct mag_batch {
@@ -67,7 +74,9 @@ void mag_batch_tool_result(struct mag_batch *batch, struct mbp_str tool_event, s
                            bool sandbox_lost);
 /* A result of one text block. */
 void mag_batch_tool_text(struct mag_batch *batch, struct mbp_str tool_event, struct mbp_str text, bool is_error);
-void mag_batch_request_end(struct mag_batch *batch, struct mbp_str start_id, bool is_error, const struct mbp_usage *usage);
+/* `price` NULL or without a currency: the cost is not known. */
+void mag_batch_request_end(struct mag_batch *batch, struct mbp_str start_id, bool is_error, const struct mbp_usage *usage,
+                           const struct mag_price *price);
 void mag_batch_sandbox(struct mag_batch *batch, const char *provider, struct mbp_str key, struct mbp_str id,
                        const char *state);
 

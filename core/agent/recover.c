@@ -10,7 +10,8 @@ static void close_request(struct mag_turn *turn)
 {
   const struct mag_state *state = &turn->session->log.state;
   struct mbp_usage estimate = {.size = MBP_SIZE(struct mbp_usage, cache_write), .input = state->request_estimate};
-  mag_batch_request_end(&turn->batch, mbp_str(state->request), /* is_error= */ true, &estimate);
+  mag_batch_request_end(&turn->batch, mbp_str(state->request), /* is_error= */ true, &estimate,
+                        &turn->session->price);
 }
 
 void mag_turn_recover(struct mag_turn *turn)

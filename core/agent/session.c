@@ -1,5 +1,7 @@
 #include "agent/session.h"
 
+#include "agent/outside.h"
+#include "agent/sessions.h"
 #include "agent/turn.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -15,6 +17,9 @@
 #include <sys/stat.h>
 
 #define SANDBOX_IDLE_MS 300000
+
+/* Sandboxes that nobody uses. */
+static struct mag_rounds idle_rounds = MAG_ROUNDS_INIT(5000);
 
 /* ---- Sandbox -------------------------------------------------------------------------------------------------- */
 
@@ -62,6 +67,13 @@ char *mag_session_workspace(const char *id)
 {
   mag_autofree char *state = mag_state_dir();
   return state ? mag_sprintf("%s/workspaces/%s", state, id) : NULL;
+}
+
+int mag_session_check_id(const char *id, struct mbp_error *err)
+{
+  if (*id && strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(id))
+    return 0;
+  return mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"", id);
 }
 
 static int make_directories(char *path, struct mbp_error *err)
@@ -251,8 +263,8 @@ static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
   };
   r = mag_sandbox_new(&options, &session->sandbox, err);
   if (r == 0) {
-    session->idle = (struct mag_idle){.look = drop_idle_sandbox, .ctx = session};
-    mag_idle_watch(&session->idle);
+    session->idle = (struct mag_round){.look = drop_idle_sandbox, .ctx = session};
+    mag_rounds_join(&idle_rounds, &session->idle);
   }
   return r;
 }
@@ -310,7 +322,7 @@ void mag_session_close(struct mag_session *session)
   if (!session)
     return;
   if (session->sandbox)
-    mag_idle_unwatch(&session->idle);
+    mag_rounds_leave(&idle_rounds, &session->idle);
   mag_sandbox_free(session->sandbox, /* keep= */ false);
   mag_toolbox_close(&session->toolbox);
   mag_log_close(&session->log);
@@ -358,6 +370,28 @@ int mag_session_check(struct mag_engine *engine, const struct mag_definition *de
   return r;
 }
 
+/* A budget in money needs a price. */
+static int find_price(struct mag_session *session, int64_t budget_micros, struct mbp_error *err)
+{
+  const struct mag_prices *prices;
+  int r = mag_engine_prices(session->engine, &prices, err);
+  if (r == 0 && !mag_prices_find(prices, session->provider, session->model, &session->price) && budget_micros)
+    r = mag_error(err, MBP_E_UNSUPPORTED,
+                  "the session has a budget in money, and there is no price for model %s/%s: add one to prices.json in "
+                  "the configuration directory, or give the budget in tokens",
+                  session->provider, session->model);
+  return r;
+}
+
+static struct mag_budget budget_of(const struct mag_definition *definition)
+{
+  return (struct mag_budget){.tokens = definition->budget_tokens,
+                             .cost_micros = definition->budget_cost_micros,
+                             .steps = definition->budget_steps,
+                             .tool_calls = definition->budget_tool_calls,
+                             .time_ms = definition->budget_time_ms};
+}
+
 int mag_session_create(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_str title,
                        struct mag_session **ret_session, struct mbp_error *err)
 {
@@ -372,9 +406,12 @@ int mag_session_create(struct mag_engine *engine, const struct mag_definition *d
   if (r == 0)
     r = open_parts(session, err);
   if (r == 0)
-    r = mag_engine_store(engine, &store, err);
+    r = find_price(session, definition->budget_cost_micros, err);
   if (r == 0)
-    r = mag_log_create(&session->log, store, mbp_str(agent), mbp_str(environment), title, err);
+    r = mag_engine_store(engine, &store, err);
+  struct mag_budget budget = budget_of(definition);
+  if (r == 0)
+    r = mag_log_create(&session->log, store, mbp_str(agent), mbp_str(environment), title, &budget, err);
   if (r == 0)
     r = prepare_sandbox(session, err);
   if (r < 0) {
@@ -407,6 +444,10 @@ int mag_session_open(struct mag_engine *engine, const char *id, const struct mag
   int r = session ? mag_engine_store(engine, &store, err) : mag_error_no_memory(err);
   if (r == 0)
     r = mag_log_open(&session->log, store, id, /* claim= */ true, err);
+  if (r == 0 && session->log.state.archived_ms)
+    r = mag_error(err, MBP_E_READ_ONLY, "session %s is archived; a fork of it can go on", id);
+  if (r == 0 && strcmp(session->log.state.id, session->log.id) != 0)
+    r = mag_fork_complete(&session->log, NULL, "empty", err); /* whoever forked it died before it was done */
   if (r == 0)
     r = mag_definition_from_resources(&session->definition, mbp_str(session->log.state.agent),
                                       mbp_str(session->log.state.environment), err);
@@ -416,6 +457,8 @@ int mag_session_open(struct mag_engine *engine, const char *id, const struct mag
     r = replace(&session->definition.system, overrides->system, err);
   if (r == 0)
     r = open_parts(session, err);
+  if (r == 0)
+    r = find_price(session, session->log.state.budget.cost_micros, err);
   if (r == 0)
     r = prepare_sandbox(session, err);
   if (r < 0) {
@@ -489,9 +532,7 @@ int mag_session_commit(struct mag_session *session, struct mag_batch *batch, str
   return r;
 }
 
-/* The content of a message of one text block, in the writer. */
-static int message_content(struct mbp_writer *w, struct mbp_str text, struct mbp_str *ret_content,
-                           struct mbp_error *err)
+int mag_message_content(struct mbp_writer *w, struct mbp_str text, struct mbp_str *ret_content, struct mbp_error *err)
 {
   if (text.len == 0)
     return mag_error(err, MBP_E_INVALID, "the message is empty");
@@ -517,7 +558,7 @@ int mag_session_say(struct mag_session *session, struct mbp_str text, struct mbp
 {
   mag_autowriter w = mag_writer_new();
   struct mbp_str content;
-  int r = message_content(w, text, &content, err);
+  int r = mag_message_content(w, text, &content, err);
   return r < 0 ? r : say(session, content, err);
 }
 
@@ -541,7 +582,10 @@ void mag_session_forget_interrupt(struct mag_session *session)
 static int run_turn(struct mag_session *session, const struct mag_limits *limits, struct mbp_str message,
                     struct mag_outcome *ret_outcome, struct mbp_error *err)
 {
-  struct mag_call_options options = {.timeout_ms = limits->timeout_ms, .session = mbp_str(session->log.id)};
+  int64_t left = mag_budget_time_left(&session->log.state), timeout = limits->timeout_ms;
+  if (left && (timeout == 0 || left < timeout))
+    timeout = left;
+  struct mag_call_options options = {.timeout_ms = timeout, .session = mbp_str(session->log.id)};
   struct mbp_call *call = mag_call_new_scope(&options);
   if (!call)
     return mag_error_no_memory(err);
@@ -557,6 +601,7 @@ static int run_turn(struct mag_session *session, const struct mag_limits *limits
   int r = mag_engine_begin_turn(session->engine, call, err);
   if (r == 0) {
     r = mag_turn_run(session, call, limits, message, ret_outcome, err);
+    mag_outside_unwatch(session);
     mag_engine_end_turn(session->engine);
   } else if (message.len == 0 || (r = say(session, message, err)) == 0) {
     *ret_outcome = (struct mag_outcome){.ending = MAG_END_INTERRUPTED}; /* while it waited for room to run */
@@ -582,7 +627,7 @@ int mag_session_ask(struct mag_session *session, struct mbp_str text, const stru
   mag_autowriter w = mag_writer_new();
   struct mbp_str content;
   if (state->status == MAG_STATUS_IDLE && state->n_open == 0 && state->n_inbox == 0) {
-    int r = message_content(w, text, &content, err);
+    int r = mag_message_content(w, text, &content, err);
     return r < 0 ? r : run_turn(session, limits, content, ret_outcome, err);
   }
   int r = mag_session_say(session, text, err); /* it waits its turn in the inbox */

@@ -7,8 +7,9 @@
 
 #include "agent/definition.h"
 #include "agent/engine.h"
-#include "agent/idle.h"
 #include "agent/log.h"
+#include "agent/price.h"
+#include "agent/rounds.h"
 #include "agent/sandbox.h"
 #include "agent/toolbox.h"
 #include "base/buf.h"
@@ -68,11 +69,12 @@ struct mag_session {
   struct mag_instance *llm;
   const char *provider; /* of the model: the plugin's name */
   const char *model;    /* its name there, inside definition.model */
+  struct mag_price price;       /* of the model; without a currency: not known */
   struct mag_instance *compute; /* NULL: the agent has no tool that needs one */
   uint32_t network;             /* MBP_NET_* */
   struct mag_sandbox *sandbox;
   bool sandbox_known;           /* what the log says of a sandbox is about one of this process */
-  struct mag_idle idle;
+  struct mag_round idle;
   struct mag_observer observer;
   pthread_mutex_t observer_lock;
   pthread_mutex_t call_lock;
@@ -80,6 +82,9 @@ struct mag_session {
   bool dropping;         /* the sandbox is being removed: no turn begins */
   unsigned holders;      /* who uses the sandbox and is no turn: it is not removed */
   pthread_cond_t dropped;
+  struct mag_round outside; /* of the running turn: what do others append? */
+  bool watched;             /* it has joined */
+  uint64_t outside_seen;
   bool interrupted;      /* before there was a turn to interrupt: holds for the next one */
 };
 
@@ -98,6 +103,10 @@ void mag_session_observe(struct mag_session *session, const struct mag_observer 
 
 /* Appends a user message of one text block. Durable when it returns. */
 int mag_session_say(struct mag_session *session, struct mbp_str text, struct mbp_error *err);
+
+/* The content of a message of one text block, in the writer. */
+int mag_message_content(struct mbp_writer *writer, struct mbp_str text, struct mbp_str *ret_content,
+                        struct mbp_error *err);
 
 /* Runs until the session is idle. Negative only if the log itself failed; how the turn went is in the outcome. */
 int mag_session_run(struct mag_session *session, const struct mag_limits *limits, struct mag_outcome *ret_outcome,
@@ -141,6 +150,8 @@ void mag_session_preview_rest(struct mag_session *session, struct mag_preview_st
 /* "none", "host" ...; "" if it is none of MBP_NET_*. Static. */
 const char *mag_network_name(uint32_t network);
 
+/* An id becomes a path: only what we make ourselves is one. -MBP_E_NOT_FOUND. */
+int mag_session_check_id(const char *id, struct mbp_error *err);
 /* Where a session without --workspace works. Caller frees. */
 char *mag_session_workspace(const char *id);
 

@@ -243,8 +243,12 @@ static int64_t estimate_tokens(const struct mag_session *session)
 static void add_request_start(struct step *step)
 {
   struct mbp_writer *w = mag_batch_event(&step->turn->batch, MAG_EV_REQUEST_START, step->request_id);
+  const struct mag_session *session = step->turn->session;
+  struct mbp_usage estimate = {.input = estimate_tokens(session)};
   mag_writer_object(w, "x_magent");
-  mag_writer_number(w, "estimated_input_tokens", estimate_tokens(step->turn->session));
+  mag_writer_number(w, "estimated_input_tokens", estimate.input);
+  if (session->price.currency[0])
+    mag_writer_number(w, "estimated_cost_micros", mag_price_cost(&session->price, &estimate));
   mag_writer_end(w);
   mag_batch_end(&step->turn->batch);
 }
@@ -383,7 +387,8 @@ static int finish(struct step *step, struct mbp_error *err)
     drop_calls(step); /* such an answer is not acted on */
   add_response(step);
   add_block_events(step);
-  mag_batch_request_end(&turn->batch, mbp_str(step->request_id), /* is_error= */ false, &step->usage);
+  mag_batch_request_end(&turn->batch, mbp_str(step->request_id), /* is_error= */ false, &step->usage,
+                        &turn->session->price);
   if (step->n_calls)
     mag_turn_mark_started(turn, step->calls, mag_turn_group(turn->session, step->calls, step->n_calls, 0));
   else
@@ -400,7 +405,8 @@ static void give_up(struct step *step, const struct mbp_error *why)
   struct mbp_usage estimate = {.size = MBP_SIZE(struct mbp_usage, cache_write)};
   if (step->shown) /* the service has worked for us, and will count it */
     estimate.input = turn->session->log.state.request_estimate;
-  mag_batch_request_end(&turn->batch, mbp_str(step->request_id), /* is_error= */ true, &estimate);
+  mag_batch_request_end(&turn->batch, mbp_str(step->request_id), /* is_error= */ true, &estimate,
+                        &turn->session->price);
   if (mag_call_cancelled(turn->call))
     return; /* the turn's loop says why */
   add_error_event(turn, why);

@@ -48,7 +48,6 @@ tests_unit_log_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_log_test_LDADD = $(TEST_LIBS)
 
 check_PROGRAMS += tests/unit/remove_test
-tests_unit_remove_test_SOURCES = tests/unit/remove_test.c cli/remove.c cli/remove.h
-tests_unit_remove_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/cli
+tests_unit_remove_test_SOURCES = tests/unit/remove_test.c
 tests_unit_remove_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_remove_test_LDADD = $(TEST_LIBS)

@@ -97,7 +97,7 @@ static void answer(struct script *s, unsigned n_calls, const char *stop, const c
   mag_writer_end(w);
   mag_batch_end(&s->batch);
   s->n_calls = n_calls;
-  mag_batch_request_end(&s->batch, mbp_str(s->request), false, NULL);
+  mag_batch_request_end(&s->batch, mbp_str(s->request), false, NULL, NULL);
 }
 
 static void settle(struct script *s)
@@ -168,7 +168,7 @@ static void turn(struct script *s)
   for (unsigned steps = 1 + pick(4);; steps--) {
     start_request(s);
     if (pick(8) == 0) { /* the stream was cut */
-      mag_batch_request_end(&s->batch, mbp_str(s->request), true, NULL);
+      mag_batch_request_end(&s->batch, mbp_str(s->request), true, NULL, NULL);
       break;
     }
     unsigned calls = steps > 1 ? pick(4) : 0;
@@ -371,8 +371,8 @@ START_TEST(usage_is_summed_and_lost_requests_count)
   mag_writer_raw(w, "agent", mbp_str("{}"));
   mag_batch_end(&s.batch);
   start_request(&s);
-  mag_batch_request_end(&s.batch, mbp_str(s.request), false, &usage);
-  mag_batch_request_end(&s.batch, mbp_str(s.request), true, &usage);
+  mag_batch_request_end(&s.batch, mbp_str(s.request), false, &usage, NULL);
+  mag_batch_request_end(&s.batch, mbp_str(s.request), true, &usage, NULL);
   start_request(&s);
   for (size_t i = 0; i < s.batch.n; i++)
     s.batch.records[i].seq = i + 1;

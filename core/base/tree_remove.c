@@ -1,4 +1,4 @@
-#include "remove.h"
+#include "base/tree.h"
 
 #include "base/error.h"
 
@@ -71,7 +71,7 @@ static int remove_entry(int parent, const char *name, dev_t device)
   return failed;
 }
 
-int cli_remove_tree(const char *path, struct mbp_error *err)
+int mag_tree_remove(const char *path, struct mbp_error *err)
 {
   int failed = remove_entry(AT_FDCWD, path, 0);
   return failed ? mag_error_errno(err, failed, "%s", path) : 0;
