@@ -28,6 +28,11 @@ int cli_compute(struct cli *cli, int argc, char **argv);
 int cli_doctor(struct cli *cli, int argc, char **argv);
 int cli_plugin(struct cli *cli, int argc, char **argv);
 
+struct mag_definition;
+struct mbp_error;
+/* Takes "KEY=VALUE" of --set. 0, or a status to exit with after the error has been printed. */
+int cli_set(struct mag_definition *definition, const char *command, const char *text);
+
 struct mag_session;
 struct mag_limits;
 /* Says `prompt` (NULL: nothing) and runs the session until it is idle, showing it. The exit status. */
@@ -38,6 +43,8 @@ struct mag_engine *cli_engine(struct cli *cli);
 
 /* "magent: message" on stderr, and the status to exit with. */
 int cli_fail(const struct mbp_error *err);
+/* Puts "; HINT" behind the message: what the library cannot say, because it does not know the command. -code. */
+int cli_hint(struct mbp_error *err, const char *hint);
 /* The same for wrong usage, with a pointer to the help. */
 int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

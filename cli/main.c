@@ -48,6 +48,13 @@ int cli_fail(const struct mbp_error *err)
   return EXIT_ERROR;
 }
 
+int cli_hint(struct mbp_error *err, const char *hint)
+{
+  char message[sizeof(err->message)];
+  memcpy(message, err->message, sizeof(message));
+  return mag_error(err, err->code, "%s; %s", message, hint);
+}
+
 int cli_usage(const char *command, const char *format, ...)
 {
   va_list args;

@@ -36,6 +36,7 @@ struct mag_sandbox {
   struct mbp_call *scope; /* parent of what belongs to the session and not to one tool */
   struct mag_sandbox_options options;
   char *session, *attach_id, *spec_text;
+  char *setup; /* JSON array of shell commands, or NULL */
   struct mbp_pair *spec_env;
 
   struct box *box;  /* NULL: none */
@@ -67,6 +68,11 @@ void mag_box_unref(struct box *box);
  * return early: the caller looks again. Fails only for the cancellation. */
 int mag_sandbox_wait(struct mag_sandbox *sandbox, struct mbp_call *call, struct mbp_error *err);
 void mag_sandbox_wake(struct mag_sandbox *sandbox); /* lock held */
+
+/* ---- sandbox_setup.c ---- */
+
+/* Runs the setup commands in a new sandbox. */
+int mag_sandbox_set_up(struct mag_sandbox *sandbox, struct mbp_call *parent, struct box *box, struct mbp_error *err);
 
 /* ---- sandbox_stream.c ---- */
 

@@ -1,5 +1,6 @@
 #include "agent/session.h"
 
+#include "agent/demand.h"
 #include "agent/outside.h"
 #include "agent/sessions.h"
 #include "agent/turn.h"
@@ -113,45 +114,6 @@ static int sandbox_made(void *ctx, const struct mbp_sandbox_info *info, bool att
   return r;
 }
 
-static int env_pairs(const char *json, struct mbp_json **ret_document, struct mbp_pair **ret_pairs, size_t *ret_n,
-                     struct mbp_error *err)
-{
-  mag_autojson document = NULL;
-  size_t n = 0;
-  if (!json)
-    return 0;
-  int r = mag_json_parse(mbp_str(json), &document, err);
-  if (r < 0)
-    return r;
-  struct mbp_pair *pairs = calloc(mag_json_count(document) + 1, sizeof(*pairs));
-  if (!pairs)
-    return mag_error_no_memory(err);
-  for (const struct mbp_json *i = mag_json_first(document); i; i = mag_json_next(i)) {
-    if (mag_json_type(i) != MBP_JSON_STRING) {
-      free(pairs);
-      return mag_error(err, MBP_E_INVALID, "env: the value of %s must be text", mag_json_key(i).ptr);
-    }
-    if (mag_redact_wanted(mag_json_str(i))) {
-      free(pairs);
-      return mag_error(err, MBP_E_INVALID, "env: the value of %s is a key of this program: keys never enter a sandbox",
-                       mag_json_key(i).ptr);
-    }
-    pairs[n++] = (struct mbp_pair){mag_json_key(i), mag_json_str(i)};
-  }
-  *ret_document = mag_steal(&document);
-  *ret_pairs = pairs;
-  *ret_n = n;
-  return 0;
-}
-
-static int check_env(const char *json, struct mbp_error *err)
-{
-  mag_autojson document = NULL;
-  mag_autofree struct mbp_pair *pairs = NULL;
-  size_t n = 0;
-  return env_pairs(json, &document, &pairs, &n, err);
-}
-
 static int check_workspace(const char *path, struct mbp_error *err)
 {
   struct stat st;
@@ -166,6 +128,7 @@ static int check_workspace(const char *path, struct mbp_error *err)
 static int open_compute(struct mag_session *session, struct mbp_error *err)
 {
   const struct mag_definition *definition = &session->definition;
+  struct mag_demand_env env = {0};
   int r = mag_engine_compute(session->engine, definition->compute, mbp_str(definition->compute_options),
                              &session->compute, err);
   if (r == 0)
@@ -175,12 +138,17 @@ static int open_compute(struct mag_session *session, struct mbp_error *err)
                   definition->compute);
   if (r == 0 && definition->workspace)
     r = check_workspace(definition->workspace, err);
-  return r < 0 ? r : check_env(definition->env, err);
+  if (r == 0)
+    r = mag_demand_check(definition, session->compute, err);
+  if (r == 0)
+    r = mag_demand_env(definition, &env, err);
+  mag_demand_env_done(&env);
+  return r;
 }
 
-static bool tools_need_sandbox(const struct mag_session *session)
+static bool needs_compute(const struct mag_session *session)
 {
-  bool needed = false;
+  bool needed = mag_demand_needs_compute(&session->definition);
   for (size_t i = 0; i < session->toolbox.n; i++)
     needed |= (session->toolbox.tools[i].flags & MBP_TOOL_SANDBOX) != 0;
   return needed;
@@ -230,15 +198,13 @@ static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
     return 0;
   uint64_t caps = mag_instance_descriptor(session->compute)->caps;
   mag_autofree char *own = NULL;
-  mag_autojson env_document = NULL;
-  mag_autofree struct mbp_pair *env = NULL;
-  size_t n_env = 0;
+  struct mag_demand_env env = {0};
   if (!definition->workspace && caps & MBP_CAP_COMPUTE_WORKSPACE) {
     own = mag_session_workspace(session->log.id);
     r = own ? make_directories(own, err) : mag_error(err, MBP_E_INVALID, "neither HOME nor XDG_STATE_HOME is set");
   }
   if (r == 0)
-    r = env_pairs(definition->env, &env_document, &env, &n_env, err);
+    r = mag_demand_env(definition, &env, err);
   if (r < 0)
     return r;
   bool attach = caps & MBP_CAP_COMPUTE_OUTLIVES && session->log.state.sandbox_there;
@@ -250,18 +216,22 @@ static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
                .workspace = mbp_str(definition->workspace ? definition->workspace : own),
                .working_dir = mbp_str(definition->working_dir),
                .image = mbp_str(definition->image),
-               .env = env,
-               .n_env = n_env,
+               .env = env.pairs,
+               .n_env = env.n,
                .network = session->network,
                .cpu_millis = (uint32_t) definition->cpu_millis,
                .memory_bytes = definition->memory_bytes,
-               .pids = (uint32_t) definition->pids},
+               .pids = (uint32_t) definition->pids,
+               .lifetime_ms = definition->lifetime_ms,
+               .allowed_hosts = mbp_str(definition->allowed_hosts)},
+      .setup = mbp_str(definition->setup),
       .attach_id = mbp_str(attach ? session->log.state.sandbox_id : NULL),
       .intent = sandbox_intent,
       .made = sandbox_made,
       .ctx = session,
   };
   r = mag_sandbox_new(&options, &session->sandbox, err);
+  mag_demand_env_done(&env);
   if (r == 0) {
     session->idle = (struct mag_round){.look = drop_idle_sandbox, .ctx = session};
     mag_rounds_join(&idle_rounds, &session->idle);
@@ -354,7 +324,7 @@ static int open_parts(struct mag_session *session, struct mbp_error *err)
     mag_http_warm(); /* its start passes while the log is made */
   r = mag_toolbox_open(&session->toolbox, session->engine, mbp_str(session->definition.tools),
                        err);
-  return r == 0 && tools_need_sandbox(session) ? open_compute(session, err) : r;
+  return r == 0 && needs_compute(session) ? open_compute(session, err) : r;
 }
 
 int mag_session_check(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_error *err)

@@ -22,7 +22,9 @@ int magent_agent_new(struct magent *magent, const struct magent_config *config, 
 {
   struct mbp_error err = MAG_ERROR_INIT;
   struct magent_agent *agent = agent_alloc(magent);
-  int r = agent ? embed_define(config, &agent->definition, &err) : mag_error_no_memory(&err);
+  int r = agent ? embed_change(config, &agent->definition, &err) : mag_error_no_memory(&err);
+  if (r == 0)
+    r = mag_definition_defaults(&agent->definition, &err);
   if (r == 0)
     r = mag_session_check(magent->engine, &agent->definition, &err);
   if (r < 0) {

@@ -13,14 +13,15 @@ struct magent {
   struct mag_engine *engine;
 };
 
-/* Pieces of agent files, the newest first: what is taken first stays (definition.h). */
+/* A piece of an agent file. */
 struct embed_piece {
-  struct embed_piece *older;
+  struct embed_piece *next;
+  const char *where; /* the file's name for messages, behind the JSON; "": a single key */
   char json[];
 };
 
 struct magent_config {
-  struct embed_piece *newest;
+  struct embed_piece *first;
   struct mbp_error mistake; /* the first one; code 0: none */
 };
 
@@ -53,8 +54,8 @@ void embed_import(void *to, size_t to_size, const void *from);
 
 /* ---- Configuration ---------------------------------------------------------------------------------------------- */
 
-/* Lays the configuration (may be NULL) and the installation's defaults under what is there. */
-int embed_define(const struct magent_config *config, struct mag_definition *definition, struct mbp_error *err);
+/* Lays the configuration (may be NULL) over what is there. */
+int embed_change(const struct magent_config *config, struct mag_definition *definition, struct mbp_error *err);
 
 /* ---- Who uses an agent ------------------------------------------------------------------------------------------ */
 

@@ -105,6 +105,7 @@ MAGENT_API void magent_config_free(struct magent_config *config); /* accepts NUL
 MAGENT_API int magent_config_set(struct magent_config *config, const char *key, const char *value);
 /* A whole agent file: later ones win, key by key. MBP_E_INVALID tells line and key. */
 MAGENT_API int magent_config_parse(struct magent_config *config, const char *yaml_or_json, struct magent_error *error);
+MAGENT_API int magent_config_load(struct magent_config *config, const char *path, struct magent_error *error);
 
 /* ---- Agents ----------------------------------------------------------------------------------------------------- */
 
