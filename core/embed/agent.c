@@ -1,6 +1,7 @@
 /* Agents: what they are made from, who uses them at the moment, and the session that they have. */
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "embed/embed.h"
 
 #include <string.h>
@@ -27,6 +28,8 @@ int magent_agent_new(struct magent *magent, const struct magent_config *config, 
     r = mag_definition_defaults(&agent->definition, &err);
   if (r == 0)
     r = mag_session_check(magent->engine, &agent->definition, &err);
+  if (r == 0)
+    r = mag_definition_lay(&agent->made, &agent->definition, &err);
   if (r < 0) {
     magent_agent_free(agent);
     return embed_fail(error, &err);
@@ -42,6 +45,7 @@ void magent_agent_free(struct magent_agent *agent)
   embed_interrupt_done(agent);
   mag_session_close(agent->session);
   mag_definition_done(&agent->definition);
+  mag_definition_done(&agent->made);
   pthread_mutex_destroy(&agent->lock);
   pthread_mutex_destroy(&agent->making);
   free(agent);
@@ -78,7 +82,7 @@ void embed_leave(struct magent_agent *agent, enum embed_use use)
   pthread_mutex_unlock(&agent->lock);
 }
 
-static struct mag_session *present(struct magent_agent *agent)
+struct mag_session *embed_present(struct magent_agent *agent)
 {
   pthread_mutex_lock(&agent->lock);
   struct mag_session *session = agent->session;
@@ -86,13 +90,32 @@ static struct mag_session *present(struct magent_agent *agent)
   return session;
 }
 
+/* An agent that is not a stored one has ids of its own from its first session on. */
+static int name_agent(struct mag_definition *definition, struct mbp_error *err)
+{
+  char id[MAG_ID_SIZE];
+  if (!definition->agent_id) {
+    mag_id_new(id, "agent_");
+    definition->agent_id = mag_str_dup(mbp_str(id));
+    definition->agent_version = 1;
+  }
+  if (!definition->environment_id) {
+    mag_id_new(id, "env_");
+    definition->environment_id = mag_str_dup(mbp_str(id));
+    definition->environment_version = 1;
+  }
+  return definition->agent_id && definition->environment_id ? 0 : mag_error_no_memory(err);
+}
+
 int embed_session(struct magent_agent *agent, struct mag_session **ret_session, struct mbp_error *err)
 {
   int r = 0;
   pthread_mutex_lock(&agent->making);
-  struct mag_session *session = present(agent);
+  struct mag_session *session = embed_present(agent);
   if (!session) {
-    r = mag_session_create(agent->magent->engine, &agent->definition, mbp_str(""), &session, err);
+    r = name_agent(&agent->definition, err);
+    if (r == 0)
+      r = mag_session_create(agent->magent->engine, &agent->definition, mbp_str(""), &session, err);
     if (r == 0) {
       pthread_mutex_lock(&agent->lock);
       agent->session = session;

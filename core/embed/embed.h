@@ -27,7 +27,8 @@ struct magent_config {
 
 struct magent_agent {
   struct magent *magent;
-  struct mag_definition definition;
+  struct mag_definition definition; /* of sessions that begin from now on */
+  struct mag_definition made;       /* as it was in the beginning */
   int (*confirm)(void *ctx, const char *tool, const char *input);
   void *confirm_ctx;
 
@@ -68,7 +69,9 @@ enum embed_use {
 /* MBP_E_BUSY if that cannot be now. */
 int embed_enter(struct magent_agent *agent, enum embed_use use, struct mbp_error *err);
 void embed_leave(struct magent_agent *agent, enum embed_use use);
-/* Inside of a use: the agent's session, made if there is none. */
+/* Inside of a use: the agent's session, or NULL. */
+struct mag_session *embed_present(struct magent_agent *agent);
+/* The same, made if there is none. */
 int embed_session(struct magent_agent *agent, struct mag_session **ret_session, struct mbp_error *err);
 
 /* interrupt.c: ends the thread behind magent_interrupt_fd. */

@@ -35,7 +35,7 @@ struct embed_item *embed_item_piece(uint32_t kind, const char *event_id, struct 
   return item_new(kind, (struct mbp_str[N_TEXTS]){[ID] = mbp_str(event_id), [TOOL] = tool, [TEXT] = text});
 }
 
-static int ending_of(const struct mbp_json *idle)
+int embed_ending(struct mbp_str stop_reason, bool interrupted)
 {
   static const struct {
     const char *reason;
@@ -46,10 +46,8 @@ static int ending_of(const struct mbp_json *idle)
       {"refusal", MAGENT_REFUSED},
       {"retries_exhausted", MAGENT_FAILED},
   };
-  struct mbp_str reason = mag_json_str(mag_json_get(mag_json_get(idle, "stop_reason"), "type"));
-  bool interrupted = mag_json_truth(mag_json_get(mag_json_get(idle, "x_magent"), "interrupted"), 0);
   for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++)
-    if (mbp_str_eq(reason, endings[i].reason))
+    if (mbp_str_eq(stop_reason, endings[i].reason))
       return endings[i].ending;
   return interrupted ? MAGENT_INTERRUPTED : MAGENT_END_TURN;
 }
@@ -71,6 +69,8 @@ struct embed_item *embed_item_event(const struct mbp_record *record)
                                          [JSON] = record->payload};
   struct embed_item *item = text.failed ? NULL : item_new(MAGENT_EVENT, texts);
   if (item && mbp_str_eq(record->type, MAG_EV_IDLE))
-    item->event.ending = ending_of(json);
+    item->event.ending =
+        embed_ending(mag_json_str(mag_json_get(mag_json_get(json, "stop_reason"), "type")),
+                     mag_json_truth(mag_json_get(mag_json_get(json, "x_magent"), "interrupted"), 0) != 0);
   return item;
 }

@@ -185,6 +185,11 @@ MAGENT_API void magent_interrupt(struct magent_agent *agent);
 /* The same from a signal handler: write(2) one byte or more to this descriptor. It is the agent's own, non-blocking,
  * and valid until the agent is freed; the first call starts a thread. */
 MAGENT_API int magent_interrupt_fd(struct magent_agent *agent, struct magent_error *error);
+/* Speaks to the running turn: it reads `text` at the next tool boundary, before the model is asked again. Without a
+ * running turn the next one begins with it. Durable when it returns. */
+MAGENT_API int magent_steer(struct magent_agent *agent, const char *text, struct magent_error *error);
+/* The same, but read when the running turn has ended, as the beginning of another one. */
+MAGENT_API int magent_follow_up(struct magent_agent *agent, const char *text, struct magent_error *error);
 
 /* ---- Tools of the program's own --------------------------------------------------------------------------------- */
 
@@ -200,11 +205,99 @@ MAGENT_API int magent_on_confirm(struct magent_agent *agent,
 
 /* ---- Sessions --------------------------------------------------------------------------------------------------- */
 
+struct magent_usage {
+  int64_t input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens;
+};
+
+struct magent_session_info {
+  const char *id;
+  const char *status; /* "idle", "running", "terminated" (archived); "" before the first turn */
+  const char *title;
+  const char *agent_id, *agent; /* the agent's id and name */
+  const char *model;
+  const char *environment_id;
+  const char *forked_from;   /* a session's id, or "" */
+  const char *error;         /* why the last turn failed, or "" */
+  const char *currency;
+  int64_t cost_micros;       /* millionths of `currency`; -1: not known */
+  struct magent_usage usage; /* sums; a request whose end was lost counts at its estimate */
+  int64_t turns, steps, tool_calls, active_ms;
+  int64_t created_ms, updated_ms, archived_ms; /* since 1970; 0: never */
+  uint32_t agent_version;
+  int32_t ending; /* of the last turn: MAGENT_* */
+};
+
+/* The agent's present session; before its first prompt texts are "" and numbers 0. Also while a turn runs. */
+MAGENT_API int magent_retrieve_session(struct magent_agent *agent, struct magent_session_info **ret_info,
+                                       struct magent_error *error);
+/* Any session. MBP_E_NOT_FOUND. */
+MAGENT_API int magent_get_session(struct magent *magent, const char *session_id, struct magent_session_info **ret_info,
+                                  struct magent_error *error);
+
+struct magent_query {
+  size_t size;
+  const char *status; /* NULL: any */
+  const char *agent;  /* id or name; NULL: any */
+  int64_t created_after_ms, created_before_ms; /* 0: no bound */
+  const char *page;   /* where the list before went on; NULL: the first */
+  uint32_t limit;     /* of a page; 0: 100 */
+  int32_t archived_too;
+  int32_t oldest_first;
+  int32_t reserved;
+};
+
+struct magent_session_list {
+  size_t n;
+  const struct magent_session_info *const *sessions; /* newest first */
+  const char *next; /* page token, or "" */
+};
+
+/* `query` may be NULL.
+ *
+ *   if (magent_list_sessions(magent, NULL, &list, &error) == 0)
+ *     for (size_t i = 0; i < list->n; i++)
+ *       printf("%s  %s\n", list->sessions[i]->id, list->sessions[i]->title);
+ *   free(list);
+ */
+MAGENT_API int magent_list_sessions(struct magent *magent, const struct magent_query *query,
+                                    struct magent_session_list **ret_list, struct magent_error *error);
+
 /* The next prompt begins a new session. Agent and environment stay, the old session stays in the store. */
 MAGENT_API int magent_reset_session(struct magent_agent *agent, struct magent_error *error);
+/* As if the agent had just been made from its configuration: its ids and its version are forgotten too. */
+MAGENT_API int magent_reset_all(struct magent_agent *agent, struct magent_error *error);
 /* Goes on with a session, of whatever process, with all that was said and the agent that it had. MBP_E_NOT_FOUND;
  * MBP_E_BUSY while somebody else has it. The agent keeps its present session then. */
 MAGENT_API int magent_resume_session(struct magent_agent *agent, const char *session_id, struct magent_error *error);
+
+#define MAGENT_ID_SIZE 48 /* bytes of an id, with its 0 */
+
+/* What another process needs to go on. Plain data that never grows; "" and 0 for what there is not yet. */
+struct magent_ids {
+  char agent_id[MAGENT_ID_SIZE], environment_id[MAGENT_ID_SIZE], session_id[MAGENT_ID_SIZE];
+  uint32_t agent_version, environment_version;
+};
+
+MAGENT_API int magent_save_ids(struct magent_agent *agent, struct magent_ids *ret_ids, struct magent_error *error);
+/* Takes them over after checking that each is known (MBP_E_NOT_FOUND), and resumes the session if there is one. Changes
+ * nothing that is stored. */
+MAGENT_API int magent_restore_ids(struct magent_agent *agent, const struct magent_ids *ids, struct magent_error *error);
+/* The same as a file of a few lines of JSON, written whole or not at all. */
+MAGENT_API int magent_ids_write(const struct magent_ids *ids, const char *path, struct magent_error *error);
+MAGENT_API int magent_ids_read(const char *path, struct magent_ids *ret_ids, struct magent_error *error);
+
+/* A new session that shares what happened up to now, or up to the event `event_id`. */
+MAGENT_API int magent_fork_session(struct magent *magent, const char *session_id, const char *event_id,
+                                   char ret_id[MAGENT_ID_SIZE], struct magent_error *error);
+MAGENT_API int magent_set_title(struct magent *magent, const char *session_id, const char *title,
+                                struct magent_error *error);
+/* JSON or YAML: "{tokens: 100000, steps: 50}"; null removes a bound. Also while it runs. */
+MAGENT_API int magent_set_budget(struct magent *magent, const char *session_id, const char *budget,
+                                 struct magent_error *error);
+/* No more turns; it can still be read and forked. MBP_E_BUSY while it is open. */
+MAGENT_API int magent_archive_session(struct magent *magent, const char *session_id, struct magent_error *error);
+/* Removes its log and its private workspace. MBP_E_BUSY while it is open. */
+MAGENT_API int magent_delete_session(struct magent *magent, const char *session_id, struct magent_error *error);
 
 /* ---- Compute, without a model ----------------------------------------------------------------------------------- */
 
