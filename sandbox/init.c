@@ -24,12 +24,15 @@
 #define SWEEP_MS 2          /* between two looks for orphans */
 #define SWEEP_HARD_MS 300   /* then everything in the sandbox is killed at once */
 #define SWEEP_GIVE_UP_MS 3000
+#define WATCH_FIRST_MS 10   /* after a start */
 
 static struct slot slots[MAG_BOX_SLOTS];
 static struct shared *shared; /* one for each slot */
 static int signal_fd = -1, wake_fd = -1, adjust_fd = -1;
 static bool isolated;      /* PID 1 of a namespace of our own */
 static int64_t sweep_since; /* 0: no orphans to look for */
+static struct watch_limits watched;
+static int64_t next_watch; /* 0: nothing to watch */
 
 static int64_t now_ms(void)
 {
@@ -66,6 +69,12 @@ static bool tell(struct slot *slot, const struct shared *state)
       return false;
     slot->told_started = true;
   }
+  for (int limit = MAG_BOX_LIMIT_MEMORY; limit <= MAG_BOX_LIMIT_TASKS && slot->told_started && !slot->told_end; limit++)
+    if ((slot->limits & ~slot->told_limits) & 1u << limit) {
+      if (!reply(MAG_BOX_LIMIT, slot->id, limit, 0))
+        return false;
+      slot->told_limits |= 1u << limit;
+    }
   bool ended = slot->gone || ((state->exited || state->failed) && !slot->killed);
   if (ended && !slot->told_end) {
     /* Killed between fork and exec, with nothing recorded: it has not been started. */
@@ -245,7 +254,8 @@ static int start(const struct mag_box_request *request, int *fds, int n_fds)
   if (n_fds < 1 || request->blob_len > MAG_BOX_BLOB || request->argc < 1 || request->argc > request->blob_len ||
       request->envc > request->blob_len || request->id == 0)
     return EINVAL;
-  struct exec_args args = {.in = -1, .out = -1, .err = -1, .merge = request->flags & MAG_BOX_MERGE};
+  struct exec_args args = {.in = -1, .out = -1, .err = -1, .merge = request->flags & MAG_BOX_MERGE,
+                           .spool_limit = request->spool_limit};
   int *places[] = {&args.in, &args.out, &args.err};
   for (int i = 0; i < 3; i++)
     if (request->flags & (MAG_BOX_HAS_STDIN << i)) {
@@ -267,10 +277,34 @@ static int start(const struct mag_box_request *request, int *fds, int n_fds)
       number = -leader;
     else
       slots[index] = (struct slot){.id = request->id, .leader = leader};
+    if (watched.memory || watched.tasks)
+      next_watch = now_ms() + WATCH_FIRST_MS;
   }
   free(blob);
   free(pointers);
   return number;
+}
+
+static void kill_slot(struct slot *slot)
+{
+  slot->killed = true;
+  if (slot->leader)
+    (void) kill(slot->leader, SIGKILL);
+}
+
+static void watch(void)
+{
+  pid_t leaders[MAG_BOX_SLOTS];
+  int over;
+  if (!next_watch || now_ms() < next_watch)
+    return;
+  if (list_leaders(leaders) == 0) {
+    next_watch = 0;
+    return;
+  }
+  next_watch = now_ms() + init_watch(&watched, slots, shared, &over);
+  if (over >= 0)
+    kill_slot(&slots[over]);
 }
 
 static void signal_process(const struct mag_box_request *request)
@@ -281,9 +315,7 @@ static void signal_process(const struct mag_box_request *request)
     if (slot->id != request->id || request->id == 0 || number < 1 || number > 31)
       continue;
     if ((request->flags & MAG_BOX_TREE) && number == SIGKILL) {
-      slot->killed = true;
-      if (slot->leader)
-        (void) kill(slot->leader, SIGKILL);
+      kill_slot(slot);
     } else if (request->flags & MAG_BOX_TREE) {
       init_signal_tree(slot->leader, number);
       if (number == SIGTERM || number == SIGHUP || number == SIGINT)
@@ -364,6 +396,14 @@ static void leave(void)
   _exit(0);
 }
 
+static int serve_timeout(int64_t end)
+{
+  int64_t until = next_watch && next_watch < end ? next_watch : end, left = until - now_ms();
+  if (sweep_since)
+    return SWEEP_MS;
+  return until == INT64_MAX ? -1 : left > 3600000 ? 3600000 : left < 0 ? 0 : (int) left;
+}
+
 static void serve(int64_t lifetime_ms)
 {
   int64_t end = lifetime_ms > 0 ? now_ms() + lifetime_ms : INT64_MAX;
@@ -373,8 +413,7 @@ static void serve(int64_t lifetime_ms)
     struct pollfd fds[] = {{MAG_BOX_CONTROL_FD, all ? POLLIN : POLLOUT, 0},
                            {signal_fd, POLLIN, 0},
                            {wake_fd, POLLIN, 0}};
-    int64_t left = end == INT64_MAX ? -1 : end - now_ms();
-    (void) poll(fds, 3, sweep_since ? SWEEP_MS : left > 3600000 ? 3600000 : (int) left);
+    (void) poll(fds, 3, serve_timeout(end));
     struct signalfd_siginfo info[8];
     uint64_t count;
     while (fds[1].revents && read(signal_fd, info, sizeof(info)) == (ssize_t) sizeof(info))
@@ -384,6 +423,7 @@ static void serve(int64_t lifetime_ms)
     reap();
     if (sweep_since)
       sweep();
+    watch();
     if ((fds[0].revents & (POLLIN | POLLHUP | POLLERR)) && !receive())
       break;
   }
@@ -431,7 +471,7 @@ static int fail(const char *what, int number)
   return 1;
 }
 
-/* init isolated=0|1 no_unix=0|1 nproc=N nofile=N fsize=BYTES data=BYTES lifetime=MS */
+/* init isolated=0|1 no_unix=0|1 nproc=N nofile=N fsize=BYTES data=BYTES watch_memory=BYTES watch_tasks=N lifetime=MS */
 int mag_sandbox_init(int argc, char **argv)
 {
   /* What bubblewrap or the host program left open is none of ours. */
@@ -446,6 +486,7 @@ int mag_sandbox_init(int argc, char **argv)
     (void) prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   (void) fcntl(MAG_BOX_CONTROL_FD, F_SETFD, FD_CLOEXEC);
   set_limits(argc, argv);
+  watched = (struct watch_limits){option(argc, argv, "watch_memory"), option(argc, argv, "watch_tasks"), isolated};
   shared = mmap(NULL, sizeof(*shared) * MAG_BOX_SLOTS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED)
     return fail("memory", errno);

@@ -52,6 +52,11 @@ static bool is_read_only(const struct mag_session *session, const struct mag_too
   return mag_toolbox_find(&session->toolbox, mbp_str(call->name))->flags & MBP_TOOL_READ_ONLY;
 }
 
+static bool is_repeatable(const struct mag_tool *tool)
+{
+  return tool->flags & (MBP_TOOL_READ_ONLY | MBP_TOOL_REPEATABLE);
+}
+
 size_t mag_turn_group(const struct mag_session *session, const struct mag_tool_call *calls, size_t n, size_t from)
 {
   if (from >= n || !may_run(session, &calls[from]) || !has_room(session, &calls[from]))
@@ -71,7 +76,7 @@ void mag_turn_mark_started(struct mag_turn *turn, const struct mag_tool_call *ca
     const struct mag_tool *tool = mag_toolbox_find(&turn->session->toolbox, mbp_str(calls[i].name));
     struct mbp_writer *w = mag_batch_private(&turn->batch, MAG_REC_TOOL_STARTED);
     mag_writer_string(w, "event_id", mbp_str(calls[i].event_id));
-    mag_writer_boolean(w, "repeatable", (tool->flags & (MBP_TOOL_READ_ONLY | MBP_TOOL_REPEATABLE)) != 0);
+    mag_writer_boolean(w, "repeatable", is_repeatable(tool));
     mag_batch_end(&turn->batch);
   }
 }
@@ -206,6 +211,8 @@ static bool add_result(struct run *run, bool sandbox_lost)
 
 static void run_group(struct mag_turn *turn, const struct mag_tool_call *calls, size_t n)
 {
+  const struct mag_tool *first = mag_toolbox_find(&turn->session->toolbox, mbp_str(calls[0].name));
+  mag_output_begin(&turn->session->output, is_repeatable(first) ? NULL : calls[0].event_id);
   struct run runs[MAG_PARALLEL_TOOLS];
   for (size_t i = 0; i < n; i++) {
     runs[i] = (struct run){

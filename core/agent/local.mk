@@ -9,10 +9,34 @@ libmagcore_la_SOURCES += \
   core/agent/state.h core/agent/step.c core/agent/toolbox.c \
   core/agent/toolbox.h core/agent/turn.c core/agent/turn.h core/agent/yaml.c core/agent/yaml.h
 libmagcore_la_SOURCES += core/agent/sandbox_use.c
+libmagcore_la_SOURCES += core/agent/act.c
+libmagcore_la_SOURCES += core/agent/budget.c core/agent/budget.h
+libmagcore_la_SOURCES += core/agent/custom.h
+libmagcore_la_SOURCES += core/agent/definition.c core/agent/definition.h
+libmagcore_la_SOURCES += core/agent/engine.c core/agent/engine.h
+libmagcore_la_SOURCES += core/agent/fork.c
+libmagcore_la_SOURCES += core/agent/ids.c core/agent/ids.h
+libmagcore_la_SOURCES += core/agent/log.c core/agent/log.h
+libmagcore_la_SOURCES += core/agent/output.c core/agent/output.h
+libmagcore_la_SOURCES += core/agent/outside.c core/agent/outside.h
+libmagcore_la_SOURCES += core/agent/policy.c
+libmagcore_la_SOURCES += core/agent/price.c core/agent/price.h
+libmagcore_la_SOURCES += core/agent/project.c core/agent/project.h
+libmagcore_la_SOURCES += core/agent/record.c core/agent/record.h
+libmagcore_la_SOURCES += core/agent/recover.c
+libmagcore_la_SOURCES += core/agent/rounds.c core/agent/rounds.h
+libmagcore_la_SOURCES += core/agent/sandbox.c core/agent/sandbox.h
+libmagcore_la_SOURCES += core/agent/sandbox_parts.h
+libmagcore_la_SOURCES += core/agent/sandbox_stream.c
+libmagcore_la_SOURCES += core/agent/sandbox_table.c
+libmagcore_la_SOURCES += core/agent/session.c core/agent/session.h
+libmagcore_la_SOURCES += core/agent/sessions.c core/agent/sessions.h
+libmagcore_la_SOURCES += core/agent/state.c core/agent/state.h
+libmagcore_la_SOURCES += core/agent/step.c
+libmagcore_la_SOURCES += core/agent/summary.c
+libmagcore_la_SOURCES += core/agent/toolbox.c core/agent/toolbox.h
+libmagcore_la_SOURCES += core/agent/turn.c core/agent/turn.h
+libmagcore_la_SOURCES += core/agent/yaml.c core/agent/yaml.h
 if HAVE_YAML
 libmagcore_la_LIBADD += $(YAML_LIBS)
 endif
-# Sessions as a whole: budgets and prices, what reaches them from outside, forks.
-libmagcore_la_SOURCES += core/agent/budget.c core/agent/budget.h core/agent/fork.c core/agent/outside.c core/agent/outside.h \
-  core/agent/price.c core/agent/price.h core/agent/rounds.c core/agent/rounds.h core/agent/sessions.c \
-  core/agent/sessions.h core/agent/summary.c

@@ -280,6 +280,7 @@ static struct mag_session *session_new(struct mag_engine *engine)
   if (!session)
     return NULL;
   session->engine = engine;
+  mag_output_init(&session->output, "");
   pthread_mutex_init(&session->commit_lock, NULL);
   pthread_mutex_init(&session->observer_lock, NULL);
   pthread_mutex_init(&session->call_lock, NULL);
@@ -295,6 +296,7 @@ void mag_session_close(struct mag_session *session)
     mag_rounds_leave(&idle_rounds, &session->idle);
   mag_sandbox_free(session->sandbox, /* keep= */ false);
   mag_toolbox_close(&session->toolbox);
+  mag_output_done(&session->output, /* keep= */ session->log.state.status == MAG_STATUS_RUNNING);
   mag_log_close(&session->log);
   mag_definition_done(&session->definition);
   pthread_mutex_destroy(&session->commit_lock);
@@ -390,6 +392,7 @@ int mag_session_create(struct mag_engine *engine, const struct mag_definition *d
   }
   session->log.observe = observe;
   session->log.ctx = session;
+  mag_output_init(&session->output, session->log.id);
   *ret_session = session;
   return 0;
 }
@@ -437,6 +440,7 @@ int mag_session_open(struct mag_engine *engine, const char *id, const struct mag
   }
   session->log.observe = observe;
   session->log.ctx = session;
+  mag_output_init(&session->output, session->log.id);
   *ret_session = session;
   return 0;
 }
@@ -458,6 +462,8 @@ void mag_session_preview(struct mag_session *session, uint32_t kind, const char 
     mag_redact_into(&clean, data);
     data = mag_buf_str(&clean);
   }
+  if (kind == MAG_PREVIEW_TOOL_OUTPUT)
+    mag_output_add(&session->output, event_id, data);
   struct mag_preview preview = {kind, event_id, name, data};
   pthread_mutex_lock(&session->observer_lock);
   if (session->observer.preview)

@@ -8,6 +8,7 @@
 #include "agent/definition.h"
 #include "agent/engine.h"
 #include "agent/log.h"
+#include "agent/output.h"
 #include "agent/price.h"
 #include "agent/rounds.h"
 #include "agent/sandbox.h"
@@ -74,6 +75,7 @@ struct mag_session {
   uint32_t network;             /* MBP_NET_* */
   struct mag_sandbox *sandbox;
   bool sandbox_known;           /* what the log says of a sandbox is about one of this process */
+  struct mag_output output;     /* of the running tool */
   struct mag_round idle;
   struct mag_observer observer;
   pthread_mutex_t observer_lock;

@@ -349,6 +349,9 @@ int mag_sessions_remove(struct mag_engine *engine, const char *id, struct mbp_er
   r = workspace ? mag_tree_remove(workspace, err) : 0;
   if (r < 0)
     r = mag_error_wrap(err, "the session is kept, because its workspace cannot be removed");
+  mag_autofree char *output = mag_output_path(id);
+  if (r == 0 && output)
+    (void) unlink(output);
   ops->release(mag_instance_plugin(store), name);
   return r < 0 ? r : MAG_RUN(store, &options, err, ops->remove(plugin, call, name, err));
 }

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/json_members.h"
 #include "base/text.h"
 
 #include <stdlib.h>
@@ -72,7 +73,7 @@ void mag_state_done(struct mag_state *state)
 struct fold {
   struct mag_state *state;
   const struct mbp_record *record;
-  const struct mbp_json *json;
+  struct mag_json_members members; /* of its payload */
   struct mbp_error *err;
 };
 
@@ -92,18 +93,22 @@ static int set_text(struct fold *fold, char **place, struct mbp_str text)
   return 0;
 }
 
-static struct mbp_str get_str(const struct fold *fold, const char *key)
+static struct mbp_str get_str(struct fold *fold, const char *key)
 {
-  return mag_json_str(mag_json_get(fold->json, key));
+  return mag_json_member_str(&fold->members, key);
 }
 
-/* A member's own text, of the wanted type; empty if it is not there. */
-static struct mbp_str get_raw(const struct fold *fold, const char *key, uint32_t type)
+/* For small members only: a resume reads every record, and most bytes of a log are contents that nobody takes apart. */
+static const struct mbp_json *get_tree(struct fold *fold, const char *key)
 {
-  struct mbp_str slice;
-  if (mag_json_type(mag_json_get(fold->json, key)) != type || !mag_json_slice(fold->record->payload, key, &slice))
-    return mbp_str("");
-  return slice;
+  return mag_json_member_tree(&fold->members, key);
+}
+
+/* The text of an array or object; empty if it is not there or something else. `opener`: '[' or '{'. */
+static struct mbp_str get_raw(const struct fold *fold, const char *key, char opener)
+{
+  struct mbp_str raw = mag_json_member_raw(&fold->members, key);
+  return raw.len && raw.ptr[0] == opener ? raw : mbp_str("");
 }
 
 static int add_message(struct fold *fold, uint32_t role, struct mbp_str content, struct mbp_str provider, bool left_out)
@@ -136,15 +141,15 @@ static int fold_session(struct fold *fold)
   struct mag_state *state = fold->state;
   if (state->id)
     return corrupt(fold, "a second session record");
-  if (mag_json_num(mag_json_get(fold->json, "version"), 0) != 1) {
+  if (mag_json_num(get_tree(fold, "version"), 0) != 1) {
     state->read_only = true;
     return 0;
   }
-  struct mbp_str agent = get_raw(fold, "agent", MBP_JSON_OBJECT);
+  struct mbp_str agent = get_raw(fold, "agent", '{');
   if (get_str(fold, "id").len == 0 || agent.len == 0)
     return corrupt(fold, "id or agent is missing");
   state->created_ms = fold->record->time_ms;
-  int r = mag_budget_read(&state->budget, mag_json_get(fold->json, "budget"), fold->err);
+  int r = mag_budget_read(&state->budget, get_tree(fold, "budget"), fold->err);
   if (r == 0)
     r = set_text(fold, &state->id, get_str(fold, "id"));
   if (r == 0)
@@ -152,7 +157,7 @@ static int fold_session(struct fold *fold)
   if (r == 0)
     r = set_text(fold, &state->agent, agent);
   if (r == 0)
-    r = set_text(fold, &state->environment, get_raw(fold, "environment", MBP_JSON_OBJECT));
+    r = set_text(fold, &state->environment, get_raw(fold, "environment", '{'));
   return r;
 }
 
@@ -268,7 +273,7 @@ static uint32_t stop_of(struct mbp_str name)
 static int fold_calls(struct fold *fold)
 {
   struct mag_state *state = fold->state;
-  const struct mbp_json *list = mag_json_get(fold->json, "calls");
+  const struct mbp_json *list = get_tree(fold, "calls");
   size_t n = mag_json_count(list);
   clear_calls(state);
   if (n == 0)
@@ -276,7 +281,7 @@ static int fold_calls(struct fold *fold)
   state->calls = calloc(n, sizeof(*state->calls));
   if (!state->calls)
     return mag_error_no_memory(fold->err);
-  struct mbp_str array = get_raw(fold, "calls", MBP_JSON_ARRAY), text, input;
+  struct mbp_str array = get_raw(fold, "calls", '['), text, input;
   size_t at = 0;
   for (const struct mbp_json *item = mag_json_first(list); item; item = mag_json_next(item)) {
     struct mag_tool_call *call = &state->calls[state->n_calls];
@@ -320,17 +325,17 @@ static bool can_be_sent(struct mbp_str content, size_t n_calls)
 static int fold_response(struct fold *fold)
 {
   struct mag_state *state = fold->state;
-  struct mbp_str content = get_raw(fold, "content", MBP_JSON_ARRAY);
+  struct mbp_str content = get_raw(fold, "content", '[');
   if (state->n_open)
     return corrupt(fold, "a response while tool calls are open");
   if (content.len == 0)
     return corrupt(fold, "content is missing");
   state->last_stop = stop_of(get_str(fold, "stop"));
   bool left_out =
-      state->last_stop == MBP_STOP_REFUSAL || !can_be_sent(content, mag_json_count(mag_json_get(fold->json, "calls")));
+      state->last_stop == MBP_STOP_REFUSAL || !can_be_sent(content, mag_json_count(get_tree(fold, "calls")));
   int r = add_message(fold, MBP_ROLE_ASSISTANT, content, get_str(fold, "provider"), left_out);
   if (r == 0)
-    r = set_text(fold, &state->stop_details, get_raw(fold, "stop_details", MBP_JSON_OBJECT));
+    r = set_text(fold, &state->stop_details, get_raw(fold, "stop_details", '{'));
   return r < 0 ? r : fold_calls(fold);
 }
 
@@ -341,7 +346,7 @@ static int fold_started(struct fold *fold)
     return corrupt(fold, "no such call");
   fold->state->tool_runs += !call->started;
   call->started = true;
-  call->repeatable = mag_json_truth(mag_json_get(fold->json, "repeatable"), 0);
+  call->repeatable = mag_json_truth(get_tree(fold, "repeatable"), 0);
   return 0;
 }
 
@@ -384,8 +389,8 @@ static int fold_user_event(struct fold *fold)
 
 static int fold_updated(struct fold *fold)
 {
-  const struct mbp_json *title = mag_json_get(fold->json, "title");
-  const struct mbp_json *budget = mag_json_get(mag_json_get(fold->json, "x_magent"), "budget");
+  const struct mbp_json *title = get_tree(fold, "title");
+  const struct mbp_json *budget = mag_json_get(get_tree(fold, "x_magent"), "budget");
   (void) mag_budget_read(&fold->state->budget, budget, NULL); /* from outside: what is no budget changes none */
   return title ? set_text(fold, &fold->state->title, mag_json_str(title)) : 0;
 }
@@ -415,23 +420,23 @@ static int set_error(struct fold *fold, struct mbp_str type, struct mbp_str mess
 
 static int fold_error(struct fold *fold)
 {
-  const struct mbp_json *error = mag_json_get(fold->json, "error");
+  const struct mbp_json *error = get_tree(fold, "error");
   return set_error(fold, mag_json_str(mag_json_get(error, "type")), mag_json_str(mag_json_get(error, "message")));
 }
 
 static int fold_idle(struct fold *fold)
 {
-  const struct mbp_json *x_magent = mag_json_get(fold->json, "x_magent");
+  const struct mbp_json *x_magent = get_tree(fold, "x_magent");
   struct mbp_str message = mag_json_str(mag_json_get(x_magent, "message"));
   fold->state->status = MAG_STATUS_IDLE;
   fold->state->interrupted = mag_json_truth(mag_json_get(x_magent, "interrupted"), 0);
   if (message.len) {
-    int r = set_error(fold, mag_json_str(mag_json_get(mag_json_get(fold->json, "stop_reason"), "type")), message);
+    int r = set_error(fold, mag_json_str(mag_json_get(get_tree(fold, "stop_reason"), "type")), message);
     if (r < 0)
       return r;
   }
   return set_text(fold, &fold->state->stop_reason,
-                  mag_json_str(mag_json_get(mag_json_get(fold->json, "stop_reason"), "type")));
+                  mag_json_str(mag_json_get(get_tree(fold, "stop_reason"), "type")));
 }
 
 static int fold_terminated(struct fold *fold)
@@ -446,7 +451,7 @@ static int fold_request_start(struct fold *fold)
   struct mag_state *state = fold->state;
   state->steps++;
   state->turn_steps++;
-  const struct mbp_json *x_magent = mag_json_get(fold->json, "x_magent");
+  const struct mbp_json *x_magent = get_tree(fold, "x_magent");
   state->request_estimate = mag_json_num(mag_json_get(x_magent, "estimated_input_tokens"), 0);
   state->request_estimate_cost = mag_json_num(mag_json_get(x_magent, "estimated_cost_micros"), 0);
   return set_text(fold, &state->request, get_str(fold, "id"));
@@ -463,7 +468,7 @@ static int64_t input_of(const struct mbp_json *usage)
 static int add_cost(struct fold *fold, int64_t tokens)
 {
   struct mag_state *state = fold->state;
-  const struct mbp_json *x_magent = mag_json_get(fold->json, "x_magent");
+  const struct mbp_json *x_magent = get_tree(fold, "x_magent");
   int64_t cost = mag_json_num(mag_json_get(x_magent, "cost_micros"), -1);
   struct mbp_str currency = mag_json_str(mag_json_get(x_magent, "currency"));
   if (cost < 0 || (cost > 0 && state->currency && !mbp_str_eq(currency, state->currency)))
@@ -475,9 +480,9 @@ static int add_cost(struct fold *fold, int64_t tokens)
 
 static int fold_request_end(struct fold *fold)
 {
-  const struct mbp_json *usage = mag_json_get(fold->json, "model_usage");
+  const struct mbp_json *usage = get_tree(fold, "model_usage");
   add_usage(fold->state, usage);
-  if (!mag_json_truth(mag_json_get(fold->json, "is_error"), 0))
+  if (!mag_json_truth(get_tree(fold, "is_error"), 0))
     fold->state->last_input = input_of(usage);
   int r = add_cost(fold, input_of(usage) + mag_json_num(mag_json_get(usage, "output_tokens"), 0));
   return r < 0 ? r : set_text(fold, &fold->state->request, mbp_str(""));
@@ -487,7 +492,7 @@ static int fold_tool_result(struct fold *fold)
 {
   struct mag_state *state = fold->state;
   struct mag_tool_call *call = mag_state_call(state, get_str(fold, "tool_use_id"));
-  struct mbp_str content = get_raw(fold, "content", MBP_JSON_ARRAY);
+  struct mbp_str content = get_raw(fold, "content", '[');
   if (!call)
     return corrupt(fold, "no such call");
   if (call->result)
@@ -495,8 +500,8 @@ static int fold_tool_result(struct fold *fold)
   call->result = mag_str_dup(content.len ? content : mbp_str("[]"));
   if (!call->result)
     return mag_error_no_memory(fold->err);
-  call->is_error = mag_json_truth(mag_json_get(fold->json, "is_error"), 0);
-  const struct mbp_json *x_magent = mag_json_get(fold->json, "x_magent");
+  call->is_error = mag_json_truth(get_tree(fold, "is_error"), 0);
+  const struct mbp_json *x_magent = get_tree(fold, "x_magent");
   if (mag_json_truth(mag_json_get(x_magent, "sandbox_lost"), 0))
     state->sandbox_lost = state->workspace_lost = false; /* this result says so */
   state->tools_refused |= mag_json_str(mag_json_get(x_magent, "budget")).len > 0;
@@ -561,7 +566,6 @@ static void count_time(struct mag_state *state, uint64_t epoch, int64_t time_ms)
 int mag_state_fold(struct mag_state *state, const struct mbp_record *record, struct mbp_error *err)
 {
   struct fold fold = {.state = state, .record = record, .err = err};
-  mag_autojson document = NULL;
   bool event = record->klass == MBP_RECORD_EVENT;
   const struct rule *rule = rule_for(event ? event_rules : private_rules, record->type);
   if (state->last_seq && record->seq != state->last_seq + 1)
@@ -575,12 +579,10 @@ int mag_state_fold(struct mag_state *state, const struct mbp_record *record, str
     state->read_only = true;
   if (!rule || state->read_only || record->klass > MBP_RECORD_PRIVATE)
     return 0;
-  if (mag_json_parse(record->payload, &document, err) < 0)
-    return corrupt(&fold, "its payload is not JSON");
-  if (mag_json_type(document) != MBP_JSON_OBJECT)
-    return corrupt(&fold, "its payload is not an object");
-  fold.json = document;
-  return rule->apply(&fold);
+  int r = mag_json_members_read(&fold.members, record->payload, err);
+  r = r < 0 ? corrupt(&fold, "its payload is not a JSON object") : rule->apply(&fold);
+  mag_json_members_done(&fold.members);
+  return r;
 }
 
 /* ---- Looking ahead -------------------------------------------------------------------------------------------- */
@@ -610,12 +612,12 @@ bool mag_state_peek(const struct mag_state *state, const struct mag_batch *batch
     record.time_ms = now;
     struct fold fold = {.state = ret_after, .record = &record};
     for (size_t j = 0; rule && j < MAG_COUNT(scalar); j++)
-      if (rule->apply == scalar[j] && mag_json_parse(batch->records[i].payload, &document, NULL) == 0) {
-        fold.json = document;
+      if (rule->apply == scalar[j] && mag_json_members_read(&fold.members, batch->records[i].payload, NULL) == 0) {
         (void) rule->apply(&fold);
         status |= rule->apply == fold_running || rule->apply == fold_idle || rule->apply == fold_terminated ||
                   rule->apply == fold_updated;
       }
+    mag_json_members_done(&fold.members);
   }
   if (!ret_after->stop_reason)
     ret_after->stop_reason = copy_text(state->stop_reason);

@@ -1,5 +1,7 @@
 #include "base/buf.h"
 
+#include "base/cleanup.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,9 +32,10 @@ int mag_buf_reserve(struct mag_buf *buf, size_t more)
   }
   if (need <= buf->cap)
     return 0;
-  size_t cap = buf->cap ? buf->cap : 64;
+  /* What comes first is often all there is; then doubling: many small additions stay cheap. */
+  size_t cap = buf->cap ? buf->cap : MAG_MAX(need, (size_t) 64);
   while (cap < need)
-    cap = cap > SIZE_MAX / 2 ? need : cap * 2; /* doubling: many small additions stay cheap */
+    cap = cap > SIZE_MAX / 2 ? need : cap * 2;
   char *ptr = realloc(buf->ptr, cap);
   if (!ptr) {
     buf->failed = true;

@@ -31,11 +31,26 @@ static int utf8_char(const unsigned char *p, size_t len)
   return need;
 }
 
+/* Over ASCII eight bytes at a time: most of what is checked is nothing else. */
+static size_t skip_ascii(const char *text, size_t len, size_t at)
+{
+  for (uint64_t word; len - at >= sizeof(word); at += sizeof(word)) {
+    memcpy(&word, text + at, sizeof(word));
+    if (word & UINT64_C(0x8080808080808080))
+      break;
+  }
+  return at;
+}
+
 size_t mag_utf8_stream_prefix(const char *text, size_t len, size_t *ret_pending)
 {
-  size_t at = 0;
+  size_t at = skip_ascii(text, len, 0);
   *ret_pending = 0;
   while (at < len) {
+    if (len - at >= 8 && (at & 7) == 0)
+      at = skip_ascii(text, len, at);
+    if (at == len)
+      break;
     int n = utf8_char((const unsigned char *) text + at, len - at);
     if (n < 0)
       *ret_pending = (size_t) -n;

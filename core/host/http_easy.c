@@ -10,6 +10,7 @@
 #define REDIRECTS_MAX 5
 #define REDIRECT_BODY_MAX ((size_t) 1 << 20)
 #define KEEPALIVE_IDLE_S 60L
+#define RECEIVE_BYTES 4096L /* of each transfer: many wait for their answer at the same time, and deltas are small */
 #define KEEPALIVE_INTERVAL_S 30L
 
 struct mag_http_easy {
@@ -154,6 +155,7 @@ int mag_http_easy_common(void *handle, const struct mag_http_request *request, c
   SET(CURLOPT_ERRORBUFFER, detail);
   SET(CURLOPT_NOSIGNAL, 1L);
   SET(CURLOPT_NOPROGRESS, 1L);
+  SET(CURLOPT_BUFFERSIZE, RECEIVE_BYTES);
 #if LIBCURL_VERSION_NUM >= 0x075500
   SET(CURLOPT_PROTOCOLS_STR, "http,https");
 #else

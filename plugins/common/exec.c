@@ -10,6 +10,7 @@
 #include <time.h>
 
 #define CHUNK 65536
+#define SPOOL_LIMIT (64u << 20) /* of a background process's output file, if nobody asked for another */
 #define DRAIN_MS 100      /* for what others still write after the process has ended */
 #define KILLED_WAIT_MS 5000 /* init tells the end of a killed tree within 3 s */
 
@@ -89,6 +90,7 @@ static int start(struct run *run, struct mbp_error *err)
   struct mag_start request = {.argv = exec->argv, .n_argv = exec->n_argv, .env = exec->env, .n_env = exec->n_env,
                               .cwd = exec->cwd, .key = exec->key, .in = in, .out = out, .err = err_fd};
   request.flags = (merge && !background ? MAG_BOX_MERGE : 0) | (background ? MAG_BOX_SPOOL : 0);
+  request.spool_limit = exec->output_limit > 0 ? (uint64_t) exec->output_limit : SPOOL_LIMIT;
   if (background)
     request.spool = exec->spool.len ? exec->spool : mbp_str("/dev/null");
   r = mag_box_start(run->box, run->call, &request, &run->proc, err);
@@ -287,15 +289,21 @@ static void not_started(struct run *run, struct mag_exec_end *end)
                   proc->number == EAGAIN ? " (the limit of processes is reached)" : "");
 }
 
-static void explain_memory(struct run *run, struct mag_exec_end *end)
+static bool memory_was_short(struct run *run, int64_t *ret_peak)
+{
+  int64_t kills = run->kills_before < 0 ? -1 : memory_kills(run->box, ret_peak);
+  return kills > run->kills_before || run->proc->limits & 1u << MAG_BOX_LIMIT_MEMORY;
+}
+
+static void explain_limits(struct run *run, struct mag_exec_end *end)
 {
   struct mbp_exec_result *result = &end->result;
-  int64_t peak = 0;
-  if (result->exit_code == 0 || run->kills_before < 0)
+  if (result->exit_code == 0)
     return;
-  int64_t kills = memory_kills(run->box, &peak);
-  result->memory_peak = peak;
-  if (kills <= run->kills_before)
+  if (run->proc->limits & 1u << MAG_BOX_LIMIT_TASKS)
+    (void) snprintf(end->message, sizeof(end->message), "killed: limit of %u processes and threads",
+                    (unsigned) run->box->pids);
+  if (!memory_was_short(run, &result->memory_peak))
     return;
   (void) snprintf(end->message, sizeof(end->message), "killed: memory limit of %lld MiB",
                   (long long) (run->box->memory_bytes >> 20));
@@ -323,7 +331,7 @@ static void explain(struct run *run, struct state state, struct mag_exec_end *en
   if (run->hard || run->soft)
     (void) snprintf(end->message, sizeof(end->message), "%s after %lld ms", run->hard ? "killed" : "ended",
                     (long long) (run->hard ? run->exec->hard_timeout_ms : run->exec->soft_timeout_ms));
-  explain_memory(run, end);
+  explain_limits(run, end);
 }
 
 static int finish(struct run *run, struct state state, struct mag_exec_end *end, struct mbp_error *err)

@@ -251,6 +251,17 @@ static int add_messages(struct writing *w, struct mbp_error *err)
   return 0;
 }
 
+/* About what the body will be: a long history is copied once, and not each time that a buffer doubles. */
+static size_t size_of(const struct mbp_llm_request *request)
+{
+  size_t size = 1024 + request->system.len + request->system.len / 8 + request->params.len;
+  for (size_t i = 0; i < request->n_tools; i++)
+    size += 128 + request->tools[i].description.len + request->tools[i].input_schema.len;
+  for (size_t i = 0; i < request->n_messages; i++)
+    size += 64 + request->messages[i].content.len;
+  return size;
+}
+
 int anthropic_request_write(const struct mbp_json_v1 *json, const struct mbp_llm_request *request,
                             const struct anthropic_options *options, struct llm_buf *ret_body, struct mbp_error *err)
 {
@@ -265,6 +276,7 @@ int anthropic_request_write(const struct mbp_json_v1 *json, const struct mbp_llm
     r = check_params(&w, params, err);
   if (r < 0)
     goto out;
+  llm_buf_reserve(ret_body, size_of(request));
   llm_buf_text(ret_body, "{\"model\":");
   r = add_quoted(&w, request->model, err);
   if (r == 0 && !options->count)

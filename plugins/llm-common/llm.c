@@ -19,26 +19,42 @@ void llm_buf_clear(struct llm_buf *buf)
     buf->ptr[0] = 0;
 }
 
+static void grow(struct llm_buf *buf, size_t cap)
+{
+  char *ptr = realloc(buf->ptr, cap);
+  if (!ptr) {
+    buf->failed = 1;
+    return;
+  }
+  buf->ptr = ptr;
+  buf->cap = cap;
+}
+
+static int fits(struct llm_buf *buf, size_t more)
+{
+  if (more >= SIZE_MAX / 4 - buf->len)
+    buf->failed = 1;
+  return !buf->failed && buf->len + more + 1 <= buf->cap;
+}
+
+void llm_buf_reserve(struct llm_buf *buf, size_t more)
+{
+  if (!fits(buf, more) && !buf->failed)
+    grow(buf, buf->len + more + 1);
+}
+
 void llm_buf_add(struct llm_buf *buf, const void *data, size_t len)
 {
   if (buf->failed || len == 0)
     return;
-  if (len >= SIZE_MAX / 4 - buf->len) {
-    buf->failed = 1;
-    return;
-  }
-  if (buf->len + len + 1 > buf->cap) {
+  if (!fits(buf, len) && !buf->failed) {
     size_t cap = buf->cap ? buf->cap : 64;
     while (cap < buf->len + len + 1)
       cap *= 2;
-    char *ptr = realloc(buf->ptr, cap);
-    if (!ptr) {
-      buf->failed = 1;
-      return;
-    }
-    buf->ptr = ptr;
-    buf->cap = cap;
+    grow(buf, cap);
   }
+  if (buf->failed)
+    return;
   memcpy(buf->ptr + buf->len, data, len);
   buf->len += len;
   buf->ptr[buf->len] = 0;

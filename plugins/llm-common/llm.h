@@ -22,6 +22,7 @@ struct llm_buf {
 
 void llm_buf_done(struct llm_buf *buf);
 void llm_buf_clear(struct llm_buf *buf);
+void llm_buf_reserve(struct llm_buf *buf, size_t more); /* one step of growth for what is known to come */
 void llm_buf_add(struct llm_buf *buf, const void *data, size_t len);
 void llm_buf_str(struct llm_buf *buf, struct mbp_str s);
 void llm_buf_text(struct llm_buf *buf, const char *text);

@@ -39,7 +39,15 @@ static void read_results(const struct mbp_json_v1 *json, const struct mbp_json *
   }
 }
 
-/* From the end back to the last user text: a long history costs nothing. */
+/* Results alone, as they follow every step: the user has said nothing there. */
+static int is_results(const struct mbp_json_v1 *json, struct mbp_str content)
+{
+  struct mbp_str type;
+  return json->slice(content, "0/type", &type) && mbp_str_eq(type, "\"tool_result\"");
+}
+
+/* From the end back to the last user text, of which only the last results are taken apart: a long history costs next to
+ * nothing. */
 int view_read(const struct mbp_json_v1 *json, const struct mbp_llm_request *request, struct view *ret_view,
               struct mbp_error *err)
 {
@@ -54,6 +62,8 @@ int view_read(const struct mbp_json_v1 *json, const struct mbp_llm_request *requ
       view.in_turn++;
       continue;
     }
+    if (view.in_turn && is_results(json, message->content))
+      continue;
     if ((r = json->parse(message->content, &content, err)) < 0)
       break;
     if (view.in_turn == 0)

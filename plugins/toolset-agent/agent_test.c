@@ -375,7 +375,7 @@ START_TEST(a_long_output_goes_to_a_file_in_the_sandbox)
   HAS(said.text.ptr, "bytes left out ...]");
   ck_assert_str_eq(said.text.ptr + said.text.len - 13, "\n99999\n100000");
   ck_assert_uint_lt(said.text.len, 60000);
-  char path[256] = "", command[400];
+  char path[256] = "", command[600];
   const char *at = strstr(said.text.ptr, "is in /") + 6;
   memcpy(path, at, strcspn(at, "]"));
   (void) snprintf(command, sizeof(command), "seq 100000 | cmp - %s && stat -c %%a %s", path, path);

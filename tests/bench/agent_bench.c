@@ -2,8 +2,8 @@
  * model server in this process, turn about, so that whatever else the machine does hits both.
  *
  *   agent_bench FILE...    in the build directory; FILEs: what is installed. BENCH_RUNS=N for other than 5 runs,
- *                          BENCH_ONLY="start steps memory deltas appends size" for some of the parts
- *   agent_bench --deltas   the part that measures itself (see delta_bench.h)
+ *                          BENCH_ONLY="start steps memory deltas appends sessions size" for some of the parts
+ *   agent_bench --deltas, --sessions   the parts that measure themselves (see delta_bench.h, sessions_bench.h)
  */
 #include "base/clock.h"
 #include "base/text.h"
@@ -11,6 +11,8 @@
 #include "delta_bench.h"
 #include "model_server.h"
 #include "report.h"
+#include "session_figures.h"
+#include "sessions_bench.h"
 
 #include <fcntl.h>
 #include <ftw.h>
@@ -311,6 +313,8 @@ int main(int argc, char **argv)
 {
   if (argc > 1 && strcmp(argv[1], "--deltas") == 0)
     return delta_bench("plugins-0");
+  if (argc > 1 && strcmp(argv[1], "--sessions") == 0)
+    return sessions_bench("plugins-0", argc - 2, argv + 2);
   set_up();
   if (wanted("start"))
     measure_start();
@@ -322,6 +326,8 @@ int main(int argc, char **argv)
     measure_deltas();
   if (wanted("appends"))
     measure_appends();
+  if (wanted("sessions"))
+    session_figures(server, all.root, all.runs, 1);
   if (wanted("size"))
     measure_size((const char *const *) (uintptr_t) argv + 1);
   report_table();

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,15 @@ void client_wait(struct client *client)
     fprintf(stderr, "a measured program failed with status %#x; its output is in the log file\n", (unsigned) status);
     exit(1);
   }
+}
+
+void client_stop(struct client *client)
+{
+  int status;
+  (void) kill(client->pid, SIGKILL);
+  while (waitpid(client->pid, &status, 0) < 0)
+    if (errno != EINTR)
+      abort();
 }
 
 int64_t client_pss(pid_t pid)

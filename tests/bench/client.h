@@ -15,6 +15,8 @@ struct client {
 void client_start(struct client *client, const char *const *argv, const char *log);
 /* Ends the program if the client failed. */
 void client_wait(struct client *client);
+/* Ends it without asking. */
+void client_stop(struct client *client);
 
 /* Proportional set size in bytes of one process, and of it with all its descendants. */
 int64_t client_pss(pid_t pid);

@@ -4,7 +4,8 @@ tests_bench_sse_bench_SOURCES = tests/bench/sse_bench.c
 tests_bench_sse_bench_LDADD = tests/lib/libtestlib.la $(TEST_LIBS)
 tests_bench_agent_bench_SOURCES = tests/bench/agent_bench.c tests/bench/client.c tests/bench/client.h \
   tests/bench/delta_bench.c tests/bench/delta_bench.h tests/bench/model_server.c tests/bench/model_server.h \
-  tests/bench/report.c tests/bench/report.h
+  tests/bench/report.c tests/bench/report.h tests/bench/session_figures.c tests/bench/session_figures.h \
+  tests/bench/sessions_bench.c tests/bench/sessions_bench.h
 tests_bench_agent_bench_LDADD = libmagcore.la
 tests_bench_bare_loop_SOURCES = tests/bench/bare_loop.c
 tests_bench_bare_curl_SOURCES = tests/bench/bare_curl.c

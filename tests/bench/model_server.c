@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CONNECTIONS 8
+#define CONNECTIONS 512
 #define EVENT(type, rest) "event: " type "\ndata: {\"type\":\"" type "\"" rest "}\n\n"
 #define DELTA EVENT("content_block_delta", ",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\" word\"}")
 #define DELTAS_A_WRITE 16
@@ -88,14 +88,23 @@ static void ask_for_tool(struct mag_buf *out, size_t number)
   end(out, "tool_use");
 }
 
-static void answer(int fd, size_t number)
+/* Are a tool's results the last thing that the conversation holds? */
+static bool ends_with_results(const struct mag_buf *input)
+{
+  const char *last = NULL, *end = input->ptr + input->len;
+  for (const char *at = input->ptr; (at = memmem(at, (size_t) (end - at), "\"role\":\"user\"", 13)); at++)
+    last = at;
+  return last && memmem(last, (size_t) (end - last), "\"type\":\"tool_result\"", 20);
+}
+
+static void answer(int fd, size_t number, bool ask)
 {
   static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
                              "Transfer-Encoding: chunked\r\nrequest-id: req\r\n\r\n";
   struct mag_buf out = MAG_BUF_INIT;
   send_all(fd, head, sizeof(head) - 1);
   begin(&out, number);
-  if (number < server.steps) {
+  if (ask) {
     ask_for_tool(&out, number);
   } else {
     for (size_t i = 0; i < server.deltas; i++) {
@@ -137,12 +146,16 @@ static void read_from(size_t i)
   mag_buf_add(&inputs[i], chunk, (size_t) n);
   if (whole_request(&inputs[i]) == 0 || server.n_requests == MODEL_REQUESTS_MAX)
     return;
-  size_t number = server.n_requests++;
+  size_t number = server.n_requests;
   server.arrived_ns[number] = mag_clock_monotonic_ns();
+  server.n_requests++;
+  bool ask = server.by_turn ? !ends_with_results(&inputs[i]) : number < server.steps;
   mag_buf_clear(&inputs[i]);
   if (server.arrived)
     server.arrived(server.ctx, number);
-  answer(fds[i].fd, number);
+  if (server.silent)
+    return;
+  answer(fds[i].fd, number, ask);
   server.answered_ns[number] = mag_clock_monotonic_ns();
 }
 
@@ -180,7 +193,7 @@ struct model_server *model_server_start(void)
   socklen_t len = sizeof(address);
   pthread_t thread;
   listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (listener < 0 || bind(listener, (struct sockaddr *) &address, len) < 0 || listen(listener, 64) < 0 ||
+  if (listener < 0 || bind(listener, (struct sockaddr *) &address, len) < 0 || listen(listener, 1024) < 0 ||
       getsockname(listener, (struct sockaddr *) &address, &len) < 0)
     abort();
   server.port = ntohs(address.sin_port);
@@ -197,5 +210,6 @@ void model_server_reset(struct model_server *which, size_t steps)
   which->n_requests = 0;
   which->steps = steps;
   which->deltas = 0;
+  which->by_turn = which->silent = false;
   which->arrived = NULL;
 }

@@ -3,16 +3,19 @@
 #ifndef TESTS_BENCH_MODEL_SERVER_H
 #define TESTS_BENCH_MODEL_SERVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define MODEL_REQUESTS_MAX 512
+#define MODEL_REQUESTS_MAX 8192
 
 struct model_server {
   int port;
   /* Set before a client is started. */
   size_t steps;  /* tool calls before the last answer */
   size_t deltas; /* > 0: the last answer is of so many text deltas */
+  bool by_turn;  /* one tool call a turn, of however many conversations: what was asked last decides, not `steps` */
+  bool silent;   /* requests are taken and never answered */
   /* Called in the server's thread when request `number` (from 0) has come, before it is answered. May be NULL. */
   void (*arrived)(void *ctx, size_t number);
   void *ctx;

@@ -173,6 +173,29 @@ START_TEST(background_processes_write_their_spool_and_can_be_ended)
 }
 END_TEST
 
+START_TEST(a_spool_file_ends_at_its_limit_and_does_not_hold_the_process)
+{
+  struct rig rig;
+  struct outcome outcome;
+  if (!begin(&rig, _i, NULL))
+    return;
+  struct run_options options = {.flags = MBP_EXEC_BACKGROUND, .key = "chatty", .spool = "chatty.out", .limit = 100000};
+  rig_sh(&rig, "a", "echo first; head -c 3000000 /dev/zero | tr '\\0' x; echo more > after; exec sleep 90.321", &options,
+         &outcome);
+  ck_assert_uint_eq(outcome.result.reason, MBP_EXIT_RUNNING);
+  outcome_done(&outcome);
+  ck_assert_str_eq(rig_text(&rig, "a", "while ! test -s after; do sleep 0.05; done; wc -c < chatty.out; "
+                                       "head -n1 chatty.out"), "100000\nfirst\n");
+  ck_assert_int_eq(rig_signal(&rig, "a", "chatty", MBP_SIG_KILL, MBP_SIGNAL_TREE), 0);
+  ck_assert(host_gone("90.321", 2000));
+  options.key = "again"; /* what is there counts */
+  rig_sh(&rig, "a", "head -c 3000 /dev/zero; echo more > again", &options, &outcome);
+  outcome_done(&outcome);
+  ck_assert_str_eq(rig_text(&rig, "a", "while ! test -s again; do sleep 0.05; done; wc -c < chatty.out"), "100000\n");
+  finish(&rig);
+}
+END_TEST
+
 START_TEST(commands_run_side_by_side)
 {
   struct rig rig;
@@ -290,6 +313,7 @@ void add_process_cases(Suite *suite)
   tcase_add_loop_test(tcase, cancelling_kills_the_tree_and_keep_does_not, 0, n);
   tcase_add_loop_test(tcase, a_child_that_keeps_the_pipe_open_does_not_hold_the_answer, 0, n);
   tcase_add_loop_test(tcase, nothing_escapes_a_tree_kill, 0, n);
+  tcase_add_loop_test(tcase, a_spool_file_ends_at_its_limit_and_does_not_hold_the_process, 0, n);
   tcase_add_loop_test(tcase, background_processes_write_their_spool_and_can_be_ended, 0, n);
   tcase_add_loop_test(tcase, commands_run_side_by_side, 0, n);
   tcase_add_loop_test(tcase, a_sandbox_outlives_the_thread_that_made_it, 0, n);

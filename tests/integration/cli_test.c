@@ -425,6 +425,29 @@ END_TEST
 /* ---- Signals
  * --------------------------------------------------------------------------------------------------------- */
 
+START_TEST(after_a_kill_in_a_tool_the_model_is_told_what_it_had_printed)
+{
+  if (!compute())
+    return;
+  command_begin();
+  command_script("[" CALLS("echo half-way 4$((1+1)); sleep 20; echo end") ",{\"text\":\"Told: {{tool_result}}\"}]");
+  mag_autofree char *line = mag_sprintf("run --compute %s go", compute());
+  struct command killed = command_start(line, false);
+  command_await(&killed, "| half-way 42");
+  ck_assert_int_eq(kill(killed.pid, SIGKILL), 0);
+  command_finish(&killed);
+  expect(&killed, 1000 + SIGKILL, NULL, NULL);
+  command_done(&killed);
+  mag_autofree char *id = mag_str_dup(mbp_str(command_session()));
+  mag_autofree char *file = mag_sprintf("%s/magent/output/%s", command_path("state"), id);
+  ck_assert_msg(access(file, R_OK) == 0, "%s", file);
+  mag_autofree char *resume = mag_sprintf("session resume %s", id);
+  check(resume, 0, "It had printed 12 bytes by then:\nhalf-way 42", NULL);
+  ck_assert_int_ne(access(file, F_OK), 0);
+  command_end();
+}
+END_TEST
+
 START_TEST(an_interrupt_ends_the_turn_and_keeps_the_session)
 {
   static const char *const scripts[] = {
@@ -657,6 +680,7 @@ int main(void)
   tcase_add_test(t, sessions_are_listed_shown_continued_and_removed);
   tcase_add_test(t, a_session_is_kept_until_its_workspace_is_gone);
   tcase_add_test(t, a_session_that_another_process_runs_is_busy);
+  tcase_add_test(t, after_a_kill_in_a_tool_the_model_is_told_what_it_had_printed);
   tcase_add_test(t, an_interrupt_ends_the_turn_and_keeps_the_session);
   tcase_add_test(t, a_second_interrupt_ends_the_program_at_once);
   tcase_add_test(t, what_a_model_says_does_not_drive_the_terminal);

@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/json_members.h"
 #include "base/text.h"
 
 #include <check.h>
@@ -76,6 +77,85 @@ START_TEST(json_refuses_what_cjson_lets_through)
   memset(deep, '[', sizeof(deep) - 1);
   deep[sizeof(deep) - 1] = 0;
   ck_assert_int_eq(parse(deep), -MBP_E_PROTOCOL);
+}
+END_TEST
+
+/* Strings are looked through eight bytes at a time: what matters must be seen wherever it stands. */
+START_TEST(json_sees_a_bad_byte_at_every_place)
+{
+  static const char bad[] = {'\n', 0x1f, '"', '\\', (char) 0xff, (char) 0xc3};
+  for (size_t len = 1; len < 40; len++)
+    for (size_t at = 1; at <= len; at++) {
+      char text[64] = "\"";
+      memset(text + 1, 'a', len);
+      text[len + 1] = '"';
+      ck_assert_int_eq(parse(text), 0);
+      for (size_t i = 0; i < sizeof(bad); i++) {
+        text[at] = bad[i];
+        ck_assert_msg(parse(text) == -MBP_E_PROTOCOL, "byte %02x at %zu of %zu", (unsigned char) bad[i], at, len);
+      }
+      if (at < len) {
+        memcpy(text + at, "\xc3\xa9", 2);
+        ck_assert_int_eq(parse(text), 0);
+        memcpy(text + at, "\\n", 2);
+        ck_assert_int_eq(parse(text), 0);
+      }
+    }
+}
+END_TEST
+
+static int read_members(const char *text)
+{
+  mag_automembers members = {0};
+  return mag_json_members_read(&members, mbp_str(text), NULL);
+}
+
+START_TEST(json_members_are_found_without_a_tree)
+{
+  mag_automembers members = {0};
+  struct mbp_str text =
+      mbp_str(" {\"id\" : \"x\", \"t\":\"a\\n\\u00e9\",\"n\":{\"k\":[1,2]} ,\"big\":12345678901234567890}\n");
+  ck_assert_int_eq(mag_json_members_read(&members, text, NULL), 0);
+  ck_assert_uint_eq(members.n, 4);
+  ck_assert(mbp_str_eq(mag_json_member_str(&members, "id"), "x"));
+  ck_assert(mbp_str_eq(mag_json_member_str(&members, "t"), "a\n\xc3\xa9"));
+  ck_assert(mbp_str_eq(mag_json_member_str(&members, "n"), ""));
+  ck_assert(mbp_str_eq(mag_json_member_raw(&members, "n"), "{\"k\":[1,2]}"));
+  ck_assert(mbp_str_eq(mag_json_member_raw(&members, "big"), "12345678901234567890"));
+  ck_assert_uint_eq(mag_json_count(mag_json_get(mag_json_member_tree(&members, "n"), "k")), 2);
+  ck_assert_uint_eq(mag_json_member_raw(&members, "absent").len, 0);
+  ck_assert_ptr_null(mag_json_member_tree(&members, "absent"));
+}
+END_TEST
+
+START_TEST(json_members_refuse_what_is_no_object)
+{
+  static const char *const bad[] = {"",
+                                    "[]",
+                                    "1",
+                                    "{",
+                                    "{}x",
+                                    "{\"a\"}",
+                                    "{\"a\":}",
+                                    "{\"a\":1",
+                                    "{\"a\":1,}",
+                                    "{,\"a\":1}",
+                                    "{\"a\":1 \"b\":2}",
+                                    "{\"a\":1,\"a\":2}",
+                                    "{\"a\":\"\xff\"}",
+                                    "{\"a\":\"\n\"}",
+                                    "{\"a\":[1}"};
+  mag_autobuf many = MAG_BUF_INIT;
+  for (size_t i = 0; i < MAG_COUNT(bad); i++)
+    ck_assert_msg(read_members(bad[i]) == -MBP_E_PROTOCOL, "accepted: %s", bad[i]);
+  ck_assert_int_eq(read_members("{}"), 0);
+  for (unsigned i = 0; i < 100; i++)
+    mag_buf_printf(&many, "%s\"k%u\":%u", i ? "," : "{", i, i);
+  mag_buf_add_char(&many, '}');
+  ck_assert_int_eq(read_members(many.ptr), 0);
+  many.ptr[many.len - 1] = ',';
+  mag_buf_add_text(&many, "\"k7\":0}");
+  ck_assert_int_eq(read_members(many.ptr), -MBP_E_PROTOCOL);
 }
 END_TEST
 
@@ -199,6 +279,9 @@ int main(void)
   TCase *t = tcase_create("base");
   tcase_add_test(t, json_accepts_what_the_rfc_accepts);
   tcase_add_test(t, json_refuses_what_cjson_lets_through);
+  tcase_add_test(t, json_sees_a_bad_byte_at_every_place);
+  tcase_add_test(t, json_members_are_found_without_a_tree);
+  tcase_add_test(t, json_members_refuse_what_is_no_object);
   tcase_add_test(t, json_slices_keep_every_digit);
   tcase_add_test(t, json_writes_what_it_reads);
   tcase_add_test(t, json_writer_refuses_what_is_not_balanced);
