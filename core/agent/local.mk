@@ -1,18 +1,11 @@
-libmagcore_la_SOURCES += \
-  core/agent/act.c core/agent/custom.h core/agent/definition.c core/agent/definition.h core/agent/definition_file.c \
-  core/agent/definition_read.c core/agent/definition_value.c core/agent/definition_value.h core/agent/demand.c \
-  core/agent/demand.h core/agent/engine.c core/agent/engine.h \
-  core/agent/log.c core/agent/log.h core/agent/policy.c core/agent/project.c core/agent/project.h \
-  core/agent/record.c core/agent/record.h core/agent/recover.c core/agent/sandbox.c core/agent/sandbox.h \
-  core/agent/sandbox_parts.h core/agent/sandbox_setup.c core/agent/sandbox_stream.c core/agent/sandbox_table.c \
-  core/agent/schema.c core/agent/schema.h core/agent/session.c core/agent/session.h core/agent/state.c \
-  core/agent/state.h core/agent/step.c core/agent/toolbox.c \
-  core/agent/toolbox.h core/agent/turn.c core/agent/turn.h core/agent/yaml.c core/agent/yaml.h
-libmagcore_la_SOURCES += core/agent/sandbox_use.c
 libmagcore_la_SOURCES += core/agent/act.c
 libmagcore_la_SOURCES += core/agent/budget.c core/agent/budget.h
 libmagcore_la_SOURCES += core/agent/custom.h
 libmagcore_la_SOURCES += core/agent/definition.c core/agent/definition.h
+libmagcore_la_SOURCES += core/agent/definition_file.c
+libmagcore_la_SOURCES += core/agent/definition_read.c
+libmagcore_la_SOURCES += core/agent/definition_value.c core/agent/definition_value.h
+libmagcore_la_SOURCES += core/agent/demand.c core/agent/demand.h
 libmagcore_la_SOURCES += core/agent/engine.c core/agent/engine.h
 libmagcore_la_SOURCES += core/agent/fork.c
 libmagcore_la_SOURCES += core/agent/ids.c core/agent/ids.h
@@ -27,8 +20,11 @@ libmagcore_la_SOURCES += core/agent/recover.c
 libmagcore_la_SOURCES += core/agent/rounds.c core/agent/rounds.h
 libmagcore_la_SOURCES += core/agent/sandbox.c core/agent/sandbox.h
 libmagcore_la_SOURCES += core/agent/sandbox_parts.h
+libmagcore_la_SOURCES += core/agent/sandbox_setup.c
 libmagcore_la_SOURCES += core/agent/sandbox_stream.c
 libmagcore_la_SOURCES += core/agent/sandbox_table.c
+libmagcore_la_SOURCES += core/agent/sandbox_use.c
+libmagcore_la_SOURCES += core/agent/schema.c core/agent/schema.h
 libmagcore_la_SOURCES += core/agent/session.c core/agent/session.h
 libmagcore_la_SOURCES += core/agent/sessions.c core/agent/sessions.h
 libmagcore_la_SOURCES += core/agent/state.c core/agent/state.h
