@@ -121,7 +121,7 @@ static int take_ids(struct mbp_str text, struct magent_ids *ret_ids, struct mbp_
   mag_autojson json = NULL;
   struct magent_ids ids = {0};
   int r = mag_json_parse(text, &json, err);
-  if (r == 0 && mag_json_type(json) != MBP_JSON_OBJECT)
+  if (r == 0 && !mag_json_get(json, "session_id"))
     r = mag_error(err, MBP_E_INVALID, "expected an object with a session_id");
   if (r == 0)
     r = take_id(json, "agent_id", ids.agent_id, err);
