@@ -23,6 +23,8 @@ struct cli {
 };
 
 int cli_run(struct cli *cli, int argc, char **argv);
+int cli_agent(struct cli *cli, int argc, char **argv);
+int cli_reference(int argc, char **argv); /* of `magent help config` */
 int cli_session(struct cli *cli, int argc, char **argv);
 int cli_compute(struct cli *cli, int argc, char **argv);
 int cli_doctor(struct cli *cli, int argc, char **argv);
@@ -30,8 +32,8 @@ int cli_plugin(struct cli *cli, int argc, char **argv);
 
 struct mag_definition;
 struct mbp_error;
-/* Takes "KEY=VALUE" of --set. 0, or a status to exit with after the error has been printed. */
-int cli_set(struct mag_definition *definition, const char *command, const char *text);
+/* "KEY=VALUE" of --set; an empty VALUE clears the key. */
+int cli_change(struct mag_definition *definition, const char *text, struct mbp_error *err);
 
 struct mag_session;
 struct mag_limits;

@@ -2,6 +2,8 @@
 #include "interrupt.h"
 #include "render.h"
 
+#include "agent/agents.h"
+#include "agent/project_file.h"
 #include "agent/schema.h"
 #include "agent/session.h"
 #include "base/buf.h"
@@ -12,6 +14,7 @@
 #include <getopt.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define PROMPT_MAX (16u << 20)
 
@@ -45,7 +48,7 @@ struct options {
   struct mag_definition definition;
   const char *agent, *session, *title;
   struct mag_limits limits;
-  bool yes, json, no_project;
+  bool yes, json, no_project, model_given;
   char *prompt;
 };
 
@@ -125,16 +128,16 @@ static int take_key(struct options *options, const struct mag_key *key, const ch
   return r < 0 ? cli_usage("run", "--%s: %s", key->option, err.message) : 0;
 }
 
-int cli_set(struct mag_definition *definition, const char *command, const char *text)
+int cli_change(struct mag_definition *definition, const char *text, struct mbp_error *err)
 {
-  struct mbp_error err = MAG_ERROR_INIT;
   const char *equals = strchr(text, '=');
   if (!equals || equals == text)
-    return cli_usage(command, "--set %s: expected KEY=VALUE", text);
+    return mag_error(err, MBP_E_INVALID, "--set %s: expected KEY=VALUE", text);
   mag_autofree char *path = mag_str_dup(mbp_str_n(text, (size_t) (equals - text)));
-  if (!path || mag_definition_set(definition, path, equals + 1, &err) < 0)
-    return cli_usage(command, "--set: %s", path ? err.message : "out of memory");
-  return 0;
+  if (!path)
+    return mag_error_no_memory(err);
+  int r = mag_definition_set(definition, path, equals[1] ? equals + 1 : NULL, err);
+  return r < 0 ? mag_error_wrap(err, "--set") : 0;
 }
 
 static int take_option(struct options *options, int option)
@@ -145,7 +148,7 @@ static int take_option(struct options *options, int option)
     options->agent = optarg;
     return 0;
   case O_SET:
-    return cli_set(&options->definition, "run", optarg);
+    return cli_change(&options->definition, optarg, &err) < 0 ? cli_usage("run", "%s", err.message) : 0;
   case O_TOOLS:
     return mag_definition_set_tools(&options->definition, optarg, &err) < 0 ? cli_usage("run", "--tools: %s", err.message)
                                                                            : 0;
@@ -313,35 +316,62 @@ int cli_run_session(struct mag_session *session, const char *prompt, const struc
   return status;
 }
 
-static int open_session(struct options *options, struct mag_engine *engine, struct mag_session **ret_session,
+/* The project's file is told of, used or not: it has come with the directory. */
+static int lay_project(struct mag_definition *definition, struct mbp_error *err)
+{
+  mag_autofree char *path = NULL, *notice = NULL;
+  int r = mag_project_lay(definition, ".", &path, &notice, err);
+  if (r < 0)
+    return cli_hint(err, "mend it, or leave it out with --no-project");
+  if (path || notice) {
+    fputs("magent: ", stderr);
+    render_put_line(stderr, isatty(STDERR_FILENO), mbp_str(path ? path : notice));
+    fputs(path ? " takes part; --no-project leaves it out\n" : "\n", stderr);
+  }
+  return 0;
+}
+
+static int make_session(struct options *options, struct mag_engine *engine, struct mag_session **ret_session,
                         struct mbp_error *err)
 {
   struct mag_definition *definition = &options->definition;
-  if (options->session)
-    return mag_session_open(engine, options->session, definition, ret_session, err);
-  int r = options->agent ? mag_definition_load(definition, options->agent, err) : 0;
+  int r = options->agent ? mag_agent_use(engine, options->agent, definition, err) : 0;
+  if (r == -MBP_E_NOT_FOUND && !mag_agent_is_file(options->agent))
+    return cli_hint(err, "`magent agent list` shows those that exist; a file has a slash or an ending in its name");
+  if (r == 0 && !options->no_project)
+    r = lay_project(definition, err);
+  options->model_given = definition->model != NULL;
   if (r == 0)
     r = mag_definition_defaults(definition, err);
-  return r < 0 ? r : mag_session_create(engine, definition, mbp_str(options->title), ret_session, err);
+  if (r < 0)
+    return r;
+  r = mag_session_create(engine, definition, mbp_str(options->title), ret_session, err);
+  return r == -MBP_E_PERMISSION && definition->project ? cli_hint(err, "--no-project does that") : r;
+}
+
+static int open_session(struct options *options, struct mag_engine *engine, struct mag_session **ret_session,
+                        struct mbp_error *err)
+{
+  if (!options->session)
+    return make_session(options, engine, ret_session, err);
+  int r = mag_session_open(engine, options->session, &options->definition, ret_session, err);
+  return r == -MBP_E_NOT_FOUND ? cli_hint(err, "`magent session list` shows those that exist") : r;
 }
 
 static int run(struct cli *cli, struct options *options)
 {
   struct mbp_error err = MAG_ERROR_INIT;
   struct mag_session *session = NULL;
-  bool model_given = options->definition.model != NULL;
   interrupt_start();
   struct mag_engine *engine = cli_engine(cli);
   if (!engine)
     return EXIT_ERROR;
   int status;
   if (open_session(options, engine, &session, &err) < 0) {
-    if (options->session && err.code == MBP_E_NOT_FOUND)
-      (void) cli_hint(&err, "`magent session list` shows those that exist");
     status = cli_fail(&err);
   } else {
     if (!options->json) {
-      if (!model_given && !options->session)
+      if (!options->model_given && !options->session)
         tell_about_offline_model(session);
       tell_about_missing_isolation(session);
     }

@@ -9,20 +9,14 @@
 
 #include <string.h>
 
-/* Text members that no key of a file gives. */
-#define OWN_TEXTS(definition)                                                                                          \
-  {                                                                                                                    \
-    &(definition)->chosen_tools, &(definition)->agent_id, &(definition)->environment_id                                \
-  }
-
 void mag_definition_done(struct mag_definition *definition)
 {
-  char **const own[] = OWN_TEXTS(definition);
   for (const struct mag_key *key = mag_schema; key->path; key++)
-    if (mag_key_is_text(key))
+    if (mag_key_is_text(key)) {
       free(*mag_key_text(definition, key));
-  for (size_t i = 0; i < MAG_COUNT(own); i++)
-    free(*own[i]);
+      *mag_key_text(definition, key) = NULL; /* two rows may share a member */
+    }
+  free(definition->chosen_tools);
   memset(definition, 0, sizeof(*definition));
 }
 
@@ -164,16 +158,6 @@ static void write_keys(struct mbp_writer *w, struct mag_definition *definition, 
   go_to(&nesting, "");
 }
 
-static void write_identity(struct mbp_writer *w, const char *type, const char *id, int64_t version)
-{
-  mag_writer_object(w, NULL);
-  if (id)
-    mag_writer_string(w, "id", mbp_str(id));
-  mag_writer_string(w, "type", mbp_str(type));
-  if (version)
-    mag_writer_number(w, "version", version);
-}
-
 int mag_definition_resources(const struct mag_definition *given, char **ret_agent, char **ret_environment,
                              struct mbp_error *err)
 {
@@ -181,11 +165,13 @@ int mag_definition_resources(const struct mag_definition *given, char **ret_agen
   mag_autowriter w = mag_writer_new();
   if (!definition.name)
     definition.name = (char *) "agent";
-  write_identity(w, "agent", definition.agent_id, definition.agent_version);
+  mag_writer_object(w, NULL);
+  mag_writer_string(w, "type", mbp_str("agent"));
   write_keys(w, &definition, MAG_AGENT);
   mag_writer_end(w);
   mag_autofree char *agent = mag_writer_take(w);
-  write_identity(w, "environment", definition.environment_id, definition.environment_version);
+  mag_writer_object(w, NULL);
+  mag_writer_string(w, "type", mbp_str("environment"));
   mag_writer_string(w, "name", mbp_str(definition.name));
   write_keys(w, &definition, MAG_ENVIRONMENT);
   mag_writer_end(w);
@@ -203,6 +189,7 @@ int mag_definition_resources(const struct mag_definition *given, char **ret_agen
 
 static int copy_text(char **place, struct mbp_str text)
 {
+  free(*place);
   *place = text.len ? mag_str_dup(text) : NULL;
   return text.len && !*place ? -MBP_E_NO_MEMORY : 0;
 }
@@ -215,7 +202,8 @@ static int read_key(struct mag_definition *definition, const struct mag_key *key
   mag_autojson value = NULL;
   for (size_t i = 0; i <= n && i < sizeof(path); i++)
     path[i] = key->wire[i] == '.' ? '/' : key->wire[i];
-  if (!mag_json_slice(resource, path, &slice) || mbp_str_eq(slice, "null"))
+  if (!mag_json_slice(resource, path, &slice) || mbp_str_eq(slice, "null") ||
+      (mag_key_is_map(key) && mbp_str_eq(slice, "{}")))
     return 0;
   if (mag_key_is_text(key) && key->type > MAG_KEY_CHOICE)
     return copy_text(mag_key_text(definition, key), slice);
@@ -244,12 +232,6 @@ int mag_definition_from_resources(struct mag_definition *ret_definition, struct 
   for (const struct mag_key *key = mag_schema; key->path && r == 0; key++)
     if (key->resource != MAG_NO_RESOURCE)
       r = read_key(&d, key, key->resource == MAG_AGENT ? agent : environment);
-  if (r == 0)
-    r = copy_text(&d.agent_id, mag_json_str(mag_json_get(a, "id")));
-  if (r == 0)
-    r = copy_text(&d.environment_id, mag_json_str(mag_json_get(e, "id")));
-  d.agent_version = mag_json_num(mag_json_get(a, "version"), 0);
-  d.environment_version = mag_json_num(mag_json_get(e, "version"), 0);
   if (r < 0) {
     mag_definition_done(&d);
     return mag_error_no_memory(err);

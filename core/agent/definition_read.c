@@ -99,6 +99,8 @@ static int take_group(struct mag_reading *reading, const char *place, const stru
     return take_members(reading, key->path, value);
   if (!scalar || value.ptr[0] == '[')
     return mag_reading_fail(reading, place, key->path, MBP_E_INVALID, "expected %s", mag_key_wanted(key));
+  if (!(scalar->flags & reading->place))
+    return not_here(reading, place, scalar);
   return mag_reading_value(reading, place, scalar, value);
 }
 
@@ -257,11 +259,8 @@ int mag_definition_change(struct mag_definition *definition, struct mbp_str json
     r = mag_definition_lay(said, definition, reading.err);
   if (r == 0)
     r = settle_maps(said, reading.err);
-  if (r == 0) { /* what no file says comes along */
-    said->agent_id = mag_steal(&definition->agent_id);
-    said->environment_id = mag_steal(&definition->environment_id);
-    said->agent_version = definition->agent_version;
-    said->environment_version = definition->environment_version;
+  if (r == 0) {
+    said->chosen_tools = mag_steal(&definition->chosen_tools);
     mag_definition_done(definition);
     *definition = *said;
     return 0;

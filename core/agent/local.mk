@@ -1,4 +1,5 @@
 libmagcore_la_SOURCES += core/agent/act.c
+libmagcore_la_SOURCES += core/agent/agents.c core/agent/agents.h
 libmagcore_la_SOURCES += core/agent/budget.c core/agent/budget.h
 libmagcore_la_SOURCES += core/agent/custom.h
 libmagcore_la_SOURCES += core/agent/definition.c core/agent/definition.h
@@ -15,6 +16,7 @@ libmagcore_la_SOURCES += core/agent/outside.c core/agent/outside.h
 libmagcore_la_SOURCES += core/agent/policy.c
 libmagcore_la_SOURCES += core/agent/price.c core/agent/price.h
 libmagcore_la_SOURCES += core/agent/project.c core/agent/project.h
+libmagcore_la_SOURCES += core/agent/project_file.c core/agent/project_file.h
 libmagcore_la_SOURCES += core/agent/record.c core/agent/record.h
 libmagcore_la_SOURCES += core/agent/recover.c
 libmagcore_la_SOURCES += core/agent/rounds.c core/agent/rounds.h

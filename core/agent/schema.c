@@ -12,7 +12,17 @@ static const char *const networks[] = {"none", "limited", "unrestricted", "host"
 
 #define NO_PACKAGES "Refused by this version: use an image or environment that has them."
 
+/* Rows whose path begins with a point are not from files, which cannot name them: which stored resources a definition
+ * is a snapshot of, and the project's file that took part. */
 const struct mag_key mag_schema[] = {
+    {".agent", MAG_KEY_TEXT, 0, AT(agent_id), MAG_AGENT, "id", .help = NULL},
+    {".agent_version", MAG_KEY_NUMBER, 0, AT(agent_version), MAG_AGENT, "version", .help = NULL},
+    {".environment", MAG_KEY_TEXT, 0, AT(environment_id), MAG_ENVIRONMENT, "id", .help = NULL},
+    {".environment_version", MAG_KEY_NUMBER, 0, AT(environment_version), MAG_ENVIRONMENT, "version", .help = NULL},
+    {".agent_environment", MAG_KEY_TEXT, 0, AT(environment_id), MAG_AGENT, "x_magent.environment.id", .help = NULL},
+    {".agent_environment_version", MAG_KEY_NUMBER, 0, AT(environment_version), MAG_AGENT,
+     "x_magent.environment.version", .help = NULL},
+    {".project", MAG_KEY_TEXT, 0, AT(project), MAG_ENVIRONMENT, "x_magent.project", .help = NULL},
     {"name", MAG_KEY_TEXT, AGENT | MAG_KEY_SHOWN, AT(name), MAG_AGENT, "name", .max = 256, .otherwise = "agent",
      .help = "The agent's name."},
     {"description", MAG_KEY_TEXT, AGENT | MAG_KEY_SHOWN, AT(description), MAG_AGENT, "description", .max = 2048,
@@ -89,8 +99,6 @@ const struct mag_key mag_schema[] = {
      .otherwise = "5m", .help = "A sandbox that nobody has used for so long goes; the workspace stays."},
     {"compute.lifetime", MAG_KEY_DURATION, EVERYWHERE, AT(lifetime_ms), MAG_ENVIRONMENT, "x_magent.lifetime_ms",
      .otherwise = "no bound", .help = "A sandbox goes after so long, whatever runs in it; the next tool gets a new one."},
-    /* Not from files, as its name shows: which project's file took part. */
-    {".project", MAG_KEY_TEXT, 0, AT(project), MAG_ENVIRONMENT, "x_magent.project", .help = ""},
     {"host_packages_ok", MAG_KEY_TRUTH, AGENT, AT(host_packages_ok), MAG_ENVIRONMENT, "x_magent.host_packages_ok",
      .otherwise = "false", .help = "Packages may be installed on this machine itself, where compute has no sandbox."},
     {"budget", MAG_KEY_GROUP, BOTH, .help = "What a session may use up in all."},

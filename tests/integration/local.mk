@@ -31,3 +31,11 @@ tests_integration_embed_test_SOURCES = tests/integration/embed_compute_test.c te
   tests/integration/embed_session_test.c tests/integration/embed_test.c
 tests_integration_embed_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_integration_embed_test_LDADD = libmagent.la $(CHECK_LIBS)
+# Stored agents, projects' files and references, by the command; and the files that are made from the table of keys.
+check_PROGRAMS += tests/integration/agent_test
+tests_integration_agent_test_SOURCES = tests/integration/agent_test.c tests/integration/command.c \
+  tests/integration/command.h tests/integration/rig.c tests/integration/rig.h tests/integration/service.h
+tests_integration_agent_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_integration_agent_test_LDADD = $(TEST_LIBS) -lutil
+dist_check_SCRIPTS += tests/integration/reference_test.sh
+TESTS += tests/integration/reference_test.sh

@@ -51,3 +51,8 @@ check_PROGRAMS += tests/unit/remove_test
 tests_unit_remove_test_SOURCES = tests/unit/remove_test.c
 tests_unit_remove_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_remove_test_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/definition_test
+tests_unit_definition_test_SOURCES = tests/unit/definition_test.c
+tests_unit_definition_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_definition_test_LDADD = $(TEST_LIBS)
