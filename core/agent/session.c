@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 
 #define SANDBOX_IDLE_MS 300000
+#define HOST_COMPUTE "local"
 
 /* Sandboxes that nobody uses. */
 static struct mag_rounds idle_rounds = MAG_ROUNDS_INIT(5000);
@@ -189,6 +190,18 @@ static void drop_idle_sandbox(void *ctx)
     drop_sandbox(session);
 }
 
+/* The session's own workspace, unless it was given one: then NULL. */
+static int make_workspace(const struct mag_session *session, char **ret_own, struct mbp_error *err)
+{
+  if (session->definition.workspace)
+    return 0;
+  mag_autofree char *own = mag_session_workspace(session->log.id);
+  int r = own ? make_directories(own, err) : mag_error(err, MBP_E_INVALID, "neither HOME nor XDG_STATE_HOME is set");
+  if (r == 0)
+    *ret_own = mag_steal(&own);
+  return r;
+}
+
 /* Makes nothing but the workspace: the sandbox itself is made when a tool needs it. */
 static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
 {
@@ -199,10 +212,8 @@ static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
   uint64_t caps = mag_instance_descriptor(session->compute)->caps;
   mag_autofree char *own = NULL;
   struct mag_demand_env env = {0};
-  if (!definition->workspace && caps & MBP_CAP_COMPUTE_WORKSPACE) {
-    own = mag_session_workspace(session->log.id);
-    r = own ? make_directories(own, err) : mag_error(err, MBP_E_INVALID, "neither HOME nor XDG_STATE_HOME is set");
-  }
+  if (caps & MBP_CAP_COMPUTE_WORKSPACE)
+    r = make_workspace(session, &own, err);
   if (r == 0)
     r = mag_demand_env(definition, &env, err);
   if (r < 0)
@@ -272,6 +283,29 @@ int mag_session_drop_sandbox(struct mag_session *session, struct mbp_error *err)
   return mag_sandbox_exists(session->sandbox) ? mag_error(err, MBP_E_BUSY, "the sandbox is in use") : 0;
 }
 
+/* Custom tools on the host run in the workspace as well, with the provider that has no isolation. */
+static int prepare_host(struct mag_session *session, struct mbp_error *err)
+{
+  const struct mag_definition *definition = &session->definition;
+  mag_autofree char *own = NULL;
+  struct mag_sandbox_options options = {.session = mbp_str(session->log.id)};
+  bool needed = false;
+  for (size_t i = 0; i < session->toolbox.n; i++)
+    needed |= session->toolbox.tools[i].custom && session->toolbox.tools[i].flags & MBP_TOOL_HOST;
+  if (!needed)
+    return 0;
+  int r = mag_engine_compute(session->engine, HOST_COMPUTE, mbp_str(""), &options.compute, err);
+  if (r < 0)
+    return mag_error_wrap(err, "a tool with run_on: host");
+  r = make_workspace(session, &own, err);
+  if (r < 0)
+    return r;
+  options.spec = (struct mbp_sandbox_spec){.size = MBP_SIZE(struct mbp_sandbox_spec, allowed_hosts),
+                                           .workspace = mbp_str(definition->workspace ? definition->workspace : own),
+                                           .network = MBP_NET_HOST};
+  return mag_sandbox_new(&options, &session->host, err);
+}
+
 /* ---- Opening and closing -------------------------------------------------------------------------------------- */
 
 static struct mag_session *session_new(struct mag_engine *engine)
@@ -295,6 +329,8 @@ void mag_session_close(struct mag_session *session)
   if (session->sandbox)
     mag_rounds_leave(&idle_rounds, &session->idle);
   mag_sandbox_free(session->sandbox, /* keep= */ false);
+  mag_sandbox_free(session->host, /* keep= */ false);
+  mag_handlers_done(&session->handlers);
   mag_toolbox_close(&session->toolbox);
   mag_output_done(&session->output, /* keep= */ session->log.state.status == MAG_STATUS_RUNNING);
   mag_log_close(&session->log);
@@ -369,10 +405,12 @@ int mag_session_create(struct mag_engine *engine, const struct mag_definition *d
 {
   struct mag_session *session = session_new(engine);
   struct mag_instance *store = NULL;
-  mag_autofree char *agent = NULL, *environment = NULL;
-  int r = session ? 0 : mag_error_no_memory(err);
+  mag_autofree char *agent = NULL, *environment = NULL, *tools = NULL;
+  int r = session ? mag_toolbox_expand(engine, definition->tools, &tools, err) : mag_error_no_memory(err);
+  struct mag_definition expanded = *definition;
+  expanded.tools = tools;
   if (r == 0)
-    r = mag_definition_resources(definition, &agent, &environment, err);
+    r = mag_definition_resources(&expanded, &agent, &environment, err);
   if (r == 0)
     r = mag_definition_from_resources(&session->definition, mbp_str(agent), mbp_str(environment), err);
   if (r == 0)
@@ -386,6 +424,8 @@ int mag_session_create(struct mag_engine *engine, const struct mag_definition *d
     r = mag_log_create(&session->log, store, mbp_str(agent), mbp_str(environment), title, &budget, err);
   if (r == 0)
     r = prepare_sandbox(session, err);
+  if (r == 0)
+    r = prepare_host(session, err);
   if (r < 0) {
     mag_session_close(session);
     return r;
@@ -434,6 +474,8 @@ int mag_session_open(struct mag_engine *engine, const char *id, const struct mag
     r = find_price(session, session->log.state.budget.cost_micros, err);
   if (r == 0)
     r = prepare_sandbox(session, err);
+  if (r == 0)
+    r = prepare_host(session, err);
   if (r < 0) {
     mag_session_close(session);
     return r;
@@ -583,6 +625,8 @@ static int run_turn(struct mag_session *session, const struct mag_limits *limits
     *ret_outcome = (struct mag_outcome){.ending = MAG_END_INTERRUPTED}; /* while it waited for room to run */
     r = 0;
   }
+  if (session->host)
+    mag_sandbox_drop(session->host); /* nothing stays on the host between turns */
   pthread_mutex_lock(&session->call_lock);
   session->call = NULL;
   pthread_mutex_unlock(&session->call_lock);

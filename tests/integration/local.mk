@@ -2,7 +2,8 @@
 check_PROGRAMS += tests/integration/engine_test
 tests_integration_engine_test_SOURCES = tests/integration/engine_test.c tests/integration/engine_test.h \
   tests/integration/engine_turn_test.c tests/integration/engine_stream_test.c tests/integration/engine_tool_test.c \
-  tests/integration/engine_crash_test.c tests/integration/engine_outside_test.c tests/integration/rig.c tests/integration/rig.h \
+  tests/integration/engine_crash_test.c tests/integration/engine_outside_test.c tests/integration/engine_custom_test.c \
+  tests/integration/engine_command_test.c tests/integration/rig.c tests/integration/rig.h \
   tests/integration/service.c tests/integration/service.h
 tests_integration_engine_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_integration_engine_test_LDADD = tests/lib/libtestlib.la $(TEST_LIBS)
