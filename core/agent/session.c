@@ -33,6 +33,14 @@ static const struct {
     {"host", MBP_NET_HOST}, {"provider", MBP_NET_PROVIDER},
 };
 
+const char *mag_network_name(uint32_t network)
+{
+  for (size_t i = 0; i < MAG_COUNT(networks); i++)
+    if (networks[i].bit == network)
+      return networks[i].name;
+  return "";
+}
+
 static int choose_network(struct mag_session *session, uint32_t *ret_network, struct mbp_error *err)
 {
   const struct mbp_compute_info *info = mag_instance_info(session->compute);
@@ -120,15 +128,10 @@ static int check_workspace(const char *path, struct mbp_error *err)
 }
 
 /* What the environment asks for and the provider cannot give is refused here, before there is a log or a sandbox. */
-static int check_compute(struct mag_session *session, struct mbp_error *err)
+static int open_compute(struct mag_session *session, struct mbp_error *err)
 {
   const struct mag_definition *definition = &session->definition;
-  bool needed = mag_demand_needs_compute(definition);
   struct mag_demand_env env = {0};
-  for (size_t i = 0; i < session->toolbox.n; i++)
-    needed |= (session->toolbox.tools[i].flags & MBP_TOOL_SANDBOX) != 0;
-  if (!needed)
-    return 0;
   int r = mag_engine_compute(session->engine, definition->compute, mbp_str(definition->compute_options),
                              &session->compute, err);
   if (r == 0)
@@ -146,24 +149,27 @@ static int check_compute(struct mag_session *session, struct mbp_error *err)
   return r;
 }
 
-/* The session is ours, as if a turn ran, so that none begins meanwhile. */
-static bool begin_drop(struct mag_session *session)
+static bool needs_compute(const struct mag_session *session)
 {
-  int64_t limit = session->definition.idle_ms ? session->definition.idle_ms : SANDBOX_IDLE_MS;
+  bool needed = mag_demand_needs_compute(&session->definition);
+  for (size_t i = 0; i < session->toolbox.n; i++)
+    needed |= (session->toolbox.tools[i].flags & MBP_TOOL_SANDBOX) != 0;
+  return needed;
+}
+
+/* The session is ours, as if a turn ran, so that none begins meanwhile. */
+static bool begin_drop(struct mag_session *session, int64_t unused_ms)
+{
   pthread_mutex_lock(&session->call_lock);
-  session->dropping = !session->call && mag_sandbox_exists(session->sandbox) &&
-                      mag_clock_monotonic_ms() - mag_sandbox_last_use_ms(session->sandbox) >= limit;
-  bool begun = session->dropping;
+  bool begun = !session->dropping && !session->call && !session->holders && mag_sandbox_exists(session->sandbox) &&
+               mag_clock_monotonic_ms() - mag_sandbox_last_use_ms(session->sandbox) >= unused_ms;
+  session->dropping |= begun;
   pthread_mutex_unlock(&session->call_lock);
   return begun;
 }
 
-/* A sandbox that has not been used for a while goes; the next tool makes a new one. */
-static void drop_idle_sandbox(void *ctx)
+static void drop_sandbox(struct mag_session *session)
 {
-  struct mag_session *session = ctx;
-  if (!begin_drop(session))
-    return;
   mag_sandbox_drop(session->sandbox);
   if (!mag_sandbox_exists(session->sandbox)) {
     struct mag_batch batch = MAG_BATCH_INIT;
@@ -176,6 +182,14 @@ static void drop_idle_sandbox(void *ctx)
   session->dropping = false;
   pthread_cond_broadcast(&session->dropped);
   pthread_mutex_unlock(&session->call_lock);
+}
+
+/* A sandbox that has not been used for a while goes; the next tool makes a new one. */
+static void drop_idle_sandbox(void *ctx)
+{
+  struct mag_session *session = ctx;
+  if (begin_drop(session, session->definition.idle_ms ? session->definition.idle_ms : SANDBOX_IDLE_MS))
+    drop_sandbox(session);
 }
 
 /* The session's own workspace, unless it was given one: then NULL. */
@@ -236,6 +250,39 @@ static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
     mag_rounds_join(&idle_rounds, &session->idle);
   }
   return r;
+}
+
+int mag_session_need_sandbox(struct mag_session *session, struct mbp_error *err)
+{
+  if (session->sandbox)
+    return 0;
+  int r = session->compute ? 0 : open_compute(session, err);
+  return r < 0 ? r : prepare_sandbox(session, err);
+}
+
+void mag_session_hold_sandbox(struct mag_session *session)
+{
+  pthread_mutex_lock(&session->call_lock);
+  while (session->dropping)
+    pthread_cond_wait(&session->dropped, &session->call_lock);
+  session->holders++;
+  pthread_mutex_unlock(&session->call_lock);
+}
+
+void mag_session_release_sandbox(struct mag_session *session)
+{
+  pthread_mutex_lock(&session->call_lock);
+  session->holders--;
+  pthread_mutex_unlock(&session->call_lock);
+}
+
+int mag_session_drop_sandbox(struct mag_session *session, struct mbp_error *err)
+{
+  if (!session->sandbox || !mag_sandbox_exists(session->sandbox))
+    return 0;
+  if (begin_drop(session, 0))
+    drop_sandbox(session);
+  return mag_sandbox_exists(session->sandbox) ? mag_error(err, MBP_E_BUSY, "the sandbox is in use") : 0;
 }
 
 /* Custom tools on the host run in the workspace as well, with the provider that has no isolation. */
@@ -317,7 +364,20 @@ static int open_parts(struct mag_session *session, struct mbp_error *err)
     mag_http_warm(); /* its start passes while the log is made */
   r = mag_toolbox_open(&session->toolbox, session->engine, mbp_str(session->definition.tools),
                        err);
-  return r < 0 ? r : check_compute(session, err);
+  return r == 0 && needs_compute(session) ? open_compute(session, err) : r;
+}
+
+int mag_session_check(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_error *err)
+{
+  struct mag_session *session = session_new(engine);
+  mag_autofree char *agent = NULL, *environment = NULL;
+  int r = session ? mag_definition_resources(definition, &agent, &environment, err) : mag_error_no_memory(err);
+  if (r == 0)
+    r = mag_definition_from_resources(&session->definition, mbp_str(agent), mbp_str(environment), err);
+  if (r == 0)
+    r = open_parts(session, err);
+  mag_session_close(session);
+  return r;
 }
 
 /* A budget in money needs a price. */
@@ -529,6 +589,13 @@ void mag_session_interrupt(struct mag_session *session)
     mag_call_cancel(session->call);
   else
     session->interrupted = true;
+  pthread_mutex_unlock(&session->call_lock);
+}
+
+void mag_session_forget_interrupt(struct mag_session *session)
+{
+  pthread_mutex_lock(&session->call_lock);
+  session->interrupted = false;
   pthread_mutex_unlock(&session->call_lock);
 }
 
