@@ -150,8 +150,9 @@ static int take_option(struct options *options, int option)
   case O_SET:
     return cli_change(&options->definition, optarg, &err) < 0 ? cli_usage("run", "%s", err.message) : 0;
   case O_TOOLS:
-    return mag_definition_set_tools(&options->definition, optarg, &err) < 0 ? cli_usage("run", "--tools: %s", err.message)
-                                                                           : 0;
+    return mag_definition_set_tools(&options->definition, optarg, &err) < 0
+               ? cli_usage("run", "--tools: %s", err.message)
+               : 0;
   case O_NO_PROJECT:
     options->no_project = true;
     return 0;
@@ -200,10 +201,10 @@ static char *read_stdin(void)
 static int check_session_options(struct options *options)
 {
   struct mag_definition *given = &options->definition;
-  const char *name = options->agent                          ? "--agent"
-                     : given->tools || given->chosen_tools   ? "--tools"
-                     : options->title                        ? "--title"
-                                                             : NULL;
+  const char *name = options->agent                        ? "--agent"
+                     : given->tools || given->chosen_tools ? "--tools"
+                     : options->title                      ? "--title"
+                                                           : NULL;
   for (const struct mag_key *key = mag_schema; key->path && !name; key++)
     if (strcmp(key->path, "model.id") != 0 && strcmp(key->path, "system") != 0 && mag_key_is_said(given, key))
       name = key->option ? key->option : key->path;
@@ -279,7 +280,8 @@ static int status_of(const struct mag_session *session, const struct mag_outcome
     return EXIT_WAITING;
   case MAG_END_LIMIT:
     cli_fail(&outcome->error);
-    fprintf(stderr, "        Go on with --session %s; --max-turns and --timeout set the limits of a run.\n", session->log.id);
+    fprintf(stderr, "        Go on with --session %s; --max-turns and --timeout set the limits of a run.\n",
+            session->log.id);
     return EXIT_LIMIT;
   case MAG_END_INTERRUPTED:
     fprintf(stderr, "magent: interrupted; go on with --session %s\n", session->log.id);
