@@ -580,6 +580,17 @@ int host_count(const char *mark)
   return count;
 }
 
+bool host_there(const char *mark, int n)
+{
+  int64_t until = mag_clock_monotonic_ms() + 10000;
+  while (host_count(mark) < n) {
+    if (mag_clock_monotonic_ms() > until)
+      return false;
+    (void) poll(NULL, 0, 5);
+  }
+  return true;
+}
+
 bool host_gone(const char *mark, int64_t wait_ms)
 {
   int64_t until = mag_clock_monotonic_ms() + wait_ms;
