@@ -95,7 +95,8 @@ struct mag_frame_write {
 
 struct mag_frame_hello {
   uint32_t magic;
-  uint32_t server; /* pid */
+  uint32_t reserved;
+  uint64_t server; /* another number: another server, which knows none of the earlier one's processes */
 };
 
 struct mag_frame_number {

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -76,6 +77,10 @@ int mag_sandbox_serve(int argc, char **argv)
   int r = init_filter(false);
   if (r < 0)
     return slots_fail("the system call filter cannot be installed", -r);
+  uint64_t number;
+  if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+    return slots_fail("random numbers", errno);
+  link_open(number);
   failed = slots_close_standard();
   if (failed)
     return failed;

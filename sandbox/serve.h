@@ -65,6 +65,7 @@ size_t job_poll(struct pollfd *fds, size_t cap, int64_t *wake_ms);
 void job_run(const struct pollfd *fds, size_t n);
 
 /* link.c */
+void link_open(uint64_t server_number); /* what HELLO tells */
 /* Takes a new connection off the listener. */
 void link_accept(int listener, bool only_from_outside);
 size_t link_poll(struct pollfd *fds, size_t cap);

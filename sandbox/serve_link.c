@@ -32,6 +32,12 @@ struct link {
 static struct link *links;
 static unsigned n_links;
 static int64_t last_use_ms;
+static uint64_t server_number;
+
+void link_open(uint64_t number)
+{
+  server_number = number;
+}
 
 int64_t link_last_use_ms(void)
 {
@@ -173,7 +179,7 @@ static void take_fds(struct link *link)
   link->out = fds[1];
   (void) fcntl(link->in, F_SETFL, O_NONBLOCK);
   (void) fcntl(link->out, F_SETFL, O_NONBLOCK);
-  struct mag_frame_hello hello = {MAG_FRAME_MAGIC, (uint32_t) getpid()};
+  struct mag_frame_hello hello = {.magic = MAG_FRAME_MAGIC, .server = server_number};
   answer(link, MAG_FRAME_HELLO, &hello, sizeof(hello));
 }
 

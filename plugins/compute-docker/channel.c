@@ -19,6 +19,7 @@ struct channel {
   struct docker_stream stream;
   struct mag_frame_reader reader;
   char *user;
+  uint64_t server;
   pthread_mutex_t write_lock;
   char complaint[400]; /* what came on stderr, or before anything that is a frame */
   size_t complaint_len;
@@ -44,6 +45,11 @@ void channel_unref(struct channel *channel)
   (void) pthread_mutex_destroy(&channel->write_lock);
   free(channel->user);
   free(channel);
+}
+
+uint64_t channel_server(const struct channel *channel)
+{
+  return channel->server;
 }
 
 /* ---- Bytes ------------------------------------------------------------------------------------------------------ */
@@ -206,6 +212,7 @@ static int greet(struct channel *channel, struct mbp_call *call, struct mbp_erro
   int r = channel_next(channel, call, plug_now_ms(engine_of(channel)->host) + HELLO_WAIT_MS, &answer, &why);
   if (r > 0 && answer.op == MAG_FRAME_HELLO && answer.u.hello.magic == MAG_FRAME_MAGIC) {
     channel->complaint_len = 0;
+    channel->server = answer.u.hello.server;
     return 0;
   }
   if (r > 0 && answer.op == MAG_FRAME_HELLO)

@@ -122,6 +122,8 @@ struct channel *channel_ref(struct channel *channel);
 void channel_unref(struct channel *channel);
 /* Nothing is under way on it: for the next one. The reference goes with it. */
 void channel_give_back(struct channel *channel);
+/* The server at its other end: another number, another server. */
+uint64_t channel_server(const struct channel *channel);
 /* One request of up to two parts. Any thread. */
 int channel_send(struct channel *channel, uint32_t op, const void *head, size_t head_len, struct mbp_str data,
                  struct mbp_error *err);

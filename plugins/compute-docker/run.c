@@ -26,6 +26,7 @@ struct run {
   char *request; /* a whole EXEC without its frame head */
   size_t request_len;
   uint32_t attempt;
+  uint64_t server; /* that has been asked */
   int64_t from[2], acknowledged[2];
   int64_t give_up_at, silent_since; /* 0: not */
   bool stopped, told_started, detached, ended;
@@ -149,6 +150,12 @@ static int connect_once(struct run *run, struct mbp_call *call, struct mbp_error
   int r = channel_take(run->box, call, run->user, &channel, err);
   if (r < 0)
     return r;
+  if (run->attempt > 0 && channel_server(channel) != run->server) {
+    channel_give_back(channel);
+    return plug_error(err, MBP_E_LOST, "sandbox '%s' was started anew, and the command ended with the old one",
+                      run->box->key);
+  }
+  run->server = channel_server(channel);
   set_channel(run, channel);
   r = send_request(run, err);
   if (r < 0)
