@@ -11,18 +11,6 @@
 #include <stdio.h>
 #include <sys/wait.h>
 
-static void bring_attack(struct rig *rig)
-{
-  mag_autofree char *command = mag_sprintf("cp '%s/tests/compute/attack' '%s/attack'", TEST_BUILDDIR, rig->workspace);
-  pid_t pid = fork();
-  if (pid == 0) {
-    (void) execl("/bin/sh", "sh", "-c", command, (char *) NULL);
-    _exit(127);
-  }
-  int status = -1;
-  ck_assert(waitpid(pid, &status, 0) == pid && status == 0);
-}
-
 START_TEST(timeouts_keep_the_output_and_kill_the_tree)
 {
   struct rig rig;
@@ -115,7 +103,7 @@ START_TEST(nothing_escapes_a_tree_kill)
     finish(&rig);
     return;
   }
-  bring_attack(&rig);
+  rig_bring_attack(&rig, "a");
   rig_start(&other, &rig, "a", "exec sleep 67.891", NULL); /* somebody else's, which must live on */
   rig_wait_started(&other);
   struct run_options hard = {.hard_ms = 200};
@@ -183,12 +171,14 @@ START_TEST(a_spool_file_ends_at_its_limit_and_does_not_hold_the_process)
   if (!begin(&rig, _i, NULL))
     return;
   struct run_options options = {.flags = MBP_EXEC_BACKGROUND, .key = "chatty", .spool = "chatty.out", .limit = 100000};
-  rig_sh(&rig, "a", "echo first; head -c 3000000 /dev/zero | tr '\\0' x; echo more > after; exec sleep 90.321", &options,
-         &outcome);
+  rig_sh(&rig, "a", "echo first; head -c 3000000 /dev/zero | tr '\\0' x; echo more > after; exec sleep 90.321",
+         &options, &outcome);
   ck_assert_uint_eq(outcome.result.reason, MBP_EXIT_RUNNING);
   outcome_done(&outcome);
-  ck_assert_str_eq(rig_text(&rig, "a", "while ! test -s after; do sleep 0.05; done; wc -c < chatty.out; "
-                                       "head -n1 chatty.out"), "100000\nfirst\n");
+  ck_assert_str_eq(rig_text(&rig, "a",
+                            "while ! test -s after; do sleep 0.05; done; wc -c < chatty.out; "
+                            "head -n1 chatty.out"),
+                   "100000\nfirst\n");
   ck_assert_int_eq(rig_signal(&rig, "a", "chatty", MBP_SIG_KILL, MBP_SIGNAL_TREE), 0);
   ck_assert(host_gone("90.321", 5000));
   options.key = "again"; /* what is there counts */
