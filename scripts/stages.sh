@@ -13,6 +13,7 @@ want_for_all ()
   want mandoc mandoc
   want xz xz-utils
   want g++ g++
+  test -e /usr/share/perl5/Test/JSON/Schema/Acceptance.pm || missing="$missing libtest-json-schema-acceptance-perl"
   test -e /usr/include/ltdl.h || missing="$missing libltdl-dev"
 }
 
