@@ -1,6 +1,7 @@
 #include "agent/session.h"
 
 #include "agent/demand.h"
+#include "agent/models.h"
 #include "agent/outside.h"
 #include "agent/sessions.h"
 #include "agent/turn.h"
@@ -336,6 +337,7 @@ void mag_session_close(struct mag_session *session)
   mag_toolbox_close(&session->toolbox);
   mag_output_done(&session->output, /* keep= */ session->log.state.status == MAG_STATUS_RUNNING);
   mag_log_close(&session->log);
+  mag_models_done(session);
   mag_definition_done(&session->definition);
   pthread_mutex_destroy(&session->commit_lock);
   pthread_mutex_destroy(&session->observer_lock);
@@ -356,10 +358,9 @@ static void observe(void *ctx, const struct mbp_record *record)
 /* Model, tools and compute: all that can fail for reasons that the user can mend, before a log exists. */
 static int open_parts(struct mag_session *session, struct mbp_error *err)
 {
-  int r = mag_engine_llm(session->engine, session->definition.model, &session->llm, &session->model, err);
+  int r = mag_models_open(session, err);
   if (r < 0)
     return r;
-  session->provider = mag_instance_descriptor(session->llm)->name;
   if (!(mag_instance_descriptor(session->llm)->caps & MBP_CAP_LLM_OFFLINE))
     mag_http_warm(); /* its start passes while the log is made */
   r = mag_toolbox_open(&session->toolbox, session->engine, mbp_str(session->definition.tools),
@@ -377,19 +378,6 @@ int mag_session_check(struct mag_engine *engine, const struct mag_definition *de
   if (r == 0)
     r = open_parts(session, err);
   mag_session_close(session);
-  return r;
-}
-
-/* A budget in money needs a price. */
-static int find_price(struct mag_session *session, int64_t budget_micros, struct mbp_error *err)
-{
-  const struct mag_prices *prices;
-  int r = mag_engine_prices(session->engine, &prices, err);
-  if (r == 0 && !mag_prices_find(prices, session->provider, session->model, &session->price) && budget_micros)
-    r = mag_error(err, MBP_E_UNSUPPORTED,
-                  "the session has a budget in money, and there is no price for model %s/%s: add one to prices.json in "
-                  "the configuration directory, or give the budget in tokens",
-                  session->provider, session->model);
   return r;
 }
 
@@ -420,7 +408,7 @@ int mag_session_create(struct mag_engine *engine, const struct mag_definition *d
   if (r == 0)
     r = open_parts(session, err);
   if (r == 0)
-    r = find_price(session, definition->budget_cost_micros, err);
+    r = mag_models_price(session, definition->budget_cost_micros, err);
   struct mag_budget budget = budget_of(definition);
   if (r == 0)
     r = mag_log_create(&session->log, store, mbp_str(agent), mbp_str(environment), title, &budget, err);
@@ -473,7 +461,7 @@ int mag_session_open(struct mag_engine *engine, const char *id, const struct mag
   if (r == 0)
     r = open_parts(session, err);
   if (r == 0)
-    r = find_price(session, session->log.state.budget.cost_micros, err);
+    r = mag_models_price(session, session->log.state.budget.cost_micros, err);
   if (r == 0)
     r = prepare_sandbox(session, err);
   if (r == 0)
