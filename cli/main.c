@@ -72,7 +72,8 @@ struct mag_engine *cli_engine(struct cli *cli)
 {
   struct mbp_error err = MAG_ERROR_INIT;
   struct mag_engine *engine = NULL;
-  struct mag_engine_options options = {.plugin_dirs = cli->plugin_dirs, .store_config = mbp_str("")};
+  struct mag_engine_options options = {.plugin_dirs = cli->plugin_dirs, .store_config = mbp_str(""),
+                                       .exe = "/proc/self/exe"};
   if (mag_engine_new(&options, &engine, &err) < 0)
     cli_fail(&err);
   return engine;

@@ -82,6 +82,8 @@ int mag_engine_new(const struct mag_engine_options *options, struct mag_engine *
   int r = engine->store_name && engine->store_config ? 0 : mag_error_no_memory(err);
   if (r == 0)
     r = mag_registry_new(options->plugin_dirs, NULL, &engine->registry, err);
+  if (r == 0 && options->exe)
+    r = mag_registry_ask_in(engine->registry, options->exe, err);
   if (r < 0) {
     mag_engine_free(engine);
     return r;
@@ -172,7 +174,8 @@ static int open_plugin(struct mag_engine *engine, const struct mag_plugin *plugi
   if (config.len == 0)
     config = mag_engine_config(engine, kind, name);
   for (struct opened *i = engine->opened; i; i = i->next)
-    if (i->kind == kind && strcmp(i->name, name) == 0 && mbp_str_eq(config, i->config)) {
+    if (i->kind == kind && strcmp(i->name, name) == 0 && mbp_str_eq(config, i->config) &&
+        !mag_instance_unhealthy(i->instance)) {
       *ret_instance = i->instance;
       return 0;
     }

@@ -187,10 +187,11 @@ static int append_first(struct mag_log *log, struct mag_batch *batch, struct mbp
       .session = mbp_str(log->id), .on_result = take_appended, .ctx = ret_appended};
   struct mag_call_options claim_options = {.session = mbp_str(log->id), .on_result = take_claim, .ctx = &log->epoch};
   struct mbp_error claim_error = MAG_ERROR_INIT;
-  struct mbp_call *appending = mag_instance_enter(log->store, &append_options, /* control= */ false, err);
-  if (!appending)
-    return -MBP_E_UNAVAILABLE;
-  int r = ops->append(mag_instance_plugin(log->store), appending, &request, err);
+  struct mbp_call *appending = NULL;
+  int r = mag_instance_enter(log->store, &append_options, /* control= */ false, &appending, err);
+  if (r < 0)
+    return r;
+  r = ops->append(mag_instance_plugin(log->store), appending, &request, err);
   mag_instance_returned(log->store, /* control= */ false);
   int claimed = r < 0 ? r
                       : MAG_RUN(log->store, &claim_options, &claim_error,

@@ -80,6 +80,8 @@ int mag_session_check_id(const char *id, struct mbp_error *err)
 
 static int make_directories(char *path, struct mbp_error *err)
 {
+  if (mkdir(path, 0700) == 0) /* nearly always the ones above are there */
+    return 0;
   for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
     if (slash)
       *slash = 0;
@@ -419,11 +421,11 @@ int mag_session_create(struct mag_engine *engine, const struct mag_definition *d
   mag_autofree char *agent = NULL, *environment = NULL;
   int r = session ? define(session, definition, &agent, &environment, err) : mag_error_no_memory(err);
   if (r == 0)
+    r = mag_engine_store(engine, &store, err); /* first: it opens its file beside what follows */
+  if (r == 0)
     r = open_parts(session, err);
   if (r == 0)
     r = find_price(session, definition->budget_cost_micros, err);
-  if (r == 0)
-    r = mag_engine_store(engine, &store, err);
   struct mag_budget budget = budget_of(definition);
   if (r == 0)
     r = mag_log_create(&session->log, store, mbp_str(agent), mbp_str(environment), title, &budget, err);
@@ -674,6 +676,11 @@ void mag_session_forget_interrupt(struct mag_session *session)
 static int run_turn(struct mag_session *session, const struct mag_limits *limits, struct mbp_str message,
                     struct mag_outcome *ret_outcome, struct mbp_error *err)
 {
+  if (session->log.state.budget.time_ms) {
+    int refreshed = mag_session_refresh(session, err); /* it may have been raised */
+    if (refreshed < 0)
+      return refreshed;
+  }
   int64_t left = mag_budget_time_left(&session->log.state), timeout = limits->timeout_ms;
   if (left && (timeout == 0 || left < timeout))
     timeout = left;

@@ -217,7 +217,13 @@ static int take_response(void *ctx, const void *result, struct mbp_error *err)
 
 static int ask_once(struct step *step, const struct mbp_llm_request *request, struct mbp_error *err)
 {
-  struct mag_instance *llm = step->turn->session->llm;
+  struct mag_session *session = step->turn->session;
+  if (mag_instance_unhealthy(session->llm)) { /* an earlier request never ended; that is no reason for this one */
+    int failed = mag_engine_llm(session->engine, session->definition.model, &session->llm, &session->model, err);
+    if (failed < 0)
+      return failed;
+  }
+  struct mag_instance *llm = session->llm;
   const struct mbp_llm_ops *ops = mag_instance_ops(llm);
   struct mag_call_options options = {.parent = step->turn->call, .sink = show, .on_result = take_response, .ctx = step};
   int r = MAG_RUN(llm, &options, err, ops->generate(plugin, call, request, err));

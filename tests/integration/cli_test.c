@@ -425,6 +425,24 @@ END_TEST
 /* ---- Signals
  * --------------------------------------------------------------------------------------------------------- */
 
+START_TEST(a_plugin_that_crashes_when_it_is_asked_does_not_crash_a_run)
+{
+  command_begin();
+  ck_assert_int_eq(mkdir(command_path("bad"), 0700), 0);
+  mag_autofree char *module = realpath("tests/loader/.libs/zoo-crash.so", NULL);
+  ck_assert_ptr_nonnull(module);
+  ck_assert_int_eq(symlink(module, command_path("bad/magent-llm-crash.so")), 0);
+  mag_autofree char *plugins = realpath("plugins-0", NULL);
+  mag_autofree char *line = mag_sprintf("--plugin-dir %s --plugin-dir %s run --model answers-to-nobody --tools none hi",
+                                        command_path("bad"), plugins);
+  check(line, 1, NULL, "no plugin answers to the model 'answers-to-nobody'");
+  mag_autofree char *named = mag_sprintf("--plugin-dir %s --plugin-dir %s run --model crash/x --tools none hi",
+                                         command_path("bad"), plugins);
+  check(named, 1, NULL, "crashed with SIGSEGV while being asked");
+  command_end();
+}
+END_TEST
+
 START_TEST(after_a_kill_in_a_tool_the_model_is_told_what_it_had_printed)
 {
   if (!compute())
@@ -680,6 +698,7 @@ int main(void)
   tcase_add_test(t, sessions_are_listed_shown_continued_and_removed);
   tcase_add_test(t, a_session_is_kept_until_its_workspace_is_gone);
   tcase_add_test(t, a_session_that_another_process_runs_is_busy);
+  tcase_add_test(t, a_plugin_that_crashes_when_it_is_asked_does_not_crash_a_run);
   tcase_add_test(t, after_a_kill_in_a_tool_the_model_is_told_what_it_had_printed);
   tcase_add_test(t, an_interrupt_ends_the_turn_and_keeps_the_session);
   tcase_add_test(t, a_second_interrupt_ends_the_program_at_once);

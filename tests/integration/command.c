@@ -109,6 +109,7 @@ void command_begin(void)
                      "\"tools\":[{\"type\":\"agent_toolset_20260401\"}],\"compute\":\"bubblewrap\"}");
   env_path("HOME", command_path("home"));
   env_path("XDG_STATE_HOME", command_path("state"));
+  env_path("XDG_CACHE_HOME", command_path("cache"));
   env_path("MAGENT_CONF_DIR", command_path("conf"));
   mag_autofree char *libexec = mag_sprintf("%s/sandbox", cwd);
   env_path("MAGENT_LIBEXEC_DIR", libexec);

@@ -40,3 +40,11 @@ tests_integration_agent_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_integration_agent_test_LDADD = $(TEST_LIBS) -lutil
 dist_check_SCRIPTS += tests/integration/reference_test.sh
 TESTS += tests/integration/reference_test.sh
+# Sessions as a whole: budgets, deliveries, forks, lists.
+check_PROGRAMS += tests/integration/sessions_test
+tests_integration_sessions_test_SOURCES = tests/integration/sessions_test.c tests/integration/sessions_test.h \
+  tests/integration/budget_test.c tests/integration/delivery_test.c tests/integration/fork_test.c \
+  tests/integration/view_test.c tests/integration/engine_test.h tests/integration/rig.c tests/integration/rig.h \
+  tests/integration/service.c tests/integration/service.h
+tests_integration_sessions_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_integration_sessions_test_LDADD = tests/lib/libtestlib.la $(TEST_LIBS)

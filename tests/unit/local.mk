@@ -8,6 +8,11 @@ tests_unit_host_test_SOURCES = tests/unit/host_test.c
 tests_unit_host_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_host_test_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += tests/unit/instance_test
+tests_unit_instance_test_SOURCES = tests/unit/instance_test.c
+tests_unit_instance_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_instance_test_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += tests/unit/sse_test
 tests_unit_sse_test_SOURCES = tests/unit/sse_test.c
 tests_unit_sse_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
