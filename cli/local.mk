@@ -1,4 +1,7 @@
 bin_PROGRAMS += magent
+magent_SOURCES = cli/main.c cli/cli.h cli/compute.c cli/doctor.c cli/interrupt.c cli/interrupt.h cli/plugin.c cli/plugin.h \
+  cli/plugin_help.c cli/plugin_inspect.c cli/plugin_list.c cli/question.c cli/question.h cli/render.c cli/render.h cli/run.c cli/session.c
+magent_SOURCES += cli/session_answer.c cli/session_answer.h
 magent_SOURCES =
 magent_SOURCES += cli/agent.c
 magent_SOURCES += cli/cli.h

@@ -1,6 +1,7 @@
 #include "cli.h"
 #include "interrupt.h"
 #include "render.h"
+#include "session_answer.h"
 
 #include "agent/session.h"
 #include "agent/sessions.h"
@@ -17,11 +18,13 @@ static const char help_text[] =
     "Usage: magent session list [--json]\n"
     "       magent session show ID [--json]\n"
     "       magent session resume ID [--yes] [--json]\n"
+    "       magent session answer ID [EVENT] [--allow|--deny|--result JSON] [--json]\n"
     "       magent session rm ID\n"
     "\n"
     "  list      all sessions, newest first\n"
     "  show      what happened in a session; --json: its events, one a line\n"
     "  resume    go on where a session stopped: after a crash, an error, or a question (--yes answers it)\n"
+    "  answer    answer a tool call that waits, or list what waits (`magent session answer --help`)\n"
     "  rm        remove a session, its log and its private workspace\n"
     "\n"
     "`magent run --session ID PROMPT` goes on with a new message.\n";
@@ -240,6 +243,8 @@ int cli_session(struct cli *cli, int argc, char **argv)
 {
   struct arguments arguments = {0};
   const char *name = argc > 1 ? argv[1] : "";
+  if (strcmp(name, "answer") == 0)
+    return cli_session_answer(cli, argc - 1, argv + 1);
   for (int i = 1; i < argc; i++)
     if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
       fputs(help_text, stdout);
