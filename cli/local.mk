@@ -1,7 +1,4 @@
 bin_PROGRAMS += magent
-magent_SOURCES = cli/main.c cli/cli.h cli/compute.c cli/doctor.c cli/interrupt.c cli/interrupt.h cli/plugin.c cli/plugin.h \
-  cli/plugin_help.c cli/plugin_inspect.c cli/plugin_list.c cli/question.c cli/question.h cli/render.c cli/render.h cli/run.c cli/session.c
-magent_SOURCES += cli/session_answer.c cli/session_answer.h
 magent_SOURCES =
 magent_SOURCES += cli/agent.c
 magent_SOURCES += cli/cli.h
@@ -16,9 +13,11 @@ magent_SOURCES += cli/plugin_list.c
 magent_SOURCES += cli/reference.c cli/reference.h
 magent_SOURCES += cli/reference_schema.c
 magent_SOURCES += cli/reference_text.c
+magent_SOURCES += cli/question.c cli/question.h
 magent_SOURCES += cli/render.c cli/render.h
 magent_SOURCES += cli/run.c
 magent_SOURCES += cli/session.c
+magent_SOURCES += cli/session_answer.c cli/session_answer.h
 magent_CFLAGS = $(AM_CFLAGS) $(PROGRAM_CFLAGS)
 magent_LDFLAGS = $(AM_LDFLAGS) $(PROGRAM_LDFLAGS)
 magent_LDADD = libmagcore.la

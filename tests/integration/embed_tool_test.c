@@ -142,7 +142,7 @@ START_TEST(failures_and_silence_are_told_to_the_model)
     const char *answer;
   } table[] = {
       {fail_in_words, 0, "the moon is full"}, {fail_by_number, 0, "-3"},      {say_much, 0, "first"},
-      {say_much, 0, "{\"second\":2}"},        {wait_for_the_end, 50, "time"},
+      {say_much, 0, "{\"second\":2}"},        {wait_for_the_end, 50, "50 ms"},
   };
   for (size_t i = 0; i < COUNT(table); i++) {
     agent = agent_of(&place, "tools: []");
