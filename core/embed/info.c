@@ -40,9 +40,9 @@ static void take_numbers(const struct mbp_json *view, struct magent_session_info
 #define N_TEXTS 10
 static void find_texts(struct magent_session_info *info, const char **places[N_TEXTS])
 {
-  const char **const all[N_TEXTS] = {&info->id,          &info->status,         &info->title,    &info->agent_id,
-                                     &info->agent,       &info->model,          &info->environment_id,
-                                     &info->currency,    &info->error,          &info->forked_from};
+  const char **const all[N_TEXTS] = {&info->id,    &info->status,     &info->title,          &info->agent_id,
+                                     &info->agent, &info->model,      &info->environment_id, &info->currency,
+                                     &info->error, &info->forked_from};
   memcpy(places, all, sizeof(all));
 }
 
