@@ -38,6 +38,8 @@ struct mag_engine *cli_engine(struct cli *cli);
 
 /* "magent: message" on stderr, and the status to exit with. */
 int cli_fail(const struct mbp_error *err);
+/* The same for a session that may be run by somebody else: then with what reaches it. */
+int cli_fail_session(const struct mbp_error *err, const char *id);
 /* The same for wrong usage, with a pointer to the help. */
 int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -4,3 +4,4 @@ magent_SOURCES = cli/main.c cli/cli.h cli/compute.c cli/doctor.c cli/interrupt.c
 magent_CFLAGS = $(AM_CFLAGS) $(PROGRAM_CFLAGS)
 magent_LDFLAGS = $(AM_LDFLAGS) $(PROGRAM_LDFLAGS)
 magent_LDADD = libmagcore.la
+magent_SOURCES += cli/session.h cli/session_change.c cli/session_list.c cli/session_reach.c cli/session_show.c

@@ -14,4 +14,7 @@ int64_t mag_clock_wall_ms(void);
 #define MAG_TIME_TEXT 25
 void mag_clock_format(int64_t wall_ms, char text[MAG_TIME_TEXT]);
 
+/* That, or the beginning of it from the day on: "2026-11-23", "2026-11-23T04:33Z". 0, or -MBP_E_INVALID. */
+int mag_clock_parse(const char *text, int64_t *ret_wall_ms);
+
 #endif
