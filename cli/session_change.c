@@ -20,7 +20,7 @@ static int run(struct cli *cli, struct session_arguments *arguments, action act,
   if (r == 0 && arguments->json && stays)
     r = session_print_info(engine, arguments->words[0], /* json= */ true, &err);
   mag_engine_free(engine);
-  return r < 0 ? cli_fail_session(&err, arguments->words[0]) : EXIT_OK;
+  return r < 0 ? cli_fail_session(&err) : EXIT_OK;
 }
 
 static int set_title(struct mag_engine *engine, struct session_arguments *arguments, struct mbp_error *err)

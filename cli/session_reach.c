@@ -83,20 +83,17 @@ int session_resume(struct cli *cli, struct session_arguments *arguments)
   if (!engine)
     return EXIT_ERROR;
   int status = mag_session_open(engine, arguments->words[0], NULL, &session, &err) < 0
-                   ? cli_fail_session(&err, arguments->words[0])
+                   ? cli_fail_session(&err)
                    : cli_run_session(session, NULL, &limits, arguments->yes, arguments->json);
   mag_session_close(session);
   mag_engine_free(engine);
   return status;
 }
 
-int cli_fail_session(const struct mbp_error *err, const char *id)
+int cli_fail_session(const struct mbp_error *err)
 {
   struct mbp_error told = *err;
   if (err->code == MBP_E_BUSY && strstr(err->message, "is being run"))
-    (void) snprintf(told.message, sizeof(told.message),
-                    "session %.60s is being run by another process: `magent session tail` shows it; session send, "
-                    "steer and interrupt reach it",
-                    id);
+    (void) cli_hint(&told, "`magent session tail` shows it; session send, steer and interrupt reach it");
   return cli_fail(&told);
 }

@@ -114,7 +114,7 @@ int mag_log_open(struct mag_log *log, struct mag_instance *store, const char *id
 {
   struct mag_log opened;
   if (strlen(id) >= sizeof(opened.id))
-    return mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"; `magent session list` shows those that exist", id);
+    return mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"", id);
   start(&opened, store, id);
   /* Claimed first, read then: nobody else can append what we would not see. */
   int r = want_claim ? claim(&opened, err) : 0;
@@ -127,7 +127,7 @@ int mag_log_open(struct mag_log *log, struct mag_instance *store, const char *id
   if (r < 0) {
     mag_log_close(&opened);
     return r == -MBP_E_NOT_FOUND
-               ? mag_error(err, MBP_E_NOT_FOUND, "no session \"%s\"; `magent session list` shows those that exist", id)
+               ? mag_error(err, MBP_E_NOT_FOUND, "no session \"%s\"", id)
                : mag_error_wrap(err, "session %s", id);
   }
   *log = opened;
@@ -197,10 +197,11 @@ static int append_first(struct mag_log *log, struct mag_batch *batch, struct mbp
       .session = mbp_str(log->id), .on_result = take_appended, .ctx = ret_appended};
   struct mag_call_options claim_options = {.session = mbp_str(log->id), .on_result = take_claim, .ctx = &log->epoch};
   struct mbp_error claim_error = MAG_ERROR_INIT;
-  struct mbp_call *appending = mag_instance_enter(log->store, &append_options, /* control= */ false, err);
-  if (!appending)
-    return -MBP_E_UNAVAILABLE;
-  int r = ops->append(mag_instance_plugin(log->store), appending, &request, err);
+  struct mbp_call *appending = NULL;
+  int r = mag_instance_enter(log->store, &append_options, /* control= */ false, &appending, err);
+  if (r < 0)
+    return r;
+  r = ops->append(mag_instance_plugin(log->store), appending, &request, err);
   mag_instance_returned(log->store, /* control= */ false);
   int claimed = r < 0 ? r
                       : MAG_RUN(log->store, &claim_options, &claim_error,

@@ -17,6 +17,7 @@ struct mag_sandbox_options {
   struct mag_instance *compute; /* borrowed */
   struct mbp_str session;
   struct mbp_sandbox_spec spec; /* key and session are filled in by us; its text is copied */
+  struct mbp_str setup;         /* JSON array of shell commands that run in every new sandbox, or empty; copied */
   struct mbp_str attach_id;     /* a sandbox of an earlier process that may still be there, or empty */
   /* Both run in the tool's thread; negative: the sandbox is not made (intent) or destroyed again (made). May be NULL.
    * */

@@ -5,6 +5,7 @@
 #ifndef MAG_AGENT_SESSION_H
 #define MAG_AGENT_SESSION_H
 
+#include "agent/custom_parts.h"
 #include "agent/definition.h"
 #include "agent/engine.h"
 #include "agent/log.h"
@@ -31,6 +32,12 @@ struct mag_preview {
   struct mbp_str name, data;
 };
 
+/* A call that waits for a person. */
+struct mag_question {
+  const char *event_id, *tool, *input; /* input: JSON object */
+  bool on_host;                        /* it would not run in the sandbox */
+};
+
 /* Who watches. Members may be NULL. Called from the session's thread and, for tool output, from tools' threads, one
  * at a time. */
 struct mag_observer {
@@ -39,6 +46,8 @@ struct mag_observer {
   void (*preview)(void *ctx, const struct mag_preview *preview);
   /* May this tool run? 1 yes, 0 no, -1 nobody is there to say. */
   int (*confirm)(void *ctx, const char *tool, const char *input);
+  /* The same with more to ask and to say; it goes before confirm. reply->message is malloced, and freed by us. */
+  void (*ask)(void *ctx, const struct mag_question *question, struct mag_reply *reply);
 };
 
 struct mag_limits {
@@ -74,6 +83,8 @@ struct mag_session {
   struct mag_instance *compute; /* NULL: the agent has no tool that needs one */
   uint32_t network;             /* MBP_NET_* */
   struct mag_sandbox *sandbox;
+  struct mag_sandbox *host;     /* for custom tools that run on the host; NULL: there is none */
+  struct mag_handlers handlers; /* of custom tools */
   bool sandbox_known;           /* what the log says of a sandbox is about one of this process */
   struct mag_output output;     /* of the running tool */
   struct mag_round idle;

@@ -1,3 +1,4 @@
+libmagcore_la_SOURCES += core/base/base64.c core/base/base64.h
 libmagcore_la_SOURCES += core/base/buf.c core/base/buf.h
 libmagcore_la_SOURCES += core/base/cleanup.h
 libmagcore_la_SOURCES += core/base/clock.c core/base/clock.h

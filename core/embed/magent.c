@@ -158,7 +158,8 @@ int magent_session_run(struct magent_session *session, const char *prompt, const
   struct mag_outcome outcome;
   import_struct(&session->callbacks, sizeof(session->callbacks), callbacks);
   import_struct(&bounds, sizeof(bounds), given);
-  struct mag_observer observer = {&session->callbacks, on_event, on_preview, on_confirm};
+  struct mag_observer observer = {
+      .ctx = &session->callbacks, .event = on_event, .preview = on_preview, .confirm = on_confirm};
   struct mag_limits limits = {.max_steps = bounds.max_steps, .timeout_ms = bounds.timeout_ms};
   mag_session_observe(session->session, &observer);
   int r = prompt ? mag_session_ask(session->session, mbp_str(prompt), &limits, &outcome, &err)
