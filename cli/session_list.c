@@ -54,7 +54,8 @@ static int print_row(void *ctx, struct mbp_str info)
   struct mbp_str status = interrupted ? mbp_str("interrupted") : mag_json_str(mag_json_get(view, "status"));
   write_cost(mag_json_get(view, "cost"), cost, sizeof(cost));
   printf("%-32s %-11s %-16.16s %6lld %9lld %14s  ", mag_json_str(mag_json_get(view, "id")).ptr, status.ptr,
-         mag_json_str(mag_json_get(view, "updated_at")).ptr, (long long) number(view, "turns"), (long long) tokens, cost);
+         mag_json_str(mag_json_get(view, "updated_at")).ptr, (long long) number(view, "turns"), (long long) tokens,
+         cost);
   render_put_line(stdout, isatty(STDOUT_FILENO), mag_json_str(mag_json_get(view, "title")));
   putchar('\n');
   return 0;

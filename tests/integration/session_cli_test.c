@@ -72,7 +72,8 @@ START_TEST(each_command_does_what_its_help_says)
   session("title", id, "'a new one'", 0, NULL, NULL);
   session("title", id, "'a newer one' --json", 0, "\"title\":\"a newer one\"", NULL);
   check("session list", 0, "a newer one", NULL);
-  session("update", id, "--budget-steps 7 --budget-time 5m --json", 0, "\"budget\":{\"steps\":7,\"time_ms\":300000}", NULL);
+  session("update", id, "--budget-steps 7 --budget-time 5m --json", 0, "\"budget\":{\"steps\":7,\"time_ms\":300000}",
+          NULL);
   session("update", id, "--budget-steps none --json", 0, "\"budget\":{\"time_ms\":300000}", NULL);
   session("update", id, "--budget-cost 1.25", 1, NULL, "no price for model scripted/x");
   session("update", id, "", 2, NULL, "what shall be changed");
@@ -304,9 +305,10 @@ END_TEST
 START_TEST(of_many_processes_one_runs_and_the_log_stays_whole)
 {
   command_begin();
-  command_script("[{\"text\":\"first\"},{\"steps\":[{\"delay_ms\":300},{\"text\":\"next\"}]},{\"text\":\"next\"},{\"text\":"
-                 "\"next\"},{\"text\":\"next\"},{\"text\":\"next\"},{\"text\":\"next\"},{\"text\":\"next\"},{\"text\":"
-                 "\"next\"},{\"text\":\"next\"}]");
+  command_script(
+      "[{\"text\":\"first\"},{\"steps\":[{\"delay_ms\":300},{\"text\":\"next\"}]},{\"text\":\"next\"},{\"text\":"
+      "\"next\"},{\"text\":\"next\"},{\"text\":\"next\"},{\"text\":\"next\"},{\"text\":\"next\"},{\"text\":"
+      "\"next\"},{\"text\":\"next\"}]");
   mag_autofree char *id = new_session("");
   mag_autofree char *line = mag_sprintf("run --session %s more", id);
   struct command runners[RUNNERS];
