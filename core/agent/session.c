@@ -508,6 +508,8 @@ static void swap_parts(struct mag_session *session, struct mag_session *other)
 {
   SWAP(session->definition, other->definition);
   SWAP(session->toolbox, other->toolbox);
+  SWAP(session->models, other->models);
+  SWAP(session->n_models, other->n_models);
   session->llm = other->llm;
   session->provider = other->provider;
   session->model = other->model;
@@ -534,7 +536,7 @@ int mag_session_redefine(struct mag_session *session, const struct mag_definitio
   if (r == 0)
     r = open_parts(other, err);
   if (r == 0)
-    r = find_price(other, session->log.state.budget.cost_micros, err);
+    r = mag_models_price(other, session->log.state.budget.cost_micros, err);
   bool moved = r == 0 && strcmp(environment, session->log.state.environment ? session->log.state.environment : "") != 0;
   if (r == 0)
     r = record_agent(session, agent, environment, err);
