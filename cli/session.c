@@ -1,9 +1,10 @@
 #include "cli.h"
 #include "interrupt.h"
-#include "remove.h"
 #include "render.h"
+#include "session_answer.h"
 
 #include "agent/session.h"
+#include "agent/sessions.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -17,11 +18,13 @@ static const char help_text[] =
     "Usage: magent session list [--json]\n"
     "       magent session show ID [--json]\n"
     "       magent session resume ID [--yes] [--json]\n"
+    "       magent session answer ID [EVENT] [--allow|--deny|--result JSON] [--json]\n"
     "       magent session rm ID\n"
     "\n"
     "  list      all sessions, newest first\n"
     "  show      what happened in a session; --json: its events, one a line\n"
     "  resume    go on where a session stopped: after a crash, an error, or a question (--yes answers it)\n"
+    "  answer    answer a tool call that waits, or list what waits (`magent session answer --help`)\n"
     "  rm        remove a session, its log and its private workspace\n"
     "\n"
     "`magent run --session ID PROMPT` goes on with a new message.\n";
@@ -193,27 +196,11 @@ static int show(struct mag_instance *store, struct mag_engine *engine, const str
   return r;
 }
 
-/* The log goes last: as long as it is there, an interrupted or failed removal is seen and can be repeated. */
 static int rm(struct mag_instance *store, struct mag_engine *engine, const struct arguments *arguments,
               struct mbp_error *err)
 {
-  const struct mbp_store_ops *ops = mag_instance_ops(store);
-  struct mag_call_options options = {.timeout_ms = 60000};
-  struct mbp_str id = mbp_str(arguments->id);
-  (void) engine;
-  /* An id becomes a path below: only what we make ourselves is one. */
-  if (id.len == 0 || strspn(id.ptr, "abcdefghijklmnopqrstuvwxyz0123456789_") != id.len)
-    return mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"", arguments->id);
-  /* Claimed: it exists, and nobody works in the workspace meanwhile. */
-  int r = MAG_RUN(store, &options, err, ops->claim(plugin, call, id, err));
-  if (r < 0)
-    return r;
-  mag_autofree char *workspace = mag_session_workspace(arguments->id);
-  r = workspace ? cli_remove_tree(workspace, err) : 0;
-  if (r < 0)
-    r = mag_error_wrap(err, "the session is kept, because its workspace cannot be removed");
-  ops->release(mag_instance_plugin(store), id);
-  return r < 0 ? r : MAG_RUN(store, &options, err, ops->remove(plugin, call, id, err));
+  (void) store;
+  return mag_sessions_remove(engine, arguments->id, err);
 }
 
 static int resume(struct cli *cli, const struct arguments *arguments)
@@ -256,6 +243,8 @@ int cli_session(struct cli *cli, int argc, char **argv)
 {
   struct arguments arguments = {0};
   const char *name = argc > 1 ? argv[1] : "";
+  if (strcmp(name, "answer") == 0)
+    return cli_session_answer(cli, argc - 1, argv + 1);
   for (int i = 1; i < argc; i++)
     if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
       fputs(help_text, stdout);

@@ -7,14 +7,15 @@
  *
  * Neither end waits for the other: init keeps one pending word per process and sends when there is room; what the host
  * receives is checked for size, magic and known op, and a reply for an unknown id is dropped. Replies about a process
- * come in the order (STARTED EXITED | FAILED) GONE; init ends when the socket is closed, and takes everything with it.
+ * come in the order (STARTED LIMIT* EXITED | FAILED) GONE; init ends when the socket is closed, and takes everything
+ * with it.
  */
 #ifndef MAGENT_SANDBOX_PROTOCOL_H
 #define MAGENT_SANDBOX_PROTOCOL_H
 
 #include <stdint.h>
 
-#define MAG_BOX_MAGIC 0x6d624f31u /* changes with the layout: both ends are always of one build */
+#define MAG_BOX_MAGIC 0x6d624f32u /* changes with the layout: both ends are always of one build */
 #define MAG_BOX_CONTROL_FD 3      /* init's end of the socket */
 #define MAG_BOX_SLOTS 256         /* processes with something still alive */
 #define MAG_BOX_BLOB (2u << 20)   /* bytes of argv, environment and paths of one process */
@@ -39,6 +40,7 @@ struct mag_box_request {
   uint32_t argc, envc;
   uint32_t blob_len; /* 0-terminated strings: cwd, spool, argc of argv, envc of "NAME=value" */
   uint32_t signal;
+  uint64_t spool_limit; /* bytes that the spool file may have; what is beyond is dropped */
 };
 
 /* Replies */
@@ -47,6 +49,11 @@ struct mag_box_request {
 #define MAG_BOX_FAILED 18u  /* value: errno; extra: MAG_BOX_AT_* */
 #define MAG_BOX_EXITED 19u  /* value: exit code, or 128 + signal; extra: the signal or 0 */
 #define MAG_BOX_GONE 20u    /* nothing of it is left */
+
+#define MAG_BOX_LIMIT 21u   /* value: MAG_BOX_LIMIT_*; it was killed for that, or a part of it. At most once for each */
+
+#define MAG_BOX_LIMIT_MEMORY 1
+#define MAG_BOX_LIMIT_TASKS 2
 
 #define MAG_BOX_AT_INIT 1 /* no room, bad request: nothing was made, and no GONE follows */
 #define MAG_BOX_AT_FORK 2

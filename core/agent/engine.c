@@ -1,6 +1,7 @@
 #include "agent/engine.h"
 
 #include "agent/definition.h"
+#include "agent/price.h"
 #include "agent/sandbox.h"
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -30,9 +31,12 @@ struct opened {
 struct mag_engine {
   struct mag_registry *registry;
   char *store_name, *store_config;
+  char *toolset; /* type of the defaults file's first toolset, or NULL */
   char *plugins; /* JSON object of "kind-name" to options, from the defaults file; or NULL */
   pthread_mutex_t lock;
   struct opened *opened;
+  struct mag_prices *prices;
+  bool prices_loaded;
   sem_t turns; /* how many more may run */
 };
 
@@ -42,6 +46,15 @@ char *mag_state_dir(void)
   if (state && state[0] == '/')
     return mag_sprintf("%s/magent", state);
   return home && home[0] == '/' ? mag_sprintf("%s/.local/state/magent", home) : NULL;
+}
+
+static char *first_toolset(const char *tools)
+{
+  mag_autojson json = NULL;
+  struct mbp_str type = {NULL, 0};
+  if (tools && mag_json_parse(mbp_str(tools), &json, NULL) == 0)
+    type = mag_json_str(mag_json_get(mag_json_first(json), "type"));
+  return type.len ? mag_str_dup(type) : NULL;
 }
 
 int mag_engine_new(const struct mag_engine_options *options, struct mag_engine **ret_engine, struct mbp_error *err)
@@ -61,6 +74,7 @@ int mag_engine_new(const struct mag_engine_options *options, struct mag_engine *
     return failed;
   }
   engine->plugins = mag_steal(&defaults.plugins);
+  engine->toolset = first_toolset(defaults.tools);
   const char *store = options->store ? options->store : defaults.store ? defaults.store : MAGENT_DEFAULT_STORE;
   engine->store_name = mag_str_dup(mbp_str(store));
   mag_definition_done(&defaults);
@@ -68,6 +82,8 @@ int mag_engine_new(const struct mag_engine_options *options, struct mag_engine *
   int r = engine->store_name && engine->store_config ? 0 : mag_error_no_memory(err);
   if (r == 0)
     r = mag_registry_new(options->plugin_dirs, NULL, &engine->registry, err);
+  if (r == 0 && options->exe)
+    r = mag_registry_ask_in(engine->registry, options->exe, err);
   if (r < 0) {
     mag_engine_free(engine);
     return r;
@@ -92,6 +108,8 @@ void mag_engine_free(struct mag_engine *engine)
   mag_registry_free(engine->registry);
   pthread_mutex_destroy(&engine->lock);
   sem_destroy(&engine->turns);
+  free(engine->toolset);
+  mag_prices_free(engine->prices);
   free(engine->plugins);
   free(engine->store_name);
   free(engine->store_config);
@@ -127,6 +145,21 @@ struct mbp_str mag_engine_config(struct mag_engine *engine, uint32_t kind, const
   return engine->plugins && mag_json_slice(mbp_str(engine->plugins), key, &config) ? config : mbp_str("");
 }
 
+const char *mag_engine_toolset(const struct mag_engine *engine)
+{
+  return engine->toolset;
+}
+
+int mag_engine_prices(struct mag_engine *engine, const struct mag_prices **ret_prices, struct mbp_error *err)
+{
+  pthread_mutex_lock(&engine->lock);
+  int r = engine->prices_loaded ? 0 : mag_prices_load(&engine->prices, err);
+  engine->prices_loaded |= r == 0;
+  *ret_prices = engine->prices;
+  pthread_mutex_unlock(&engine->lock);
+  return r;
+}
+
 struct mag_registry *mag_engine_registry(struct mag_engine *engine)
 {
   return engine->registry;
@@ -141,7 +174,8 @@ static int open_plugin(struct mag_engine *engine, const struct mag_plugin *plugi
   if (config.len == 0)
     config = mag_engine_config(engine, kind, name);
   for (struct opened *i = engine->opened; i; i = i->next)
-    if (i->kind == kind && strcmp(i->name, name) == 0 && mbp_str_eq(config, i->config)) {
+    if (i->kind == kind && strcmp(i->name, name) == 0 && mbp_str_eq(config, i->config) &&
+        !mag_instance_unhealthy(i->instance)) {
       *ret_instance = i->instance;
       return 0;
     }

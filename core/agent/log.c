@@ -104,7 +104,7 @@ int mag_log_open(struct mag_log *log, struct mag_instance *store, const char *id
 {
   struct mag_log opened;
   if (strlen(id) >= sizeof(opened.id))
-    return mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"; `magent session list` shows those that exist", id);
+    return mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"", id);
   start(&opened, store, id);
   /* Claimed first, read then: nobody else can append what we would not see. */
   int r = want_claim ? claim(&opened, err) : 0;
@@ -117,7 +117,7 @@ int mag_log_open(struct mag_log *log, struct mag_instance *store, const char *id
   if (r < 0) {
     mag_log_close(&opened);
     return r == -MBP_E_NOT_FOUND
-               ? mag_error(err, MBP_E_NOT_FOUND, "no session \"%s\"; `magent session list` shows those that exist", id)
+               ? mag_error(err, MBP_E_NOT_FOUND, "no session \"%s\"", id)
                : mag_error_wrap(err, "session %s", id);
   }
   *log = opened;
@@ -146,26 +146,34 @@ static int take_appended(void *ctx, const void *result, struct mbp_error *err)
   return 0;
 }
 
+/* A summary tells the state behind exactly these records: with one, nobody else's may come between. */
 static struct mbp_append append_of(const struct mag_log *log, const struct mag_batch *batch, uint32_t flags,
                                    struct mbp_str summary)
 {
+  bool exact = summary.len && !(flags & MBP_APPEND_CREATE);
   return (struct mbp_append){.size = MBP_SIZE(struct mbp_append, summary),
                              .flags = flags,
                              .session = mbp_str(log->id),
                              .epoch = log->epoch,
-                             .expected = MBP_SEQ_ANY,
+                             .expected = exact ? log->state.last_seq : MBP_SEQ_ANY,
                              .records = batch->records,
                              .n_records = batch->n,
                              .summary = summary};
 }
 
+static int run_append(struct mag_log *log, const struct mbp_append *request, struct mbp_appended *ret_appended,
+                      struct mbp_error *err)
+{
+  const struct mbp_store_ops *ops = mag_instance_ops(log->store);
+  struct mag_call_options options = {.session = mbp_str(log->id), .on_result = take_appended, .ctx = ret_appended};
+  return MAG_RUN(log->store, &options, err, ops->append(plugin, call, request, err));
+}
+
 static int append(struct mag_log *log, struct mag_batch *batch, struct mbp_str summary,
                   struct mbp_appended *ret_appended, struct mbp_error *err)
 {
-  const struct mbp_store_ops *ops = mag_instance_ops(log->store);
   struct mbp_append request = append_of(log, batch, 0, summary);
-  struct mag_call_options options = {.session = mbp_str(log->id), .on_result = take_appended, .ctx = ret_appended};
-  return MAG_RUN(log->store, &options, err, ops->append(plugin, call, &request, err));
+  return run_append(log, &request, ret_appended, err);
 }
 
 /* Creates the session and claims it. Both are asked for before either is waited for: a store that collects what comes
@@ -179,10 +187,11 @@ static int append_first(struct mag_log *log, struct mag_batch *batch, struct mbp
       .session = mbp_str(log->id), .on_result = take_appended, .ctx = ret_appended};
   struct mag_call_options claim_options = {.session = mbp_str(log->id), .on_result = take_claim, .ctx = &log->epoch};
   struct mbp_error claim_error = MAG_ERROR_INIT;
-  struct mbp_call *appending = mag_instance_enter(log->store, &append_options, /* control= */ false, err);
-  if (!appending)
-    return -MBP_E_UNAVAILABLE;
-  int r = ops->append(mag_instance_plugin(log->store), appending, &request, err);
+  struct mbp_call *appending = NULL;
+  int r = mag_instance_enter(log->store, &append_options, /* control= */ false, &appending, err);
+  if (r < 0)
+    return r;
+  r = ops->append(mag_instance_plugin(log->store), appending, &request, err);
   mag_instance_returned(log->store, /* control= */ false);
   int claimed = r < 0 ? r
                       : MAG_RUN(log->store, &claim_options, &claim_error,
@@ -219,22 +228,79 @@ static int fold_batch(struct mag_log *log, struct mag_batch *batch, const struct
   return folding.result;
 }
 
+/* Somebody else's event came first: it is read, and the summary is made anew. *ret_again: that was it. */
+static int append_once(struct mag_log *log, struct mag_batch *batch, struct mbp_appended *ret_appended, bool *ret_again,
+                       struct mbp_error *err)
+{
+  uint64_t known = log->state.last_seq;
+  mag_autofree char *summary = summary_after(log, batch);
+  int r = append(log, batch, mbp_str(summary), ret_appended, err);
+  *ret_again = r == -MBP_E_CONFLICT && summary && mag_log_refresh(log, NULL) == 0 && log->state.last_seq > known;
+  return r;
+}
+
 int mag_log_commit(struct mag_log *log, struct mag_batch *batch, struct mbp_error *err)
 {
   struct mbp_appended appended = {0};
+  bool again = true;
   int r = mag_batch_check(batch, err);
   if (r < 0 || batch->n == 0)
     return r;
-  mag_autofree char *summary = summary_after(log, batch);
-  r = append(log, batch, mbp_str(summary), &appended, err);
+  while (again)
+    r = append_once(log, batch, &appended, &again, err);
   if (r == 0)
     r = fold_batch(log, batch, &appended, err);
   mag_batch_clear(batch);
   return r < 0 ? mag_error_wrap(err, "session %s", log->id) : 0;
 }
 
+int mag_log_commit_folded(struct mag_log *log, struct mag_batch *batch, struct mbp_error *err)
+{
+  struct mbp_appended appended = {0};
+  struct mbp_append request = append_of(log, batch, 0, mbp_str(""));
+  int r = mag_batch_check(batch, err);
+  request.expected = log->state.last_seq;
+  for (size_t i = 0; i < batch->n && r == 0; i++) {
+    batch->records[i].seq = log->state.last_seq + 1;
+    batch->records[i].epoch = log->epoch;
+    batch->records[i].time_ms = mag_clock_wall_ms();
+    r = mag_state_fold(&log->state, &batch->records[i], err);
+  }
+  mag_autofree char *summary = r == 0 ? mag_redact_text(mag_state_summary(&log->state)) : NULL;
+  request.summary = mbp_str(summary);
+  if (r == 0 && !summary)
+    r = mag_error_no_memory(err);
+  if (r == 0)
+    r = run_append(log, &request, &appended, err);
+  mag_batch_clear(batch);
+  return r < 0 ? mag_error_wrap(err, "session %s", log->id) : 0;
+}
+
+int mag_log_append_outside(struct mag_instance *store, const char *id, struct mag_batch *batch, struct mbp_error *err)
+{
+  struct mag_log log = {.store = store};
+  struct mbp_appended appended = {0};
+  if (strlen(id) >= sizeof(log.id))
+    return mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"", id);
+  memcpy(log.id, id, strlen(id));
+  int r = append(&log, batch, mbp_str(""), &appended, err);
+  mag_batch_clear(batch);
+  return r;
+}
+
+int mag_log_append_next(struct mag_log *log, struct mag_batch *batch, struct mbp_error *err)
+{
+  struct mbp_appended appended = {0};
+  int r = mag_batch_check(batch, err);
+  if (r < 0)
+    return r;
+  struct mbp_append request = append_of(log, batch, 0, mbp_str(""));
+  request.expected = log->state.last_seq;
+  return run_append(log, &request, &appended, err);
+}
+
 int mag_log_create(struct mag_log *log, struct mag_instance *store, struct mbp_str agent, struct mbp_str environment,
-                   struct mbp_str title, struct mbp_error *err)
+                   struct mbp_str title, const struct mag_budget *budget, struct mbp_error *err)
 {
   struct mag_log created;
   struct mag_batch batch = MAG_BATCH_INIT;
@@ -251,6 +317,8 @@ int mag_log_create(struct mag_log *log, struct mag_instance *store, struct mbp_s
     mag_writer_raw(w, "environment", environment);
   if (title.len)
     mag_writer_string(w, "title", title);
+  if (mag_budget_any(budget))
+    mag_budget_write(w, "budget", budget);
   mag_writer_string(w, "created_at", mbp_str(now));
   mag_batch_end(&batch);
   int r = mag_batch_check(&batch, err);

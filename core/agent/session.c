@@ -1,5 +1,9 @@
 #include "agent/session.h"
 
+#include "agent/demand.h"
+#include "agent/models.h"
+#include "agent/outside.h"
+#include "agent/sessions.h"
 #include "agent/turn.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -15,6 +19,10 @@
 #include <sys/stat.h>
 
 #define SANDBOX_IDLE_MS 300000
+#define HOST_COMPUTE "local"
+
+/* Sandboxes that nobody uses. */
+static struct mag_rounds idle_rounds = MAG_ROUNDS_INIT(5000);
 
 /* ---- Sandbox -------------------------------------------------------------------------------------------------- */
 
@@ -25,6 +33,14 @@ static const struct {
     {"none", MBP_NET_NONE}, {"limited", MBP_NET_LIMITED},   {"unrestricted", MBP_NET_UNRESTRICTED},
     {"host", MBP_NET_HOST}, {"provider", MBP_NET_PROVIDER},
 };
+
+const char *mag_network_name(uint32_t network)
+{
+  for (size_t i = 0; i < MAG_COUNT(networks); i++)
+    if (networks[i].bit == network)
+      return networks[i].name;
+  return "";
+}
 
 static int choose_network(struct mag_session *session, uint32_t *ret_network, struct mbp_error *err)
 {
@@ -54,6 +70,13 @@ char *mag_session_workspace(const char *id)
 {
   mag_autofree char *state = mag_state_dir();
   return state ? mag_sprintf("%s/workspaces/%s", state, id) : NULL;
+}
+
+int mag_session_check_id(const char *id, struct mbp_error *err)
+{
+  if (*id && strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(id))
+    return 0;
+  return mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"", id);
 }
 
 static int make_directories(char *path, struct mbp_error *err)
@@ -95,45 +118,6 @@ static int sandbox_made(void *ctx, const struct mbp_sandbox_info *info, bool att
   return r;
 }
 
-static int env_pairs(const char *json, struct mbp_json **ret_document, struct mbp_pair **ret_pairs, size_t *ret_n,
-                     struct mbp_error *err)
-{
-  mag_autojson document = NULL;
-  size_t n = 0;
-  if (!json)
-    return 0;
-  int r = mag_json_parse(mbp_str(json), &document, err);
-  if (r < 0)
-    return r;
-  struct mbp_pair *pairs = calloc(mag_json_count(document) + 1, sizeof(*pairs));
-  if (!pairs)
-    return mag_error_no_memory(err);
-  for (const struct mbp_json *i = mag_json_first(document); i; i = mag_json_next(i)) {
-    if (mag_json_type(i) != MBP_JSON_STRING) {
-      free(pairs);
-      return mag_error(err, MBP_E_INVALID, "env: the value of %s must be text", mag_json_key(i).ptr);
-    }
-    if (mag_redact_wanted(mag_json_str(i))) {
-      free(pairs);
-      return mag_error(err, MBP_E_INVALID, "env: the value of %s is a key of this program: keys never enter a sandbox",
-                       mag_json_key(i).ptr);
-    }
-    pairs[n++] = (struct mbp_pair){mag_json_key(i), mag_json_str(i)};
-  }
-  *ret_document = mag_steal(&document);
-  *ret_pairs = pairs;
-  *ret_n = n;
-  return 0;
-}
-
-static int check_env(const char *json, struct mbp_error *err)
-{
-  mag_autojson document = NULL;
-  mag_autofree struct mbp_pair *pairs = NULL;
-  size_t n = 0;
-  return env_pairs(json, &document, &pairs, &n, err);
-}
-
 static int check_workspace(const char *path, struct mbp_error *err)
 {
   struct stat st;
@@ -145,14 +129,10 @@ static int check_workspace(const char *path, struct mbp_error *err)
 }
 
 /* What the environment asks for and the provider cannot give is refused here, before there is a log or a sandbox. */
-static int check_compute(struct mag_session *session, struct mbp_error *err)
+static int open_compute(struct mag_session *session, struct mbp_error *err)
 {
   const struct mag_definition *definition = &session->definition;
-  bool needed = false;
-  for (size_t i = 0; i < session->toolbox.n; i++)
-    needed |= (session->toolbox.tools[i].flags & MBP_TOOL_SANDBOX) != 0;
-  if (!needed)
-    return 0;
+  struct mag_demand_env env = {0};
   int r = mag_engine_compute(session->engine, definition->compute, mbp_str(definition->compute_options),
                              &session->compute, err);
   if (r == 0)
@@ -162,27 +142,35 @@ static int check_compute(struct mag_session *session, struct mbp_error *err)
                   definition->compute);
   if (r == 0 && definition->workspace)
     r = check_workspace(definition->workspace, err);
-  return r < 0 ? r : check_env(definition->env, err);
+  if (r == 0)
+    r = mag_demand_check(definition, session->compute, err);
+  if (r == 0)
+    r = mag_demand_env(definition, &env, err);
+  mag_demand_env_done(&env);
+  return r;
+}
+
+static bool needs_compute(const struct mag_session *session)
+{
+  bool needed = mag_demand_needs_compute(&session->definition);
+  for (size_t i = 0; i < session->toolbox.n; i++)
+    needed |= (session->toolbox.tools[i].flags & MBP_TOOL_SANDBOX) != 0;
+  return needed;
 }
 
 /* The session is ours, as if a turn ran, so that none begins meanwhile. */
-static bool begin_drop(struct mag_session *session)
+static bool begin_drop(struct mag_session *session, int64_t unused_ms)
 {
-  int64_t limit = session->definition.idle_ms ? session->definition.idle_ms : SANDBOX_IDLE_MS;
   pthread_mutex_lock(&session->call_lock);
-  session->dropping = !session->call && mag_sandbox_exists(session->sandbox) &&
-                      mag_clock_monotonic_ms() - mag_sandbox_last_use_ms(session->sandbox) >= limit;
-  bool begun = session->dropping;
+  bool begun = !session->dropping && !session->call && !session->holders && mag_sandbox_exists(session->sandbox) &&
+               mag_clock_monotonic_ms() - mag_sandbox_last_use_ms(session->sandbox) >= unused_ms;
+  session->dropping |= begun;
   pthread_mutex_unlock(&session->call_lock);
   return begun;
 }
 
-/* A sandbox that has not been used for a while goes; the next tool makes a new one. */
-static void drop_idle_sandbox(void *ctx)
+static void drop_sandbox(struct mag_session *session)
 {
-  struct mag_session *session = ctx;
-  if (!begin_drop(session))
-    return;
   mag_sandbox_drop(session->sandbox);
   if (!mag_sandbox_exists(session->sandbox)) {
     struct mag_batch batch = MAG_BATCH_INIT;
@@ -197,6 +185,26 @@ static void drop_idle_sandbox(void *ctx)
   pthread_mutex_unlock(&session->call_lock);
 }
 
+/* A sandbox that has not been used for a while goes; the next tool makes a new one. */
+static void drop_idle_sandbox(void *ctx)
+{
+  struct mag_session *session = ctx;
+  if (begin_drop(session, session->definition.idle_ms ? session->definition.idle_ms : SANDBOX_IDLE_MS))
+    drop_sandbox(session);
+}
+
+/* The session's own workspace, unless it was given one: then NULL. */
+static int make_workspace(const struct mag_session *session, char **ret_own, struct mbp_error *err)
+{
+  if (session->definition.workspace)
+    return 0;
+  mag_autofree char *own = mag_session_workspace(session->log.id);
+  int r = own ? make_directories(own, err) : mag_error(err, MBP_E_INVALID, "neither HOME nor XDG_STATE_HOME is set");
+  if (r == 0)
+    *ret_own = mag_steal(&own);
+  return r;
+}
+
 /* Makes nothing but the workspace: the sandbox itself is made when a tool needs it. */
 static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
 {
@@ -206,15 +214,11 @@ static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
     return 0;
   uint64_t caps = mag_instance_descriptor(session->compute)->caps;
   mag_autofree char *own = NULL;
-  mag_autojson env_document = NULL;
-  mag_autofree struct mbp_pair *env = NULL;
-  size_t n_env = 0;
-  if (!definition->workspace && caps & MBP_CAP_COMPUTE_WORKSPACE) {
-    own = mag_session_workspace(session->log.id);
-    r = own ? make_directories(own, err) : mag_error(err, MBP_E_INVALID, "neither HOME nor XDG_STATE_HOME is set");
-  }
+  struct mag_demand_env env = {0};
+  if (caps & MBP_CAP_COMPUTE_WORKSPACE)
+    r = make_workspace(session, &own, err);
   if (r == 0)
-    r = env_pairs(definition->env, &env_document, &env, &n_env, err);
+    r = mag_demand_env(definition, &env, err);
   if (r < 0)
     return r;
   bool attach = caps & MBP_CAP_COMPUTE_OUTLIVES && session->log.state.sandbox_there;
@@ -226,23 +230,83 @@ static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
                .workspace = mbp_str(definition->workspace ? definition->workspace : own),
                .working_dir = mbp_str(definition->working_dir),
                .image = mbp_str(definition->image),
-               .env = env,
-               .n_env = n_env,
+               .env = env.pairs,
+               .n_env = env.n,
                .network = session->network,
                .cpu_millis = (uint32_t) definition->cpu_millis,
                .memory_bytes = definition->memory_bytes,
-               .pids = (uint32_t) definition->pids},
+               .pids = (uint32_t) definition->pids,
+               .lifetime_ms = definition->lifetime_ms,
+               .allowed_hosts = mbp_str(definition->allowed_hosts)},
+      .setup = mbp_str(definition->setup),
       .attach_id = mbp_str(attach ? session->log.state.sandbox_id : NULL),
       .intent = sandbox_intent,
       .made = sandbox_made,
       .ctx = session,
   };
   r = mag_sandbox_new(&options, &session->sandbox, err);
+  mag_demand_env_done(&env);
   if (r == 0) {
-    session->idle = (struct mag_idle){.look = drop_idle_sandbox, .ctx = session};
-    mag_idle_watch(&session->idle);
+    session->idle = (struct mag_round){.look = drop_idle_sandbox, .ctx = session};
+    mag_rounds_join(&idle_rounds, &session->idle);
   }
   return r;
+}
+
+int mag_session_need_sandbox(struct mag_session *session, struct mbp_error *err)
+{
+  if (session->sandbox)
+    return 0;
+  int r = session->compute ? 0 : open_compute(session, err);
+  return r < 0 ? r : prepare_sandbox(session, err);
+}
+
+void mag_session_hold_sandbox(struct mag_session *session)
+{
+  pthread_mutex_lock(&session->call_lock);
+  while (session->dropping)
+    pthread_cond_wait(&session->dropped, &session->call_lock);
+  session->holders++;
+  pthread_mutex_unlock(&session->call_lock);
+}
+
+void mag_session_release_sandbox(struct mag_session *session)
+{
+  pthread_mutex_lock(&session->call_lock);
+  session->holders--;
+  pthread_mutex_unlock(&session->call_lock);
+}
+
+int mag_session_drop_sandbox(struct mag_session *session, struct mbp_error *err)
+{
+  if (!session->sandbox || !mag_sandbox_exists(session->sandbox))
+    return 0;
+  if (begin_drop(session, 0))
+    drop_sandbox(session);
+  return mag_sandbox_exists(session->sandbox) ? mag_error(err, MBP_E_BUSY, "the sandbox is in use") : 0;
+}
+
+/* Custom tools on the host run in the workspace as well, with the provider that has no isolation. */
+static int prepare_host(struct mag_session *session, struct mbp_error *err)
+{
+  const struct mag_definition *definition = &session->definition;
+  mag_autofree char *own = NULL;
+  struct mag_sandbox_options options = {.session = mbp_str(session->log.id)};
+  bool needed = false;
+  for (size_t i = 0; i < session->toolbox.n; i++)
+    needed |= session->toolbox.tools[i].custom && session->toolbox.tools[i].flags & MBP_TOOL_HOST;
+  if (!needed)
+    return 0;
+  int r = mag_engine_compute(session->engine, HOST_COMPUTE, mbp_str(""), &options.compute, err);
+  if (r < 0)
+    return mag_error_wrap(err, "a tool with run_on: host");
+  r = make_workspace(session, &own, err);
+  if (r < 0)
+    return r;
+  options.spec = (struct mbp_sandbox_spec){.size = MBP_SIZE(struct mbp_sandbox_spec, allowed_hosts),
+                                           .workspace = mbp_str(definition->workspace ? definition->workspace : own),
+                                           .network = MBP_NET_HOST};
+  return mag_sandbox_new(&options, &session->host, err);
 }
 
 /* ---- Opening and closing -------------------------------------------------------------------------------------- */
@@ -253,6 +317,7 @@ static struct mag_session *session_new(struct mag_engine *engine)
   if (!session)
     return NULL;
   session->engine = engine;
+  mag_output_init(&session->output, "");
   pthread_mutex_init(&session->commit_lock, NULL);
   pthread_mutex_init(&session->observer_lock, NULL);
   pthread_mutex_init(&session->call_lock, NULL);
@@ -265,10 +330,14 @@ void mag_session_close(struct mag_session *session)
   if (!session)
     return;
   if (session->sandbox)
-    mag_idle_unwatch(&session->idle);
+    mag_rounds_leave(&idle_rounds, &session->idle);
   mag_sandbox_free(session->sandbox, /* keep= */ false);
+  mag_sandbox_free(session->host, /* keep= */ false);
+  mag_handlers_done(&session->handlers);
   mag_toolbox_close(&session->toolbox);
+  mag_output_done(&session->output, /* keep= */ session->log.state.status == MAG_STATUS_RUNNING);
   mag_log_close(&session->log);
+  mag_models_done(session);
   mag_definition_done(&session->definition);
   pthread_mutex_destroy(&session->commit_lock);
   pthread_mutex_destroy(&session->observer_lock);
@@ -289,15 +358,47 @@ static void observe(void *ctx, const struct mbp_record *record)
 /* Model, tools and compute: all that can fail for reasons that the user can mend, before a log exists. */
 static int open_parts(struct mag_session *session, struct mbp_error *err)
 {
-  int r = mag_engine_llm(session->engine, session->definition.model, &session->llm, &session->model, err);
+  int r = mag_models_open(session, err);
   if (r < 0)
     return r;
-  session->provider = mag_instance_descriptor(session->llm)->name;
   if (!(mag_instance_descriptor(session->llm)->caps & MBP_CAP_LLM_OFFLINE))
     mag_http_warm(); /* its start passes while the log is made */
   r = mag_toolbox_open(&session->toolbox, session->engine, mbp_str(session->definition.tools),
                        err);
-  return r < 0 ? r : check_compute(session, err);
+  return r == 0 && needs_compute(session) ? open_compute(session, err) : r;
+}
+
+/* The session's own copy, with tools by their real names, and the two resources. */
+static int define(struct mag_session *session, const struct mag_definition *definition, char **ret_agent,
+                  char **ret_environment, struct mbp_error *err)
+{
+  mag_autofree char *tools = NULL;
+  struct mag_definition expanded = *definition;
+  int r = mag_toolbox_expand(session->engine, definition->tools, &tools, err);
+  expanded.tools = tools;
+  if (r == 0)
+    r = mag_definition_resources(&expanded, ret_agent, ret_environment, err);
+  return r < 0 ? r : mag_definition_from_resources(&session->definition, mbp_str(*ret_agent), mbp_str(*ret_environment), err);
+}
+
+int mag_session_check(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_error *err)
+{
+  struct mag_session *session = session_new(engine);
+  mag_autofree char *agent = NULL, *environment = NULL;
+  int r = session ? define(session, definition, &agent, &environment, err) : mag_error_no_memory(err);
+  if (r == 0)
+    r = open_parts(session, err);
+  mag_session_close(session);
+  return r;
+}
+
+static struct mag_budget budget_of(const struct mag_definition *definition)
+{
+  return (struct mag_budget){.tokens = definition->budget_tokens,
+                             .cost_micros = definition->budget_cost_micros,
+                             .steps = definition->budget_steps,
+                             .tool_calls = definition->budget_tool_calls,
+                             .time_ms = definition->budget_time_ms};
 }
 
 int mag_session_create(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_str title,
@@ -306,25 +407,27 @@ int mag_session_create(struct mag_engine *engine, const struct mag_definition *d
   struct mag_session *session = session_new(engine);
   struct mag_instance *store = NULL;
   mag_autofree char *agent = NULL, *environment = NULL;
-  int r = session ? 0 : mag_error_no_memory(err);
-  if (r == 0)
-    r = mag_definition_resources(definition, &agent, &environment, err);
-  if (r == 0)
-    r = mag_definition_from_resources(&session->definition, mbp_str(agent), mbp_str(environment), err);
+  int r = session ? define(session, definition, &agent, &environment, err) : mag_error_no_memory(err);
   if (r == 0)
     r = mag_engine_store(engine, &store, err); /* first: it opens its file beside what follows */
   if (r == 0)
     r = open_parts(session, err);
   if (r == 0)
-    r = mag_log_create(&session->log, store, mbp_str(agent), mbp_str(environment), title, err);
+    r = mag_models_price(session, definition->budget_cost_micros, err);
+  struct mag_budget budget = budget_of(definition);
+  if (r == 0)
+    r = mag_log_create(&session->log, store, mbp_str(agent), mbp_str(environment), title, &budget, err);
   if (r == 0)
     r = prepare_sandbox(session, err);
+  if (r == 0)
+    r = prepare_host(session, err);
   if (r < 0) {
     mag_session_close(session);
     return r;
   }
   session->log.observe = observe;
   session->log.ctx = session;
+  mag_output_init(&session->output, session->log.id);
   *ret_session = session;
   return 0;
 }
@@ -349,6 +452,10 @@ int mag_session_open(struct mag_engine *engine, const char *id, const struct mag
   int r = session ? mag_engine_store(engine, &store, err) : mag_error_no_memory(err);
   if (r == 0)
     r = mag_log_open(&session->log, store, id, /* claim= */ true, err);
+  if (r == 0 && session->log.state.archived_ms)
+    r = mag_error(err, MBP_E_READ_ONLY, "session %s is archived; a fork of it can go on", id);
+  if (r == 0 && strcmp(session->log.state.id, session->log.id) != 0)
+    r = mag_fork_complete(&session->log, NULL, "empty", err); /* whoever forked it died before it was done */
   if (r == 0)
     r = mag_definition_from_resources(&session->definition, mbp_str(session->log.state.agent),
                                       mbp_str(session->log.state.environment), err);
@@ -359,15 +466,89 @@ int mag_session_open(struct mag_engine *engine, const char *id, const struct mag
   if (r == 0)
     r = open_parts(session, err);
   if (r == 0)
+    r = mag_models_price(session, session->log.state.budget.cost_micros, err);
+  if (r == 0)
     r = prepare_sandbox(session, err);
+  if (r == 0)
+    r = prepare_host(session, err);
   if (r < 0) {
     mag_session_close(session);
     return r;
   }
   session->log.observe = observe;
   session->log.ctx = session;
+  mag_output_init(&session->output, session->log.id);
   *ret_session = session;
   return 0;
+}
+
+/* ---- Changing the agent --------------------------------------------------------------------------------------- */
+
+static int record_agent(struct mag_session *session, const char *agent, const char *environment, struct mbp_error *err)
+{
+  struct mag_batch batch = MAG_BATCH_INIT;
+  struct mbp_writer *w = mag_batch_private(&batch, MAG_REC_AGENT);
+  mag_writer_raw(w, "agent", mbp_str(agent));
+  mag_writer_raw(w, "environment", mbp_str(environment));
+  mag_batch_end(&batch);
+  int r = mag_session_commit(session, &batch, err);
+  mag_batch_done(&batch);
+  return r;
+}
+
+#define SWAP(a, b)                                                                                                     \
+  do {                                                                                                                 \
+    __typeof__(a) swapped_ = (a);                                                                                      \
+    (a) = (b);                                                                                                         \
+    (b) = swapped_;                                                                                                    \
+  } while (0)
+
+/* What was opened for the new agent becomes the session's; `other` keeps the old, to be closed. */
+static void swap_parts(struct mag_session *session, struct mag_session *other)
+{
+  SWAP(session->definition, other->definition);
+  SWAP(session->toolbox, other->toolbox);
+  session->llm = other->llm;
+  session->provider = other->provider;
+  session->model = other->model;
+  session->price = other->price;
+  if (other->compute) {
+    session->compute = other->compute;
+    session->network = other->network;
+  }
+}
+
+/* Made anew in the new environment, when a tool needs it. */
+static void remove_sandbox(struct mag_session *session)
+{
+  (void) mag_session_drop_sandbox(session, NULL);
+  mag_rounds_leave(&idle_rounds, &session->idle);
+  mag_sandbox_free(mag_steal(&session->sandbox), /* keep= */ false);
+}
+
+int mag_session_redefine(struct mag_session *session, const struct mag_definition *definition, struct mbp_error *err)
+{
+  struct mag_session *other = session_new(session->engine);
+  mag_autofree char *agent = NULL, *environment = NULL;
+  int r = other ? define(other, definition, &agent, &environment, err) : mag_error_no_memory(err);
+  if (r == 0)
+    r = open_parts(other, err);
+  if (r == 0)
+    r = find_price(other, session->log.state.budget.cost_micros, err);
+  bool moved = r == 0 && strcmp(environment, session->log.state.environment ? session->log.state.environment : "") != 0;
+  if (r == 0)
+    r = record_agent(session, agent, environment, err);
+  if (r == 0) {
+    swap_parts(session, other);
+    if (moved && session->sandbox)
+      remove_sandbox(session);
+    mag_sandbox_free(mag_steal(&session->host), /* keep= */ false);
+    r = session->sandbox ? 0 : prepare_sandbox(session, err);
+  }
+  if (r == 0)
+    r = prepare_host(session, err);
+  mag_session_close(other);
+  return r;
 }
 
 /* ---- Watching, saying, stopping ------------------------------------------------------------------------------- */
@@ -387,6 +568,8 @@ void mag_session_preview(struct mag_session *session, uint32_t kind, const char 
     mag_redact_into(&clean, data);
     data = mag_buf_str(&clean);
   }
+  if (kind == MAG_PREVIEW_TOOL_OUTPUT)
+    mag_output_add(&session->output, event_id, data);
   struct mag_preview preview = {kind, event_id, name, data};
   pthread_mutex_lock(&session->observer_lock);
   if (session->observer.preview)
@@ -431,9 +614,7 @@ int mag_session_commit(struct mag_session *session, struct mag_batch *batch, str
   return r;
 }
 
-/* The content of a message of one text block, in the writer. */
-static int message_content(struct mbp_writer *w, struct mbp_str text, struct mbp_str *ret_content,
-                           struct mbp_error *err)
+int mag_message_content(struct mbp_writer *w, struct mbp_str text, struct mbp_str *ret_content, struct mbp_error *err)
 {
   if (text.len == 0)
     return mag_error(err, MBP_E_INVALID, "the message is empty");
@@ -459,7 +640,7 @@ int mag_session_say(struct mag_session *session, struct mbp_str text, struct mbp
 {
   mag_autowriter w = mag_writer_new();
   struct mbp_str content;
-  int r = message_content(w, text, &content, err);
+  int r = mag_message_content(w, text, &content, err);
   return r < 0 ? r : say(session, content, err);
 }
 
@@ -473,10 +654,25 @@ void mag_session_interrupt(struct mag_session *session)
   pthread_mutex_unlock(&session->call_lock);
 }
 
+void mag_session_forget_interrupt(struct mag_session *session)
+{
+  pthread_mutex_lock(&session->call_lock);
+  session->interrupted = false;
+  pthread_mutex_unlock(&session->call_lock);
+}
+
 static int run_turn(struct mag_session *session, const struct mag_limits *limits, struct mbp_str message,
                     struct mag_outcome *ret_outcome, struct mbp_error *err)
 {
-  struct mag_call_options options = {.timeout_ms = limits->timeout_ms, .session = mbp_str(session->log.id)};
+  if (session->log.state.budget.time_ms) {
+    int refreshed = mag_session_refresh(session, err); /* it may have been raised */
+    if (refreshed < 0)
+      return refreshed;
+  }
+  int64_t left = mag_budget_time_left(&session->log.state), timeout = limits->timeout_ms;
+  if (left && (timeout == 0 || left < timeout))
+    timeout = left;
+  struct mag_call_options options = {.timeout_ms = timeout, .session = mbp_str(session->log.id)};
   struct mbp_call *call = mag_call_new_scope(&options);
   if (!call)
     return mag_error_no_memory(err);
@@ -492,11 +688,14 @@ static int run_turn(struct mag_session *session, const struct mag_limits *limits
   int r = mag_engine_begin_turn(session->engine, call, err);
   if (r == 0) {
     r = mag_turn_run(session, call, limits, message, ret_outcome, err);
+    mag_outside_unwatch(session);
     mag_engine_end_turn(session->engine);
   } else if (message.len == 0 || (r = say(session, message, err)) == 0) {
     *ret_outcome = (struct mag_outcome){.ending = MAG_END_INTERRUPTED}; /* while it waited for room to run */
     r = 0;
   }
+  if (session->host)
+    mag_sandbox_drop(session->host); /* nothing stays on the host between turns */
   pthread_mutex_lock(&session->call_lock);
   session->call = NULL;
   pthread_mutex_unlock(&session->call_lock);
@@ -517,7 +716,7 @@ int mag_session_ask(struct mag_session *session, struct mbp_str text, const stru
   mag_autowriter w = mag_writer_new();
   struct mbp_str content;
   if (state->status == MAG_STATUS_IDLE && state->n_open == 0 && state->n_inbox == 0) {
-    int r = message_content(w, text, &content, err);
+    int r = mag_message_content(w, text, &content, err);
     return r < 0 ? r : run_turn(session, limits, content, ret_outcome, err);
   }
   int r = mag_session_say(session, text, err); /* it waits its turn in the inbox */

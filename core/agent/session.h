@@ -5,10 +5,13 @@
 #ifndef MAG_AGENT_SESSION_H
 #define MAG_AGENT_SESSION_H
 
+#include "agent/custom_parts.h"
 #include "agent/definition.h"
 #include "agent/engine.h"
-#include "agent/idle.h"
 #include "agent/log.h"
+#include "agent/output.h"
+#include "agent/price.h"
+#include "agent/rounds.h"
 #include "agent/sandbox.h"
 #include "agent/toolbox.h"
 #include "base/buf.h"
@@ -29,6 +32,12 @@ struct mag_preview {
   struct mbp_str name, data;
 };
 
+/* A call that waits for a person. */
+struct mag_question {
+  const char *event_id, *tool, *input; /* input: JSON object */
+  bool on_host;                        /* it would not run in the sandbox */
+};
+
 /* Who watches. Members may be NULL. Called from the session's thread and, for tool output, from tools' threads, one
  * at a time. */
 struct mag_observer {
@@ -37,6 +46,8 @@ struct mag_observer {
   void (*preview)(void *ctx, const struct mag_preview *preview);
   /* May this tool run? 1 yes, 0 no, -1 nobody is there to say. */
   int (*confirm)(void *ctx, const char *tool, const char *input);
+  /* The same with more to ask and to say; it goes before confirm. reply->message is malloced, and freed by us. */
+  void (*ask)(void *ctx, const struct mag_question *question, struct mag_reply *reply);
 };
 
 struct mag_limits {
@@ -65,35 +76,55 @@ struct mag_session {
   struct mag_log log;
   pthread_mutex_t commit_lock; /* the sandbox is recorded from tools' threads */
   struct mag_toolbox toolbox;
-  struct mag_instance *llm;
-  const char *provider; /* of the model: the plugin's name */
-  const char *model;    /* its name there, inside definition.model */
+  struct mag_model *models;     /* the definition's and its fallbacks: models.h */
+  size_t n_models;
+  struct mag_instance *llm;     /* of the one that is asked now, like the next three */
+  const char *provider; /* the plugin's name */
+  const char *model;    /* its name there */
+  struct mag_price price; /* without a currency: not known */
   struct mag_instance *compute; /* NULL: the agent has no tool that needs one */
   uint32_t network;             /* MBP_NET_* */
   struct mag_sandbox *sandbox;
+  struct mag_sandbox *host;     /* for custom tools that run on the host; NULL: there is none */
+  struct mag_handlers handlers; /* of custom tools */
   bool sandbox_known;           /* what the log says of a sandbox is about one of this process */
-  struct mag_idle idle;
+  struct mag_output output;     /* of the running tool */
+  struct mag_round idle;
   struct mag_observer observer;
   pthread_mutex_t observer_lock;
   pthread_mutex_t call_lock;
   struct mbp_call *call; /* of the running turn */
-  bool dropping;         /* the idle sandbox is being removed: no turn begins */
+  bool dropping;         /* the sandbox is being removed: no turn begins */
+  unsigned holders;      /* who uses the sandbox and is no turn: it is not removed */
   pthread_cond_t dropped;
+  struct mag_round outside; /* of the running turn: what do others append? */
+  bool watched;             /* it has joined */
+  uint64_t outside_seen;
   bool interrupted;      /* before there was a turn to interrupt: holds for the next one */
 };
 
-/* Both check everything that can be checked before anything is created: model, tools, provider, network. */
+/* Model, tools, provider and network: everything that can be checked before anything is created. */
+int mag_session_check(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_error *err);
+
+/* Both check the same first. */
 int mag_session_create(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_str title,
                        struct mag_session **ret_session, struct mbp_error *err);
 /* `overrides`: model and system that replace the recorded ones from now on, or NULL. */
 int mag_session_open(struct mag_engine *engine, const char *id, const struct mag_definition *overrides,
                      struct mag_session **ret_session, struct mbp_error *err);
+/* Another agent and environment from the next turn on, with the same conversation; checked first, and durable when it
+ * returns. While no turn runs. A changed environment means a new sandbox; the workspace stays. */
+int mag_session_redefine(struct mag_session *session, const struct mag_definition *definition, struct mbp_error *err);
 void mag_session_close(struct mag_session *session); /* the sandbox goes, the workspace stays; accepts NULL */
 
 void mag_session_observe(struct mag_session *session, const struct mag_observer *observer);
 
 /* Appends a user message of one text block. Durable when it returns. */
 int mag_session_say(struct mag_session *session, struct mbp_str text, struct mbp_error *err);
+
+/* The content of a message of one text block, in the writer. */
+int mag_message_content(struct mbp_writer *writer, struct mbp_str text, struct mbp_str *ret_content,
+                        struct mbp_error *err);
 
 /* Runs until the session is idle. Negative only if the log itself failed; how the turn went is in the outcome. */
 int mag_session_run(struct mag_session *session, const struct mag_limits *limits, struct mag_outcome *ret_outcome,
@@ -105,6 +136,16 @@ int mag_session_ask(struct mag_session *session, struct mbp_str text, const stru
 
 /* Ends the running turn, or the next one as soon as it begins. Any thread. */
 void mag_session_interrupt(struct mag_session *session);
+/* While no turn runs: an interrupt that came too late for the last one does not hold for the next. */
+void mag_session_forget_interrupt(struct mag_session *session);
+
+/* The sandbox beside turns, without a model. While no turn runs: prepared, if no tool needs one. Makes none. */
+int mag_session_need_sandbox(struct mag_session *session, struct mbp_error *err);
+/* Between these two it may be used with mag_compute_table, also while a turn runs. */
+void mag_session_hold_sandbox(struct mag_session *session);
+void mag_session_release_sandbox(struct mag_session *session);
+/* While no turn runs: it goes, the workspace stays. MBP_E_BUSY: it is in use. */
+int mag_session_drop_sandbox(struct mag_session *session, struct mbp_error *err);
 
 /* With the lock; see mag_log_refresh and mag_log_commit. */
 int mag_session_refresh(struct mag_session *session, struct mbp_error *err);
@@ -124,6 +165,11 @@ void mag_session_preview_piece(struct mag_session *session, struct mag_preview_s
                                const char *event_id, const char *name, struct mbp_str data);
 void mag_session_preview_rest(struct mag_session *session, struct mag_preview_stream *stream);
 
+/* "none", "host" ...; "" if it is none of MBP_NET_*. Static. */
+const char *mag_network_name(uint32_t network);
+
+/* An id becomes a path: only what we make ourselves is one. -MBP_E_NOT_FOUND. */
+int mag_session_check_id(const char *id, struct mbp_error *err);
 /* Where a session without --workspace works. Caller frees. */
 char *mag_session_workspace(const char *id);
 

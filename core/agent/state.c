@@ -22,6 +22,7 @@ static void free_call(struct mag_tool_call *call)
   free(call->model_id);
   free(call->name);
   free(call->input);
+  free(call->problem);
   free(call->deny_message);
   free(call->result);
 }
@@ -51,6 +52,9 @@ void mag_state_done(struct mag_state *state)
   }
   for (size_t i = 0; i < state->n_inbox; i++)
     free_inbox_item(&state->inbox[i]);
+  for (size_t i = 0; i < state->n_granted; i++)
+    free(state->granted[i]);
+  free(state->granted);
   free(state->messages);
   free(state->inbox);
   free(state->id);
@@ -63,6 +67,9 @@ void mag_state_done(struct mag_state *state)
   free(state->sandbox_key);
   free(state->sandbox_id);
   free(state->sandbox_provider);
+  free(state->fork_of);
+  free(state->error);
+  free(state->currency);
   mag_state_init(state);
 }
 
@@ -146,7 +153,9 @@ static int fold_session(struct fold *fold)
   if (get_str(fold, "id").len == 0 || agent.len == 0)
     return corrupt(fold, "id or agent is missing");
   state->created_ms = fold->record->time_ms;
-  int r = set_text(fold, &state->id, get_str(fold, "id"));
+  int r = mag_budget_read(&state->budget, get_tree(fold, "budget"), fold->err);
+  if (r == 0)
+    r = set_text(fold, &state->id, get_str(fold, "id"));
   if (r == 0)
     r = set_text(fold, &state->title, get_str(fold, "title"));
   if (r == 0)
@@ -156,30 +165,78 @@ static int fold_session(struct fold *fold)
   return r;
 }
 
-/* A list of at least one block of a kind that users may send. */
-static bool is_user_content(struct mbp_str content)
+/* From here on the session has this agent and this environment. */
+static int fold_agent(struct fold *fold)
 {
-  static const char *const kinds[] = {"\"text\"", "\"image\"", "\"document\""};
+  struct mbp_str agent = get_raw(fold, "agent", '{'), environment = get_raw(fold, "environment", '{');
+  if (agent.len == 0 || environment.len == 0)
+    return corrupt(fold, "agent or environment is missing");
+  int r = set_text(fold, &fold->state->agent, agent);
+  return r < 0 ? r : set_text(fold, &fold->state->environment, environment);
+}
+
+/* From here on the log is another session's, and that one has used nothing yet. */
+static int fold_fork(struct fold *fold)
+{
+  struct mag_state *state = fold->state;
+  if (get_str(fold, "id").len == 0 || get_str(fold, "from").len == 0)
+    return corrupt(fold, "id or from is missing");
+  int r = set_text(fold, &state->id, get_str(fold, "id"));
+  if (r == 0)
+    r = set_text(fold, &state->fork_of, get_str(fold, "from"));
+  if (r == 0)
+    r = set_text(fold, &state->title, get_str(fold, "title"));
+  if (r == 0)
+    r = set_text(fold, &state->sandbox_id, mbp_str(""));
+  state->created_ms = fold->record->time_ms;
+  state->usage = (struct mbp_usage){.size = state->usage.size};
+  state->turns = state->steps = state->turn_steps = state->tool_calls = state->tool_runs = 0;
+  state->cost_micros = state->active_ms = state->archived_ms = 0;
+  state->cost_unknown = state->tools_refused = false;
+  state->workspace_lost = state->sandbox_key && mbp_str_eq(get_str(fold, "workspace"), "empty");
+  state->sandbox_lost |= state->sandbox_there || state->workspace_lost;
+  state->sandbox_there = false;
+  return r;
+}
+
+/* A list of blocks of the first n kinds; *ret_n: how many. */
+static bool is_list_of(struct mbp_str content, size_t n_kinds, size_t *ret_n)
+{
+  static const char *const kinds[] = {"\"text\"", "\"image\"", "\"document\"", "\"search_result\""};
   struct mbp_str block, type;
   size_t at = 0, n = 0;
-  if (content.ptr[0] != '[')
+  if (content.len == 0 || content.ptr[0] != '[')
     return false;
   for (; mag_json_step(content, &at, NULL, &block); n++) {
     bool known = false;
     if (block.ptr[0] != '{' || !mag_json_slice(block, "type", &type))
       return false;
-    for (size_t i = 0; i < MAG_COUNT(kinds); i++)
+    for (size_t i = 0; i < n_kinds; i++)
       known |= mbp_str_eq(type, kinds[i]);
     if (!known)
       return false;
   }
-  return n > 0;
+  *ret_n = n;
+  return true;
 }
 
 bool mag_state_is_message(struct mbp_str payload)
 {
   struct mbp_str content;
-  return mag_json_slice(payload, "content", &content) && is_user_content(content);
+  size_t n;
+  return mag_json_slice(payload, "content", &content) && is_list_of(content, 3, &n) && n > 0;
+}
+
+bool mag_state_is_content(struct mbp_str content)
+{
+  size_t n;
+  return is_list_of(content, 3, &n) && n > 0;
+}
+
+bool mag_state_is_result(struct mbp_str content)
+{
+  size_t n;
+  return is_list_of(content, 4, &n);
 }
 
 static int process_message(struct fold *fold, const struct mag_inbox_item *item)
@@ -195,6 +252,23 @@ static int process_message(struct fold *fold, const struct mag_inbox_item *item)
   return add_message(fold, MBP_ROLE_USER, content, mbp_str(""), /* left_out= */ false);
 }
 
+/* For good: from now on calls of the tool are not asked about. */
+static int grant(struct fold *fold, const char *tool)
+{
+  struct mag_state *state = fold->state;
+  if (mag_state_granted(state, tool))
+    return 0;
+  char **granted = realloc(state->granted, (state->n_granted + 1) * sizeof(*granted));
+  if (!granted)
+    return mag_error_no_memory(fold->err);
+  state->granted = granted;
+  granted[state->n_granted] = mag_str_dup(mbp_str(tool));
+  if (!granted[state->n_granted])
+    return mag_error_no_memory(fold->err);
+  state->n_granted++;
+  return 0;
+}
+
 static int process_confirmation(struct fold *fold, const struct mag_inbox_item *item)
 {
   mag_autojson json = NULL;
@@ -206,7 +280,45 @@ static int process_confirmation(struct fold *fold, const struct mag_inbox_item *
     return 0; /* too late, or for something else: harmless */
   call->answered = true;
   call->allowed = mbp_str_eq(mag_json_str(mag_json_get(json, "result")), "allow");
+  if (call->allowed && mag_json_truth(mag_json_get(mag_json_get(json, "x_magent"), "always"), 0))
+    return grant(fold, call->name);
   return set_text(fold, &call->deny_message, mag_json_str(mag_json_get(json, "deny_message")));
+}
+
+/* The call has its result. After the last one, all of them become one message, in call order. */
+static int settle(struct fold *fold, struct mag_tool_call *call, struct mbp_str content,
+                  const struct mbp_json *is_error, const struct mbp_json *x_magent)
+{
+  struct mag_state *state = fold->state;
+  call->result = mag_str_dup(content.len ? content : mbp_str("[]"));
+  if (!call->result)
+    return mag_error_no_memory(fold->err);
+  call->is_error = mag_json_truth(is_error, 0);
+  if (mag_json_truth(mag_json_get(x_magent, "sandbox_lost"), 0))
+    state->sandbox_lost = state->workspace_lost = false; /* this result says so */
+  state->tools_refused |= mag_json_str(mag_json_get(x_magent, "budget")).len > 0;
+  if (--state->n_open)
+    return 0;
+  mag_autofree char *message = mag_project_results(state);
+  if (!message)
+    return mag_error_no_memory(fold->err);
+  state->last_stop = 0;
+  return add_message(fold, MBP_ROLE_USER, mbp_str(message), mbp_str(""), false);
+}
+
+static int process_custom_result(struct fold *fold, const struct mag_inbox_item *item)
+{
+  mag_autojson json = NULL;
+  struct mbp_str content = {NULL, 0};
+  int r = mag_json_parse(mbp_str(item->payload), &json, fold->err);
+  if (r < 0)
+    return r;
+  struct mag_tool_call *call = mag_state_call(fold->state, mag_json_str(mag_json_get(json, "custom_tool_use_id")));
+  if (!call || !call->custom || call->result)
+    return 0; /* too late, or for something else: harmless */
+  if (mag_json_slice(mbp_str(item->payload), "content", &content) && !mag_state_is_result(content))
+    return 0;
+  return settle(fold, call, content, mag_json_get(json, "is_error"), mag_json_get(json, "x_magent"));
 }
 
 static int fold_processed(struct fold *fold)
@@ -226,6 +338,8 @@ static int fold_processed(struct fold *fold)
     r = process_message(fold, &item);
   else if (strcmp(item.type, MAG_EV_USER_CONFIRMATION) == 0)
     r = process_confirmation(fold, &item);
+  else if (strcmp(item.type, MAG_EV_USER_CUSTOM_RESULT) == 0)
+    r = process_custom_result(fold, &item);
   free_inbox_item(&item);
   return r;
 }
@@ -240,7 +354,7 @@ static uint32_t stop_of(struct mbp_str name)
   return 0;
 }
 
-/* calls: [{"event_id","id","name","input","permission"}] */
+/* calls: [{"event_id","id","name","input","permission","custom","problem"}] */
 static int fold_calls(struct fold *fold)
 {
   struct mag_state *state = fold->state;
@@ -270,6 +384,10 @@ static int fold_calls(struct fold *fold)
     call->permission = mbp_str_eq(permission, "allow") ? MAG_PERMISSION_ALLOW
                        : mbp_str_eq(permission, "ask") ? MAG_PERMISSION_ASK
                                                        : MAG_PERMISSION_DENY;
+    call->custom = mag_json_truth(mag_json_get(item, "custom"), 0);
+    int r = set_text(fold, &call->problem, mag_json_str(mag_json_get(item, "problem")));
+    if (r < 0)
+      return r;
   }
   state->tool_calls += (int64_t) n;
   return 0;
@@ -315,6 +433,7 @@ static int fold_started(struct fold *fold)
   struct mag_tool_call *call = mag_state_call(fold->state, get_str(fold, "event_id"));
   if (!call)
     return corrupt(fold, "no such call");
+  fold->state->tool_runs += !call->started;
   call->started = true;
   call->repeatable = mag_json_truth(get_tree(fold, "repeatable"), 0);
   return 0;
@@ -357,26 +476,62 @@ static int fold_user_event(struct fold *fold)
   return item->id && item->type && item->payload ? 0 : mag_error_no_memory(fold->err);
 }
 
+static int fold_updated(struct fold *fold)
+{
+  const struct mbp_json *title = get_tree(fold, "title");
+  const struct mbp_json *budget = mag_json_get(get_tree(fold, "x_magent"), "budget");
+  (void) mag_budget_read(&fold->state->budget, budget, NULL); /* from outside: what is no budget changes none */
+  return title ? set_text(fold, &fold->state->title, mag_json_str(title)) : 0;
+}
+
 static int fold_running(struct fold *fold)
 {
+  int r = set_text(fold, &fold->state->error, mbp_str(""));
+  fold->state->interrupted = false;
   if (fold->state->status != MAG_STATUS_RUNNING) {
     fold->state->turns++;
     fold->state->turn_steps = 0;
   }
   fold->state->status = MAG_STATUS_RUNNING;
-  return 0;
+  return r;
+}
+
+static int set_error(struct fold *fold, struct mbp_str type, struct mbp_str message)
+{
+  mag_autowriter w = mag_writer_new();
+  struct mbp_str text;
+  mag_writer_object(w, NULL);
+  mag_writer_string(w, "type", type);
+  mag_writer_string(w, "message", message);
+  mag_writer_end(w);
+  return mag_writer_text(w, &text) < 0 ? mag_error_no_memory(fold->err) : set_text(fold, &fold->state->error, text);
+}
+
+static int fold_error(struct fold *fold)
+{
+  const struct mbp_json *error = get_tree(fold, "error");
+  return set_error(fold, mag_json_str(mag_json_get(error, "type")), mag_json_str(mag_json_get(error, "message")));
 }
 
 static int fold_idle(struct fold *fold)
 {
+  const struct mbp_json *x_magent = get_tree(fold, "x_magent");
+  struct mbp_str message = mag_json_str(mag_json_get(x_magent, "message"));
   fold->state->status = MAG_STATUS_IDLE;
+  fold->state->interrupted = mag_json_truth(mag_json_get(x_magent, "interrupted"), 0);
+  if (message.len) {
+    int r = set_error(fold, mag_json_str(mag_json_get(get_tree(fold, "stop_reason"), "type")), message);
+    if (r < 0)
+      return r;
+  }
   return set_text(fold, &fold->state->stop_reason,
                   mag_json_str(mag_json_get(get_tree(fold, "stop_reason"), "type")));
 }
 
 static int fold_terminated(struct fold *fold)
 {
-  fold->state->status = MAG_STATUS_TERMINATED;
+  if (!fold->state->archived_ms)
+    fold->state->archived_ms = fold->record->time_ms;
   return 0;
 }
 
@@ -385,15 +540,41 @@ static int fold_request_start(struct fold *fold)
   struct mag_state *state = fold->state;
   state->steps++;
   state->turn_steps++;
-  state->request_estimate =
-      mag_json_num(mag_json_get(get_tree(fold, "x_magent"), "estimated_input_tokens"), 0);
+  const struct mbp_json *x_magent = get_tree(fold, "x_magent");
+  state->request_estimate = mag_json_num(mag_json_get(x_magent, "estimated_input_tokens"), 0);
+  state->request_estimate_cost = mag_json_num(mag_json_get(x_magent, "estimated_cost_micros"), 0);
   return set_text(fold, &state->request, get_str(fold, "id"));
+}
+
+static int64_t input_of(const struct mbp_json *usage)
+{
+  return mag_json_num(mag_json_get(usage, "input_tokens"), 0) +
+         mag_json_num(mag_json_get(usage, "cache_read_input_tokens"), 0) +
+         mag_json_num(mag_json_get(usage, "cache_creation_input_tokens"), 0);
+}
+
+/* In one currency, and known: else the sum is not. */
+static int add_cost(struct fold *fold, int64_t tokens)
+{
+  struct mag_state *state = fold->state;
+  const struct mbp_json *x_magent = get_tree(fold, "x_magent");
+  int64_t cost = mag_json_num(mag_json_get(x_magent, "cost_micros"), -1);
+  struct mbp_str currency = mag_json_str(mag_json_get(x_magent, "currency"));
+  if (cost < 0 || (cost > 0 && state->currency && !mbp_str_eq(currency, state->currency)))
+    state->cost_unknown |= tokens > 0;
+  else
+    state->cost_micros += cost;
+  return currency.len ? set_text(fold, &state->currency, currency) : 0;
 }
 
 static int fold_request_end(struct fold *fold)
 {
-  add_usage(fold->state, get_tree(fold, "model_usage"));
-  return set_text(fold, &fold->state->request, mbp_str(""));
+  const struct mbp_json *usage = get_tree(fold, "model_usage");
+  add_usage(fold->state, usage);
+  if (!mag_json_truth(get_tree(fold, "is_error"), 0))
+    fold->state->last_input = input_of(usage);
+  int r = add_cost(fold, input_of(usage) + mag_json_num(mag_json_get(usage, "output_tokens"), 0));
+  return r < 0 ? r : set_text(fold, &fold->state->request, mbp_str(""));
 }
 
 static int fold_tool_result(struct fold *fold)
@@ -405,20 +586,7 @@ static int fold_tool_result(struct fold *fold)
     return corrupt(fold, "no such call");
   if (call->result)
     return corrupt(fold, "a second result");
-  call->result = mag_str_dup(content.len ? content : mbp_str("[]"));
-  if (!call->result)
-    return mag_error_no_memory(fold->err);
-  call->is_error = mag_json_truth(get_tree(fold, "is_error"), 0);
-  if (mag_json_truth(mag_json_get(get_tree(fold, "x_magent"), "sandbox_lost"), 0))
-    state->sandbox_lost = false; /* this result says so */
-  if (--state->n_open)
-    return 0;
-  /* The last one: all of them become one message, in call order. */
-  mag_autofree char *message = mag_project_results(state);
-  if (!message)
-    return mag_error_no_memory(fold->err);
-  state->last_stop = 0;
-  return add_message(fold, MBP_ROLE_USER, mbp_str(message), mbp_str(""), false);
+  return settle(fold, call, content, get_tree(fold, "is_error"), get_tree(fold, "x_magent"));
 }
 
 /* ---- Dispatch ------------------------------------------------------------------------------------------------- */
@@ -432,16 +600,20 @@ static const struct rule private_rules[] = {
     {MAG_REC_SESSION, fold_session},    {MAG_REC_PROCESSED, fold_processed},
     {MAG_REC_RESPONSE, fold_response},  {MAG_REC_TOOL_STARTED, fold_started},
     {MAG_REC_SANDBOX, fold_sandbox},    {MAG_REC_LIMIT, fold_nothing},
-    {MAG_REC_CHECKPOINT, fold_nothing}, {NULL, NULL},
+    {MAG_REC_CHECKPOINT, fold_nothing}, {MAG_REC_FORK, fold_fork},
+    {MAG_REC_AGENT, fold_agent},        {NULL, NULL},
 };
 
 static const struct rule event_rules[] = {
     {MAG_EV_USER_MESSAGE, fold_user_event},
     {MAG_EV_USER_INTERRUPT, fold_user_event},
     {MAG_EV_USER_CONFIRMATION, fold_user_event},
+    {MAG_EV_USER_CUSTOM_RESULT, fold_user_event},
     {MAG_EV_RUNNING, fold_running},
     {MAG_EV_IDLE, fold_idle},
     {MAG_EV_TERMINATED, fold_terminated},
+    {MAG_EV_UPDATED, fold_updated},
+    {MAG_EV_ERROR, fold_error},
     {MAG_EV_REQUEST_START, fold_request_start},
     {MAG_EV_REQUEST_END, fold_request_end},
     {MAG_EV_TOOL_RESULT, fold_tool_result},
@@ -455,6 +627,17 @@ static const struct rule *rule_for(const struct rule *rules, struct mbp_str type
   return rules->type ? rules : NULL;
 }
 
+/* Time passes while a turn runs, from one record of its runner to the next. */
+static void count_time(struct mag_state *state, uint64_t epoch, int64_t time_ms)
+{
+  if (epoch == 0)
+    return;
+  if (state->status == MAG_STATUS_RUNNING && epoch == state->runner_epoch && time_ms > state->runner_ms)
+    state->active_ms += time_ms - state->runner_ms;
+  state->runner_epoch = epoch;
+  state->runner_ms = time_ms;
+}
+
 int mag_state_fold(struct mag_state *state, const struct mbp_record *record, struct mbp_error *err)
 {
   struct fold fold = {.state = state, .record = record, .err = err};
@@ -466,6 +649,7 @@ int mag_state_fold(struct mag_state *state, const struct mbp_record *record, str
     return corrupt(&fold, "the log does not begin with a session record");
   state->last_seq = record->seq;
   state->updated_ms = record->time_ms;
+  count_time(state, record->epoch, record->time_ms);
   if (!event && (record->klass != MBP_RECORD_PRIVATE || !rule))
     state->read_only = true;
   if (!rule || state->read_only || record->klass > MBP_RECORD_PRIVATE)
@@ -478,26 +662,41 @@ int mag_state_fold(struct mag_state *state, const struct mbp_record *record, str
 
 /* ---- Looking ahead -------------------------------------------------------------------------------------------- */
 
+static char *copy_text(const char *text)
+{
+  return text ? mag_str_dup(mbp_str(text)) : NULL;
+}
+
 bool mag_state_peek(const struct mag_state *state, const struct mag_batch *batch, struct mag_state *ret_after)
 {
-  static int (*const scalar[])(struct fold * fold) = {fold_running, fold_idle, fold_request_start, fold_request_end};
+  static int (*const scalar[])(struct fold * fold) = {fold_running,     fold_idle,       fold_request_start,
+                                                     fold_request_end, fold_terminated, fold_updated, fold_error};
   bool status = false;
+  int64_t now = mag_clock_wall_ms();
   *ret_after = *state;
-  /* The texts that these four rules set are the scratch state's own. */
+  /* The texts that these rules set are the scratch state's own. */
   ret_after->request = ret_after->stop_reason = NULL;
+  ret_after->title = copy_text(state->title);
+  ret_after->error = copy_text(state->error);
+  ret_after->currency = copy_text(state->currency);
+  count_time(ret_after, state->runner_epoch, now);
   for (size_t i = 0; i < batch->n; i++) {
     const struct rule *rule = rule_for(event_rules, batch->records[i].type);
-    struct fold fold = {.state = ret_after, .record = &batch->records[i]};
+    mag_autojson document = NULL;
+    struct mbp_record record = batch->records[i];
+    record.time_ms = now;
+    struct fold fold = {.state = ret_after, .record = &record};
     for (size_t j = 0; rule && j < MAG_COUNT(scalar); j++)
       if (rule->apply == scalar[j] && mag_json_members_read(&fold.members, batch->records[i].payload, NULL) == 0) {
         (void) rule->apply(&fold);
-        status |= rule->apply == fold_running || rule->apply == fold_idle;
+        status |= rule->apply == fold_running || rule->apply == fold_idle || rule->apply == fold_terminated ||
+                  rule->apply == fold_updated;
       }
     mag_json_members_done(&fold.members);
   }
-  if (!ret_after->stop_reason && state->stop_reason)
-    ret_after->stop_reason = mag_str_dup(mbp_str(state->stop_reason));
-  ret_after->updated_ms = mag_clock_wall_ms();
+  if (!ret_after->stop_reason)
+    ret_after->stop_reason = copy_text(state->stop_reason);
+  ret_after->updated_ms = now;
   if (!status)
     mag_state_peek_done(ret_after);
   return status;
@@ -507,7 +706,10 @@ void mag_state_peek_done(struct mag_state *after)
 {
   free(after->request);
   free(after->stop_reason);
-  after->request = after->stop_reason = NULL;
+  free(after->title);
+  free(after->error);
+  free(after->currency);
+  after->request = after->stop_reason = after->title = after->error = after->currency = NULL;
 }
 
 /* ---- Questions ------------------------------------------------------------------------------------------------ */
@@ -520,46 +722,18 @@ struct mag_tool_call *mag_state_call(struct mag_state *state, struct mbp_str eve
   return NULL;
 }
 
+bool mag_state_granted(const struct mag_state *state, const char *tool)
+{
+  for (size_t i = 0; i < state->n_granted; i++)
+    if (strcmp(state->granted[i], tool) == 0)
+      return true;
+  return false;
+}
+
 bool mag_state_owes(const struct mag_state *state)
 {
   if (state->n_messages == 0)
     return false;
   const struct mag_message *last = &state->messages[state->n_messages - 1];
   return last->role == MBP_ROLE_USER ? !last->left_out : state->last_stop == MBP_STOP_PAUSE;
-}
-
-char *mag_state_summary(const struct mag_state *state)
-{
-  static const char *const statuses[] = {"idle", "running", "terminated"};
-  char created[MAG_TIME_TEXT], updated[MAG_TIME_TEXT];
-  mag_clock_format(state->created_ms, created);
-  mag_clock_format(state->updated_ms, updated);
-  struct mbp_str model = {"", 0};
-  mag_autojson agent = NULL;
-  if (state->agent && mag_json_parse(mbp_str(state->agent), &agent, NULL) == 0)
-    model = mag_json_str(mag_json_get(mag_json_get(agent, "model"), "id"));
-  mag_autowriter w = mag_writer_new();
-  mag_writer_object(w, NULL);
-  mag_writer_string(w, "id", mbp_str(state->id));
-  mag_writer_string(w, "type", mbp_str("session"));
-  mag_writer_string(w, "status", mbp_str(statuses[state->status]));
-  if (state->stop_reason)
-    mag_writer_string(w, "stop_reason", mbp_str(state->stop_reason));
-  if (state->title)
-    mag_writer_string(w, "title", mbp_str(state->title));
-  else
-    mag_writer_null(w, "title");
-  mag_writer_string(w, "model", model);
-  mag_writer_string(w, "created_at", mbp_str(created));
-  mag_writer_string(w, "updated_at", mbp_str(updated));
-  mag_writer_number(w, "turns", state->turns);
-  mag_writer_number(w, "steps", state->steps);
-  mag_writer_object(w, "usage");
-  mag_writer_number(w, "input_tokens", state->usage.input);
-  mag_writer_number(w, "output_tokens", state->usage.output);
-  mag_writer_number(w, "cache_read_input_tokens", state->usage.cache_read);
-  mag_writer_number(w, "cache_creation_input_tokens", state->usage.cache_write);
-  mag_writer_end(w);
-  mag_writer_end(w);
-  return mag_writer_take(w);
 }

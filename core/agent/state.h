@@ -2,11 +2,12 @@
 #ifndef MAG_AGENT_STATE_H
 #define MAG_AGENT_STATE_H
 
+#include "agent/budget.h"
 #include "agent/record.h"
 
 #include <magent/mbp-llm.h>
 
-enum mag_status { MAG_STATUS_IDLE, MAG_STATUS_RUNNING, MAG_STATUS_TERMINATED };
+enum mag_status { MAG_STATUS_IDLE, MAG_STATUS_RUNNING };
 enum mag_permission { MAG_PERMISSION_ALLOW, MAG_PERMISSION_ASK, MAG_PERMISSION_DENY };
 
 /* An item of the conversation. */
@@ -23,6 +24,8 @@ struct mag_tool_call {
   char *event_id, *model_id, *name;
   char *input; /* JSON object, as the model wrote it */
   enum mag_permission permission;
+  bool custom;   /* answered by a user.custom_tool_result */
+  char *problem; /* why the input is not what the tool's schema allows, or NULL */
   bool answered, allowed; /* by a confirmation */
   char *deny_message;
   bool started, repeatable;
@@ -46,6 +49,8 @@ struct mag_state {
   size_t n_messages, cap_messages;
   struct mag_tool_call *calls;
   size_t n_calls, n_open;
+  char **granted; /* names of tools that a confirmation has allowed for good */
+  size_t n_granted;
   struct mag_inbox_item *inbox;
   size_t n_inbox;
   char *request;          /* id of a model request without its end, or NULL */
@@ -57,6 +62,20 @@ struct mag_state {
   char *sandbox_key, *sandbox_id, *sandbox_provider;
   bool sandbox_there;     /* intent, made or attached, and not gone */
   bool sandbox_lost;      /* it went away, and the model has not been told yet */
+  bool workspace_lost;    /* and so did the files: of a fork */
+  char *fork_of;          /* the session whose records the log begins with, or NULL */
+  int64_t archived_ms;    /* 0: not archived */
+  bool interrupted;       /* the last turn */
+  char *error;            /* JSON object of what ended the last turn, or NULL */
+  int64_t cost_micros, request_estimate_cost;
+  bool cost_unknown;      /* some request had no price */
+  char *currency;         /* of the costs, or NULL */
+  int64_t last_input;     /* tokens of the last answered request: the next one has no fewer */
+  int64_t tool_runs;      /* calls that were started */
+  bool tools_refused;     /* some call was, for want of budget */
+  struct mag_budget budget;
+  int64_t active_ms, runner_ms; /* runner_ms, runner_epoch: of the last record that a runner wrote */
+  uint64_t runner_epoch;
 };
 
 void mag_state_init(struct mag_state *state);
@@ -72,14 +91,19 @@ void mag_state_peek_done(struct mag_state *after);
 
 /* Is this payload of a user.message something that a model can be sent? What is not is processed as nothing. */
 bool mag_state_is_message(struct mbp_str payload);
+bool mag_state_is_content(struct mbp_str content); /* valid JSON */
 
 /* Does the model owe an answer? Only meaningful while no call is open. */
 bool mag_state_owes(const struct mag_state *state);
 
 struct mag_tool_call *mag_state_call(struct mag_state *state, struct mbp_str event_id); /* or NULL */
 
-/* The summary that lists show and filter: {"id","status","title","model","turns","usage":{..},"created_at",...}. NULL
- * without memory. */
+bool mag_state_granted(const struct mag_state *state, const char *tool);
+
+/* Is this a list of blocks that the result of a tool may be made of? */
+bool mag_state_is_result(struct mbp_str content);
+
+/* The unified view of a session, which lists show and filter: every member is always there. NULL without memory. */
 char *mag_state_summary(const struct mag_state *state);
 
 #endif

@@ -1,5 +1,7 @@
 /* One request to the model: the durable start, the stream of previews, and the whole answer in one batch. */
+#include "agent/models.h"
 #include "agent/project.h"
+#include "agent/tool_input.h"
 #include "agent/turn.h"
 
 #include "base/buf.h"
@@ -38,6 +40,7 @@ static void drop_calls(struct step *step)
     free(step->calls[i].model_id);
     free(step->calls[i].name);
     free(step->calls[i].input);
+    free(step->calls[i].problem);
   }
   free(step->calls);
   step->calls = NULL;
@@ -112,6 +115,20 @@ static int show(void *ctx, const struct mbp_event *event)
 
 /* ---- Taking the answer ---------------------------------------------------------------------------------------- */
 
+/* A call with a problem is as good as denied: nobody is asked about it, and it never runs. */
+static int take_input(struct step *step, struct mag_tool_call *call, const struct mag_tool *tool, struct mbp_str input,
+                      struct mbp_error *err)
+{
+  int fits = tool ? mag_tool_input(tool, input, &call->input, &call->problem) : 0;
+  if (fits == 0) {
+    call->permission = MAG_PERMISSION_DENY;
+    call->input = mag_str_dup(input);
+  } else if (call->permission == MAG_PERMISSION_ASK && mag_state_granted(&step->turn->session->log.state, call->name)) {
+    call->permission = MAG_PERMISSION_ALLOW;
+  }
+  return fits < 0 || !call->input ? mag_error_no_memory(err) : 0;
+}
+
 static int take_call(struct step *step, struct mbp_str block, const struct mbp_json *json, struct mbp_error *err)
 {
   const struct mag_toolbox *toolbox = &step->turn->session->toolbox;
@@ -130,9 +147,11 @@ static int take_call(struct step *step, struct mbp_str block, const struct mbp_j
   *call = (struct mag_tool_call){.event_id = mag_str_dup(mbp_str(event_id)),
                                  .model_id = mag_str_dup(id),
                                  .name = mag_str_dup(name),
-                                 .input = mag_str_dup(input),
+                                 .custom = tool && tool->custom,
                                  .permission = tool ? tool->permission : MAG_PERMISSION_DENY};
-  return call->event_id && call->model_id && call->name && call->input ? 0 : mag_error_no_memory(err);
+  if (!call->event_id || !call->model_id || !call->name)
+    return mag_error_no_memory(err);
+  return take_input(step, call, tool, input, err);
 }
 
 /* Every block is a JSON object with a type; calls are collected. */
@@ -199,7 +218,13 @@ static int take_response(void *ctx, const void *result, struct mbp_error *err)
 
 static int ask_once(struct step *step, const struct mbp_llm_request *request, struct mbp_error *err)
 {
-  struct mag_instance *llm = step->turn->session->llm;
+  struct mag_session *session = step->turn->session;
+  if (mag_instance_unhealthy(session->llm)) { /* an earlier request never ended; that is no reason for this one */
+    int failed = mag_engine_llm(session->engine, session->definition.model, &session->llm, &session->model, err);
+    if (failed < 0)
+      return failed;
+  }
+  struct mag_instance *llm = session->llm;
   const struct mbp_llm_ops *ops = mag_instance_ops(llm);
   struct mag_call_options options = {.parent = step->turn->call, .sink = show, .on_result = take_response, .ctx = step};
   int r = MAG_RUN(llm, &options, err, ops->generate(plugin, call, request, err));
@@ -243,8 +268,16 @@ static int64_t estimate_tokens(const struct mag_session *session)
 static void add_request_start(struct step *step)
 {
   struct mbp_writer *w = mag_batch_event(&step->turn->batch, MAG_EV_REQUEST_START, step->request_id);
+  const struct mag_session *session = step->turn->session;
+  struct mbp_usage estimate = {.input = estimate_tokens(session)};
   mag_writer_object(w, "x_magent");
-  mag_writer_number(w, "estimated_input_tokens", estimate_tokens(step->turn->session));
+  mag_writer_number(w, "estimated_input_tokens", estimate.input);
+  if (session->price.currency[0])
+    mag_writer_number(w, "estimated_cost_micros", mag_price_cost(&session->price, &estimate));
+  if (step->turn->model_at) {
+    mag_writer_string(w, "fallback", mbp_str(session->models[step->turn->model_at].reference));
+    mag_writer_string(w, "because", mbp_str(step->turn->fell_back.message));
+  }
   mag_writer_end(w);
   mag_batch_end(&step->turn->batch);
 }
@@ -288,6 +321,10 @@ static void add_response(struct step *step)
     mag_writer_string(w, "name", mbp_str(step->calls[i].name));
     mag_writer_raw(w, "input", mbp_str(step->calls[i].input));
     mag_writer_string(w, "permission", mbp_str(mag_permission_name(step->calls[i].permission)));
+    if (step->calls[i].custom)
+      mag_writer_boolean(w, "custom", 1);
+    if (step->calls[i].problem)
+      mag_writer_string(w, "problem", mbp_str(step->calls[i].problem));
     mag_writer_end(w);
   }
   mag_writer_end(w);
@@ -297,10 +334,15 @@ static void add_response(struct step *step)
 
 static void add_tool_use(struct step *step, const struct mag_tool_call *call)
 {
-  struct mbp_writer *w = mag_batch_event(&step->turn->batch, MAG_EV_TOOL_USE, call->event_id);
+  const char *type = call->custom ? MAG_EV_CUSTOM_TOOL_USE : MAG_EV_TOOL_USE;
+  struct mbp_writer *w = mag_batch_event(&step->turn->batch, type, call->event_id);
   mag_writer_string(w, "name", mbp_str(call->name));
   mag_writer_raw(w, "input", mbp_str(call->input));
+  if (call->custom)
+    mag_writer_object(w, "x_magent"); /* the wire knows no permission of custom tools */
   mag_writer_string(w, "evaluated_permission", mbp_str(mag_permission_name(call->permission)));
+  if (call->custom)
+    mag_writer_end(w);
   mag_batch_end(&step->turn->batch);
 }
 
@@ -383,7 +425,8 @@ static int finish(struct step *step, struct mbp_error *err)
     drop_calls(step); /* such an answer is not acted on */
   add_response(step);
   add_block_events(step);
-  mag_batch_request_end(&turn->batch, mbp_str(step->request_id), /* is_error= */ false, &step->usage);
+  mag_batch_request_end(&turn->batch, mbp_str(step->request_id), /* is_error= */ false, &step->usage,
+                        &turn->session->price);
   if (step->n_calls)
     mag_turn_mark_started(turn, step->calls, mag_turn_group(turn->session, step->calls, step->n_calls, 0));
   else
@@ -394,15 +437,42 @@ static int finish(struct step *step, struct mbp_error *err)
 /* ---- When it fails -------------------------------------------------------------------------------------------- */
 
 /* A stream that ended early leaves only this span: nothing of it is executed or projected. */
+/* Would another model do better, and has nobody seen a part of this one's answer? */
+static bool can_fall_back(const struct step *step, const struct mbp_error *why)
+{
+  static const int codes[] = {MBP_E_OVERLOADED, MBP_E_RATE,     MBP_E_UNAVAILABLE,
+                              MBP_E_NETWORK,    MBP_E_UPSTREAM, MBP_E_TIMEOUT};
+  bool helps = false;
+  for (size_t i = 0; i < MAG_COUNT(codes); i++)
+    helps |= why->code == codes[i];
+  return helps && !step->shown && step->turn->model_at + 1 < step->turn->session->n_models;
+}
+
+/* The model still owes its answer: the turn's loop asks again, and the next one is asked. */
+static void fall_back(struct mag_turn *turn, const struct mbp_error *why)
+{
+  struct mag_session *session = turn->session;
+  mag_models_use(session, ++turn->model_at);
+  turn->fell_back = *why;
+  mag_autofree char *line =
+      mag_sprintf("%s; %s answers instead", why->message, session->models[turn->model_at].reference);
+  mag_session_preview(session, MAG_PREVIEW_PROGRESS, "", mbp_str(""), mbp_str(line));
+}
+
 static void give_up(struct step *step, const struct mbp_error *why)
 {
   struct mag_turn *turn = step->turn;
   struct mbp_usage estimate = {.size = MBP_SIZE(struct mbp_usage, cache_write)};
   if (step->shown) /* the service has worked for us, and will count it */
     estimate.input = turn->session->log.state.request_estimate;
-  mag_batch_request_end(&turn->batch, mbp_str(step->request_id), /* is_error= */ true, &estimate);
+  mag_batch_request_end(&turn->batch, mbp_str(step->request_id), /* is_error= */ true, &estimate,
+                        &turn->session->price);
   if (mag_call_cancelled(turn->call))
     return; /* the turn's loop says why */
+  if (can_fall_back(step, why)) {
+    fall_back(turn, why);
+    return;
+  }
   add_error_event(turn, why);
   mag_turn_end(turn, MAG_END_ERROR, "retries_exhausted", mbp_str(""), NULL);
   turn->outcome->error = *why;

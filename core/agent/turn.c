@@ -1,5 +1,7 @@
 #include "agent/turn.h"
 
+#include "agent/models.h"
+#include "agent/outside.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
@@ -9,17 +11,23 @@
 int mag_turn_commit(struct mag_turn *turn, struct mbp_error *err)
 {
   int r = mag_session_commit(turn->session, &turn->batch, err);
-  turn->owes = turn->begins = false;
+  turn->owes = turn->begins = turn->tools_refused = false;
   return r;
+}
+
+/* The state as it will be once the batch is folded; of its texts only those of the session itself may be looked at. */
+static struct mag_state state_after(const struct mag_turn *turn)
+{
+  struct mag_state after;
+  if (mag_state_peek(&turn->session->log.state, &turn->batch, &after))
+    mag_state_peek_done(&after);
+  after.tools_refused |= turn->tools_refused;
+  return after;
 }
 
 static void add_usage_event(struct mag_turn *turn)
 {
-  struct mag_state after;
-  bool status = mag_state_peek(&turn->session->log.state, &turn->batch, &after);
-  struct mbp_usage usage = after.usage;
-  if (status)
-    mag_state_peek_done(&after);
+  struct mbp_usage usage = state_after(turn).usage;
   struct mbp_writer *w = mag_batch_event(&turn->batch, MAG_EV_USAGE, NULL);
   mag_writer_object(w, "usage");
   mag_writer_number(w, "input_tokens", usage.input);
@@ -51,6 +59,14 @@ static void interrupt(struct mag_turn *turn)
   mag_turn_end(turn, MAG_END_INTERRUPTED, "end_turn", mbp_str(""), "{\"interrupted\":true}");
 }
 
+/* Such a message is for the next turn. */
+static bool is_follow_up(const struct mag_inbox_item *item)
+{
+  struct mbp_str delivery;
+  return mag_json_slice(mbp_str(item->payload), "x_magent/delivery", &delivery) &&
+         mbp_str_eq(delivery, "\"" MAG_DELIVERY_FOLLOW_UP "\"");
+}
+
 /* Messages wait until every call has its result; all else is taken at once. */
 static int take_inbox(struct mag_turn *turn, struct mbp_error *err)
 {
@@ -62,11 +78,11 @@ static int take_inbox(struct mag_turn *turn, struct mbp_error *err)
   for (size_t i = 0; i < state->n_inbox; i++) {
     const struct mag_inbox_item *item = &state->inbox[i];
     bool message = strcmp(item->type, MAG_EV_USER_MESSAGE) == 0;
-    if (message && state->n_open && !turn->owes)
+    if (message && ((state->n_open && !turn->owes) || (!turn->begins && is_follow_up(item))))
       continue;
     mag_batch_processed(&turn->batch, mbp_str(item->id));
     turn->owes |= message && mag_state_is_message(mbp_str(item->payload));
-    settle |= strcmp(item->type, MAG_EV_USER_CONFIRMATION) == 0;
+    settle |= strcmp(item->type, MAG_EV_USER_CONFIRMATION) == 0 || strcmp(item->type, MAG_EV_USER_CUSTOM_RESULT) == 0;
     stop |= strcmp(item->type, MAG_EV_USER_INTERRUPT) == 0 && state->status == MAG_STATUS_RUNNING;
   }
   if (stop)
@@ -98,15 +114,69 @@ static bool out_of_steps(struct mag_turn *turn)
   return true;
 }
 
+static void end_at_budget(struct mag_turn *turn, const struct mag_budget_stop *stop)
+{
+  mag_autofree char *message = mag_budget_message(stop);
+  mag_autofree char *limit = mag_sprintf("budget_%s", stop->name);
+  struct mbp_writer *w = mag_batch_private(&turn->batch, MAG_REC_LIMIT);
+  mag_writer_string(w, "limit", mbp_str(limit));
+  mag_writer_number(w, "max", stop->max);
+  mag_writer_number(w, "used", stop->used);
+  mag_batch_end(&turn->batch);
+  mag_autowriter x = mag_writer_new();
+  mag_writer_object(x, NULL);
+  mag_writer_string(x, "budget", mbp_str(stop->name));
+  mag_writer_number(x, "max", stop->max);
+  mag_writer_number(x, "used", stop->used);
+  mag_writer_string(x, "message", mbp_str(message));
+  mag_writer_end(x);
+  mag_autofree char *x_magent = mag_writer_take(x);
+  mag_turn_end(turn, MAG_END_LIMIT, "budget_reached", mbp_str(""), x_magent);
+  mag_error(&turn->outcome->error, MBP_E_LIMIT, "stopped: %s", message ? message : "the budget is used up");
+}
+
+/* The messages of the last request are a prefix of the next one's: it has no less input, at the cheapest price. */
+static struct mag_budget certain_use(const struct mag_session *session)
+{
+  const struct mag_price *price = &session->price;
+  struct mbp_usage cached = {.cache_read = session->log.state.last_input}, plain = {.input = cached.cache_read};
+  return (struct mag_budget){
+      .tokens = session->log.state.last_input,
+      .cost_micros = MAG_MIN(mag_price_cost(price, &cached), mag_price_cost(price, &plain)),
+  };
+}
+
+static bool out_of_budget(struct mag_turn *turn)
+{
+  struct mag_state after = state_after(turn);
+  struct mag_budget floor = certain_use(turn->session);
+  struct mag_budget_stop stop;
+  if (mag_budget_allows(&after, &floor, &stop))
+    return false;
+  end_at_budget(turn, &stop);
+  return true;
+}
+
+static void out_of_time(struct mag_turn *turn)
+{
+  const struct mag_state *state = &turn->session->log.state;
+  if (state->n_open)
+    mag_turn_close_calls(turn, "The time limit was reached before this tool had run.");
+  if (turn->time_by_budget) {
+    struct mag_budget_stop stop = {"time_ms", state->budget.time_ms, MAG_MAX(state->budget.time_ms, state->active_ms)};
+    end_at_budget(turn, &stop);
+    return;
+  }
+  add_limit(turn, "time_ms", turn->limits->timeout_ms, turn->limits->timeout_ms);
+  mag_error(&turn->outcome->error, MBP_E_LIMIT, "stopped: the time limit of this turn was reached");
+}
+
 /* Called off by the user, or out of time. */
 static void stop_early(struct mag_turn *turn)
 {
   struct mbp_error *why = &turn->outcome->error;
   if (mag_call_cancel_error(turn->call, why) == -MBP_E_TIMEOUT) {
-    if (turn->session->log.state.n_open)
-      mag_turn_close_calls(turn, "The time limit of this turn was reached before this tool had run.");
-    add_limit(turn, "time_ms", turn->limits->timeout_ms, turn->limits->timeout_ms);
-    mag_error(why, MBP_E_LIMIT, "stopped: the time limit of this turn was reached");
+    out_of_time(turn);
     return;
   }
   char id[MAG_ID_SIZE] = "";
@@ -145,6 +215,7 @@ static int advance(struct mag_turn *turn, struct mbp_error *err)
   int r = take_inbox(turn, err);
   if (r < 0 || turn->ended)
     return r;
+  mag_outside_watch(turn->session); /* not before: what came before the turn interrupts nothing */
   if (mag_call_cancelled(turn->call)) {
     stop_early(turn);
     return 0;
@@ -163,7 +234,7 @@ static int advance(struct mag_turn *turn, struct mbp_error *err)
     mag_turn_end(turn, MAG_END_TURN, "end_turn", mbp_str(""), NULL);
     return 0;
   }
-  return out_of_steps(turn) ? 0 : mag_turn_step(turn, err);
+  return out_of_steps(turn) || out_of_budget(turn) ? 0 : mag_turn_step(turn, err);
 }
 
 static void begin(struct mag_turn *turn)
@@ -197,8 +268,11 @@ int mag_turn_run(struct mag_session *session, struct mbp_call *call, const struc
 {
   struct mag_turn turn = {
       .session = session, .call = call, .limits = limits, .outcome = ret_outcome, .batch = MAG_BATCH_INIT};
+  int64_t left = mag_budget_time_left(&session->log.state);
+  turn.time_by_budget = left && (limits->timeout_ms == 0 || left < limits->timeout_ms);
   memset(ret_outcome, 0, sizeof(*ret_outcome));
   mag_error_clear(&ret_outcome->error);
+  mag_models_use(session, 0);
   char id[MAG_ID_SIZE] = "";
   if (message.len)
     mag_batch_user_message(&turn.batch, id, message);

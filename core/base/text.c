@@ -196,6 +196,30 @@ int mag_parse_int(struct mbp_str text, int64_t *ret_value)
   return 0;
 }
 
+int mag_parse_micros(struct mbp_str text, int64_t *ret_micros)
+{
+  size_t digits = 0, decimals = 0, at = 0;
+  int64_t value = 0;
+  for (; at < text.len && text.ptr[at] >= '0' && text.ptr[at] <= '9'; at++, digits++)
+    if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, text.ptr[at] - '0', &value))
+      return -MBP_E_INVALID;
+  bool point = at < text.len && text.ptr[at] == '.';
+  for (at += point; decimals < 6; decimals++) {
+    bool digit = point && at < text.len && text.ptr[at] >= '0' && text.ptr[at] <= '9';
+    if (point && decimals == 0 && !digit)
+      return -MBP_E_INVALID;
+    if (__builtin_mul_overflow(value, 10, &value) ||
+        __builtin_add_overflow(value, digit ? text.ptr[at] - '0' : 0, &value))
+      return -MBP_E_INVALID;
+    point = digit;
+    at += digit;
+  }
+  if (digits == 0 || at != text.len)
+    return -MBP_E_INVALID;
+  *ret_micros = value;
+  return 0;
+}
+
 struct unit {
   const char *name;
   int64_t factor;

@@ -35,5 +35,7 @@ bool mag_plugin_name_valid(struct mbp_str name);
 int mag_parse_size(struct mbp_str text, int64_t *ret_bytes);
 int mag_parse_duration(struct mbp_str text, int64_t *ret_ms);
 int mag_parse_int(struct mbp_str text, int64_t *ret_value);
+/* "3", "0.25" in millionths, exactly: at most six decimals, no sign, no exponent. */
+int mag_parse_micros(struct mbp_str text, int64_t *ret_micros);
 
 #endif

@@ -357,18 +357,18 @@ void mag_call_done(struct mbp_call *call, const void *result, const struct mbp_e
 {
   struct mbp_error own = MAG_ERROR_INIT;
   pthread_mutex_lock(&call->lock);
-  bool wanted = !call->done && !call->abandoned;
+  bool first = !call->done, wanted = first && !call->abandoned;
+  call->done = true;
   if (wanted) {
     if (error)
       mag_error_import(&own, error);
     else if (call->on_result && call->on_result(call->ctx, result, &own) < 0 && own.code == 0)
       mag_error(&own, MBP_E_INTERNAL, "result could not be taken");
     call->error = own;
-    call->done = true;
     pthread_cond_broadcast(&call->changed);
   }
   pthread_mutex_unlock(&call->lock);
-  if (wanted)
+  if (first)
     mag_call_unref(call); /* the plugin's */
 }
 

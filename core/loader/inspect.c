@@ -174,6 +174,7 @@ void mag_inspect_child(const char *path, int trust, const char *exe, int timeout
   r = collect(in, deadline, &answer);
   int late = reap(pid, r < 0 ? 0 : deadline, &info);
   ret_inspection->problem = end_problem(path, r < 0 ? r : late, timeout_ms, &info);
+  ret_inspection->died = ret_inspection->problem != NULL;
   if (!ret_inspection->problem)
     take_answer(path, &answer, ret_inspection);
 }

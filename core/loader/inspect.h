@@ -18,6 +18,7 @@
 struct mag_inspection {
   char *json;    /* the description, or NULL: see mag_plugin_describe */
   char *problem; /* why there is none, one line that begins with the path; else NULL */
+  bool died;     /* the problem is that the child crashed, hung or left: the plugin must not be asked elsewhere */
   bool notice;   /* the problem is no fault: of a kind that this magent does not know */
 };
 

@@ -5,9 +5,12 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "loader/file.h"
+#include "loader/inspect.h"
 #include "loader/scan.h"
 
 #include <string.h>
+
+#define ASK_MS 10000 /* for an answer: a busy machine is no reason to go without a plugin */
 
 static int compare(const void *a, const void *b)
 {
@@ -30,6 +33,7 @@ int mag_registry_new(const char *const *trusted_dirs, const char *installed_dir,
     return mag_error_no_memory(err);
   pthread_mutex_init(&registry->lock, NULL);
   registry->last_report = &registry->reports;
+  registry->known.fd = -1;
   int r = 0;
   for (size_t i = 0; trusted_dirs && trusted_dirs[i] && r == 0; i++)
     r = mag_registry_scan(registry, trusted_dirs[i], MAG_TRUST_GIVEN, err);
@@ -65,6 +69,8 @@ void mag_registry_free(struct mag_registry *registry)
     free(report);
   }
   pthread_mutex_destroy(&registry->lock);
+  mag_known_done(&registry->known);
+  free(registry->asker);
   free(registry->entries);
   free(registry->directories);
   free(registry);
@@ -72,12 +78,39 @@ void mag_registry_free(struct mag_registry *registry)
 
 /* ---- Use ---------------------------------------------------------------------------------------------------- */
 
+int mag_registry_ask_in(struct mag_registry *registry, const char *exe, struct mbp_error *err)
+{
+  registry->asker = mag_str_dup(mbp_str(exe));
+  return registry->asker ? 0 : mag_error_no_memory(err);
+}
+
+/* With the lock held. Negative: asking it would take this process along. All other faults are told better by opening. */
+static int ask_first(struct mag_registry *registry, const struct mag_entry *entry, struct mbp_error *err)
+{
+  if (!registry->asker)
+    return 0;
+  if (!registry->known_tried)
+    (void) mag_known_open(&registry->known);
+  registry->known_tried = true;
+  if (registry->known.fd < 0 || mag_known_has(&registry->known, entry->path))
+    return 0;
+  struct mag_inspection inspection;
+  mag_inspect_child(entry->path, entry->candidate.trust, registry->asker, ASK_MS, &inspection);
+  int r = inspection.died ? mag_error(err, MBP_E_UNAVAILABLE, "%s", inspection.problem) : 0;
+  if (inspection.json)
+    mag_known_add(&registry->known, entry->path);
+  mag_inspection_done(&inspection);
+  return r;
+}
+
 /* With the lock held. A failure is remembered: asking again gives the same answer and no second report. */
 static int entry_open(struct mag_registry *registry, struct mag_entry *entry, struct mbp_error *err)
 {
   if (entry->state == MAG_ENTRY_UNTRIED) {
     mag_error_clear(&entry->error);
-    int r = mag_plugin_open(entry->path, entry->candidate.trust, &entry->plugin, &entry->error);
+    int r = ask_first(registry, entry, &entry->error);
+    if (r == 0)
+      r = mag_plugin_open(entry->path, entry->candidate.trust, &entry->plugin, &entry->error);
     entry->state = r == 0 ? MAG_ENTRY_OPEN : MAG_ENTRY_BAD;
     if (r != 0)
       mag_registry_add_report(registry, entry->path, r > 0, &entry->error);

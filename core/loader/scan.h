@@ -2,6 +2,7 @@
 #ifndef MAG_LOADER_SCAN_H
 #define MAG_LOADER_SCAN_H
 
+#include "loader/known.h"
 #include "loader/registry.h"
 
 #include <pthread.h>
@@ -40,7 +41,10 @@ struct mag_registry {
   struct mag_entry *entries; /* sorted by kind and name once made */
   size_t n_entries;
   struct mag_report_line *reports, **last_report;
-  pthread_mutex_t lock; /* states and reports; all else does not change */
+  char *asker;            /* NULL: plugins are asked in this process */
+  bool known_tried;
+  struct mag_known known;
+  pthread_mutex_t lock; /* states, reports and what is known; all else does not change */
 };
 
 /* Reports `why` (which it copies). With the lock held once the registry is in use. */

@@ -221,6 +221,12 @@ static bool apply_to(struct mag_proc *proc, const struct mag_box_reply *reply)
     /* What was never there sends no more, unless a leader was. */
     proc->gone = reply->extra == MAG_BOX_AT_INIT;
     return true;
+  case MAG_BOX_LIMIT:
+    if (!proc->started || proc->exited || reply->value < MAG_BOX_LIMIT_MEMORY || reply->value > MAG_BOX_LIMIT_TASKS ||
+        proc->limits & 1u << reply->value)
+      return false;
+    proc->limits |= 1u << reply->value;
+    return true;
   case MAG_BOX_EXITED:
     if (!proc->started || proc->exited || reply->value < 0 || reply->value > 255 || reply->extra < 0 ||
         reply->extra > 64)
@@ -416,7 +422,8 @@ static int enlist(struct mag_box *box, struct mag_proc *proc, struct mbp_error *
 int mag_box_start(struct mag_box *box, struct mbp_call *call, const struct mag_start *start, struct mag_proc **ret_proc,
                   struct mbp_error *err)
 {
-  struct mag_box_request request = {.magic = MAG_BOX_MAGIC, .op = MAG_BOX_EXEC, .flags = start->flags};
+  struct mag_box_request request = {.magic = MAG_BOX_MAGIC, .op = MAG_BOX_EXEC, .flags = start->flags,
+                                    .spool_limit = start->spool_limit};
   int fds[MAG_BOX_MAX_FDS], own[] = {start->in, start->out, start->err};
   size_t n = 1;
   if (start->n_argv == 0 || start->argv[0].len == 0)

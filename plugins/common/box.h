@@ -27,6 +27,7 @@ struct mag_proc {
   bool background, started, failed, exited, gone;
   int32_t pid, number, at; /* number and at: why it failed, errno and MAG_BOX_AT_* */
   int32_t code, signal;
+  unsigned limits; /* bits 1 << MAG_BOX_LIMIT_*: for what it, or a part of it, was killed */
   pthread_mutex_t stdin_lock;
   int stdin_fd; /* ours, not blocking; -1: none or closed */
 };
@@ -48,7 +49,8 @@ struct mag_box {
   char *beneath;         /* put and get stay below this directory; NULL: the sandbox has walls */
   struct plug_list env;  /* of every process */
   int64_t memory_bytes;  /* the limit, for messages */
-  bool weak_limits;      /* some limit does not hold the sandbox as a whole */
+  uint32_t pids;
+  bool weak_limits;      /* some limit is not held by the kernel */
   int64_t created_ms;
   uint32_t network;
   void *own;             /* the provider's, for `on_end` */
@@ -83,6 +85,7 @@ struct mag_start {
   size_t n_env;
   struct mbp_str cwd, spool, key;
   uint32_t flags;        /* MAG_BOX_MERGE, MAG_BOX_SPOOL */
+  uint64_t spool_limit;
   int in, out, err;      /* the child's ends; -1: /dev/null */
 };
 

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #define CHUNK 65536
+#define SPOOL_LIMIT (64u << 20) /* of a background process's output file, if nobody asked for another */
 #define DRAIN_MS 100      /* for what others still write after the process has ended */
 #define KILLED_WAIT_MS 5000 /* init tells the end of a killed tree within 3 s */
 
@@ -89,6 +90,7 @@ static int start(struct run *run, struct mbp_error *err)
   struct mag_start request = {.argv = exec->argv, .n_argv = exec->n_argv, .env = exec->env, .n_env = exec->n_env,
                               .cwd = exec->cwd, .key = exec->key, .in = in, .out = out, .err = err_fd};
   request.flags = (merge && !background ? MAG_BOX_MERGE : 0) | (background ? MAG_BOX_SPOOL : 0);
+  request.spool_limit = exec->output_limit > 0 ? (uint64_t) exec->output_limit : SPOOL_LIMIT;
   if (background)
     request.spool = exec->spool.len ? exec->spool : mbp_str("/dev/null");
   r = mag_box_start(run->box, run->call, &request, &run->proc, err);
@@ -240,7 +242,7 @@ static struct state watch(struct run *run)
     int64_t now = plug_now_ms(run->box->host);
     if (state.started && !run->told_started) {
       run->told_started = true;
-      if (run->sink->started && run->sink->started(run->sink->ctx, run->proc) < 0)
+      if (run->sink->started && run->sink->started(run->sink->ctx, run->proc->pid, run->proc->key) < 0)
         stop(run);
     }
     if (state.failed || (background && state.started && !run->stopped))
@@ -275,27 +277,32 @@ static const char *failure_text(int at)
   }
 }
 
-static void not_started(struct run *run, struct mag_exec_end *end)
+void mag_exec_not_started(struct mag_exec_end *end, int number, int at)
 {
-  const struct mag_proc *proc = run->proc;
   char text[64];
-  if (strerror_r(proc->number, text, sizeof(text)) != 0)
-    (void) snprintf(text, sizeof(text), "errno %d", proc->number);
+  if (strerror_r(number, text, sizeof(text)) != 0)
+    (void) snprintf(text, sizeof(text), "errno %d", number);
   end->result.reason = MBP_EXIT_NOT_STARTED;
-  end->result.exit_code = proc->number == ENOENT ? 127 : 126;
-  (void) snprintf(end->message, sizeof(end->message), "%s: %s%s", failure_text(proc->at), text,
-                  proc->number == EAGAIN ? " (the limit of processes is reached)" : "");
+  end->result.exit_code = number == ENOENT ? 127 : 126;
+  (void) snprintf(end->message, sizeof(end->message), "%s: %s%s", failure_text(at), text,
+                  number == EAGAIN ? " (the limit of processes is reached)" : "");
 }
 
-static void explain_memory(struct run *run, struct mag_exec_end *end)
+static bool memory_was_short(struct run *run, int64_t *ret_peak)
+{
+  int64_t kills = run->kills_before < 0 ? -1 : memory_kills(run->box, ret_peak);
+  return kills > run->kills_before || run->proc->limits & 1u << MAG_BOX_LIMIT_MEMORY;
+}
+
+static void explain_limits(struct run *run, struct mag_exec_end *end)
 {
   struct mbp_exec_result *result = &end->result;
-  int64_t peak = 0;
-  if (result->exit_code == 0 || run->kills_before < 0)
+  if (result->exit_code == 0)
     return;
-  int64_t kills = memory_kills(run->box, &peak);
-  result->memory_peak = peak;
-  if (kills <= run->kills_before)
+  if (run->proc->limits & 1u << MAG_BOX_LIMIT_TASKS)
+    (void) snprintf(end->message, sizeof(end->message), "killed: limit of %u processes and threads",
+                    (unsigned) run->box->pids);
+  if (!memory_was_short(run, &result->memory_peak))
     return;
   (void) snprintf(end->message, sizeof(end->message), "killed: memory limit of %lld MiB",
                   (long long) (run->box->memory_bytes >> 20));
@@ -323,7 +330,7 @@ static void explain(struct run *run, struct state state, struct mag_exec_end *en
   if (run->hard || run->soft)
     (void) snprintf(end->message, sizeof(end->message), "%s after %lld ms", run->hard ? "killed" : "ended",
                     (long long) (run->hard ? run->exec->hard_timeout_ms : run->exec->soft_timeout_ms));
-  explain_memory(run, end);
+  explain_limits(run, end);
 }
 
 static int finish(struct run *run, struct state state, struct mag_exec_end *end, struct mbp_error *err)
@@ -336,7 +343,7 @@ static int finish(struct run *run, struct state state, struct mag_exec_end *end,
   if (state.dead && !state.exited && !state.failed)
     return plug_error(err, MBP_E_LOST, "the sandbox is gone");
   if (state.failed)
-    not_started(run, end);
+    mag_exec_not_started(end, run->proc->number, run->proc->at);
   else if (run->detached || (background && !run->stopped && !state.exited))
     result->reason = MBP_EXIT_RUNNING;
   else

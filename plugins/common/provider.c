@@ -2,6 +2,7 @@
 
 #include "plugins/common/exec.h"
 #include "plugins/common/files.h"
+#include "plugins/common/show.h"
 
 #include <stdio.h>
 
@@ -246,27 +247,6 @@ static int op_destroy(struct mbp_instance *instance, struct mbp_call *call, stru
 
 /* ---- Processes -------------------------------------------------------------------------------------------------- */
 
-struct show {
-  const struct mbp_host *host;
-  struct mbp_call *call;
-};
-
-static int show_started(void *ctx, const struct mag_proc *proc)
-{
-  struct show *show = ctx;
-  struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_EXEC_STARTED,
-                            .number = proc->pid, .name = mbp_str(proc->key)};
-  return show->host->emit(show->call, &event);
-}
-
-static int show_output(void *ctx, unsigned stream, int64_t offset, const char *data, size_t len)
-{
-  struct show *show = ctx;
-  struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_EXEC_OUTPUT, .index = stream,
-                            .number = offset, .data = mbp_str_n(data, len)};
-  return show->host->emit(show->call, &event);
-}
-
 static int op_exec(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str id,
                    const struct mbp_exec *given, struct mbp_error *err)
 {
@@ -281,8 +261,8 @@ static int op_exec(struct mbp_instance *instance, struct mbp_call *call, struct 
   struct mag_box *box = need(instance, id, err);
   if (!box)
     return -err->code;
-  struct show show = {instance->host, call};
-  struct mag_exec_sink sink = {.ctx = &show, .started = show_started, .output = show_output};
+  struct mag_show show = {instance->host, call};
+  struct mag_exec_sink sink = {.ctx = &show, .started = mag_show_started, .output = mag_show_output};
   struct mag_exec_end end;
   int r = mag_exec_run(box, call, &exec, &sink, &end, err);
   mag_box_unref(box);
@@ -360,23 +340,27 @@ static int op_list_processes(struct mbp_instance *instance, struct mbp_call *cal
 
 /* ---- Files ------------------------------------------------------------------------------------------------------ */
 
+static int exec_in_box(void *box, struct mbp_call *call, const struct mbp_exec *exec, const struct mag_exec_sink *sink,
+                       struct mag_exec_end *ret_end, struct mbp_error *err)
+{
+  return mag_exec_run(box, call, exec, sink, ret_end, err);
+}
+
+static struct mag_files files_of(struct mag_box *box)
+{
+  return (struct mag_files){.helper = box->helper, .beneath = box->beneath, .exec = exec_in_box, .ctx = box};
+}
+
 static int op_put(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str id, const struct mbp_put *put,
                   struct mbp_error *err)
 {
   struct mag_box *box = need(instance, id, err);
   if (!box)
     return -err->code;
-  int r = mag_files_put(box, call, put, err);
+  struct mag_files files = files_of(box);
+  int r = mag_files_put(&files, call, put, err);
   mag_box_unref(box);
   return r < 0 ? r : conclude(instance, call, 0, NULL, NULL);
-}
-
-static int show_data(void *ctx, const char *bytes, size_t len)
-{
-  struct show *show = ctx;
-  struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_FILE_DATA,
-                            .data = mbp_str_n(bytes, len)};
-  return show->host->emit(show->call, &event);
 }
 
 static int op_get(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str id, struct mbp_str path,
@@ -385,9 +369,10 @@ static int op_get(struct mbp_instance *instance, struct mbp_call *call, struct m
   struct mag_box *box = need(instance, id, err);
   if (!box)
     return -err->code;
-  struct show show = {instance->host, call};
+  struct mag_show show = {instance->host, call};
   struct mbp_file_info info;
-  int r = mag_files_get(box, call, path, limit, show_data, &show, &info, err);
+  struct mag_files files = files_of(box);
+  int r = mag_files_get(&files, call, path, limit, mag_show_data, &show, &info, err);
   mag_box_unref(box);
   return r < 0 ? r : conclude(instance, call, 0, &info, NULL);
 }
@@ -451,7 +436,7 @@ int mag_provider_probe(struct mbp_instance *instance, struct mbp_call *call, str
   int r = make(instance, call, &spec, &box, err);
   if (r < 0)
     return r;
-  mag_autofree char *text = box->weak_limits ? plug_printf("%s; for limits of a whole sandbox %s", box->limits,
+  mag_autofree char *text = box->weak_limits ? plug_printf("%s; for limits that the kernel holds %s", box->limits,
                                                            limits_cure())
                                              : plug_dup(mbp_str(box->limits));
   mag_box_unref(box);
@@ -512,23 +497,22 @@ static char *limits_line(const struct mbp_group_state *state, const struct mbp_g
   const char *how = state->how.ptr;
   char memory[64] = "memory: no limit", pids[64] = "processes: no limit", cpu[64] = "";
   if (group->memory_bytes > 0)
-    (void) snprintf(memory, sizeof(memory), "memory %lld MiB%s (%s)", (long long) (group->memory_bytes >> 20),
-                    rlimits->data_bytes ? " a process" : "", rlimits->data_bytes ? "rlimit" : how);
-  if (group->pids && (state->enforced & BY_GROUP_PIDS || count_holds(rlimits)))
+    (void) snprintf(memory, sizeof(memory), "memory %lld MiB (%s)", (long long) (group->memory_bytes >> 20),
+                    rlimits->data_bytes ? "watchdog, rlimit" : how);
+  if (group->pids)
     (void) snprintf(pids, sizeof(pids), "%u processes (%s)", group->pids,
-                    state->enforced & BY_GROUP_PIDS ? how : "rlimit");
-  if (group->cpu_millis && !(state->enforced & BY_GROUP_CPU))
-    (void) snprintf(cpu, sizeof(cpu), ", processors: no limit");
-  else if (group->cpu_millis)
+                    state->enforced & BY_GROUP_PIDS ? how : rlimits->watched_processes ? "watchdog" : "rlimit");
+  if (group->cpu_millis)
     (void) snprintf(cpu, sizeof(cpu), ", %u.%03u processors (%s)", group->cpu_millis / 1000, group->cpu_millis % 1000,
                     how);
   return plug_printf("%s, %s%s", memory, pids, cpu);
 }
 
-static int refuse_limit(const struct mbp_instance *instance, const char *what, struct mbp_error *err)
+static int refuse_processor(const struct mbp_instance *instance, struct mbp_error *err)
 {
-  return plug_error(err, MBP_E_UNSUPPORTED, "%s cannot limit %s on this machine: %s, or leave the limit out",
-                    instance->name, what, limits_cure());
+  return plug_error(err, MBP_E_UNSUPPORTED,
+                    "%s cannot limit processor time on this machine: %s, or leave the limit `cpu` out", instance->name,
+                    limits_cure());
 }
 
 int mag_provider_limits(struct mbp_instance *instance, const struct mbp_sandbox_spec *spec, struct mag_box *box,
@@ -548,11 +532,12 @@ int mag_provider_limits(struct mbp_instance *instance, const struct mbp_sandbox_
     rlimits.data_bytes = group.memory_bytes;
   if (own_count)
     rlimits.processes = group.pids;
-  if (spec->pids && !(state.enforced & BY_GROUP_PIDS) && !count_holds(&rlimits))
-    return refuse_limit(instance, "the number of processes", err);
-  if (spec->cpu_millis && !(state.enforced & BY_GROUP_CPU))
-    return refuse_limit(instance, "processor time", err);
+  if (!(state.enforced & BY_GROUP_PIDS) && !count_holds(&rlimits))
+    rlimits.watched_processes = group.pids;
+  if (group.cpu_millis && !(state.enforced & BY_GROUP_CPU))
+    return refuse_processor(instance, err);
   box->memory_bytes = group.memory_bytes;
+  box->pids = group.pids;
   box->limits = limits_line(&state, &group, &rlimits);
   uint32_t wanted = (group.memory_bytes > 0 ? BY_GROUP_MEMORY : 0) | (group.pids ? BY_GROUP_PIDS : 0) |
                     (group.cpu_millis ? BY_GROUP_CPU : 0);
@@ -567,4 +552,8 @@ void mag_provider_add_rlimits(struct plug_list *args, const struct mag_rlimits *
     plug_list_take(args, plug_printf("nproc=%u", rlimits->processes));
   if (rlimits->data_bytes)
     plug_list_take(args, plug_printf("data=%lld", (long long) rlimits->data_bytes));
+  if (rlimits->data_bytes)
+    plug_list_take(args, plug_printf("watch_memory=%lld", (long long) rlimits->data_bytes));
+  if (rlimits->watched_processes)
+    plug_list_take(args, plug_printf("watch_tasks=%u", rlimits->watched_processes));
 }

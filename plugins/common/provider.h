@@ -35,15 +35,16 @@ extern const struct mbp_compute_ops mag_provider_ops;
 int mag_provider_env(struct mag_box *box, const char *home, const struct mbp_sandbox_spec *spec,
                      struct mbp_error *err);
 
-/* What each process of a sandbox is held to where no cgroup holds the whole. 0: nothing. */
+/* What holds a sandbox where no cgroup does: rlimits of each process, which the kernel holds, and magent-sandbox, which
+ * watches over the whole. 0: nothing. */
 struct mag_rlimits {
-  uint32_t processes;
-  int64_t data_bytes;
+  uint32_t processes, watched_processes;
+  int64_t data_bytes; /* of a process, and watched of all */
 };
 
 /* For launch, before it makes anything: the limit group, from the spec or, where it says nothing, the parameters
- * memory, pids and cpu; and the line that tells what is in force. What the spec itself asks for and nothing here can
- * hold is MBP_E_UNSUPPORTED. `own_count`: the kernel counts a sandbox's processes apart from the user's others. */
+ * memory, pids and cpu; and the line that tells what is in force. What is asked for and nothing here can hold is
+ * MBP_E_UNSUPPORTED. `own_count`: the kernel counts a sandbox's processes apart from the user's others. */
 int mag_provider_limits(struct mbp_instance *instance, const struct mbp_sandbox_spec *spec, struct mag_box *box,
                         bool own_count, struct mag_rlimits *ret_rlimits, struct mbp_error *err);
 /* The words of them for magent-sandbox init. */

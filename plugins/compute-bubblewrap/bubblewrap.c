@@ -135,13 +135,15 @@ static const struct mbp_param helper_param =
 static const struct mbp_param memory_param =
     PARAM(.type = MBP_PARAM_SIZE, .name = "memory", .default_value = "2GiB", .min = 32 << 20, .max = INT64_MAX,
           .help = "Memory of a sandbox, its /tmp included, where the sandbox's own request says nothing. Where "
-                  "cgroups cannot be used, of each of its processes.");
+                  "cgroups cannot be used, a process is held to it by the kernel, and all together by a watchdog.");
 static const struct mbp_param pids_param =
     PARAM(.type = MBP_PARAM_INT, .name = "pids", .default_value = "512", .min = 16, .max = 1000000,
-          .help = "Processes and threads of a sandbox. Root's are limited only where cgroups can be used.");
+          .help = "Processes and threads of a sandbox. Where cgroups cannot be used, root's are held to it by a "
+                  "watchdog.");
 static const struct mbp_param cpu_param =
     PARAM(.type = MBP_PARAM_INT, .name = "cpu", .min = 10, .max = 1000000,
-          .help = "Processor time in thousandths: 1000 is one processor. Without it there is no limit.");
+          .help = "Processor time in thousandths: 1000 is one processor. Without it there is no limit; where cgroups "
+                  "cannot be used it is refused.");
 static const struct mbp_param tmp_param =
     PARAM(.type = MBP_PARAM_SIZE, .name = "tmp_size", .default_value = "256MiB", .min = 1 << 20, .max = INT64_MAX,
           .help = "Size of /tmp, which is memory; at most half of the memory limit.");

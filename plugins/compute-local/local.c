@@ -1,5 +1,5 @@
 /* compute-local: commands with the user's own rights on this machine. There is no wall; what there is: a clean
- * environment, limits where the machine has them, and a supervisor that ends everything that was started. */
+ * environment, limits, and a supervisor that ends everything that was started. */
 #include "plugins/common/provider.h"
 
 #include <dirent.h>
@@ -95,7 +95,7 @@ static int launch(struct mbp_instance *instance, struct mbp_call *call, const st
   struct mbp_fd fds[2];
   char complaint[512];
   struct mag_rlimits rlimits;
-  /* Without a namespace a limit of processes would count everything that the user runs, so only a cgroup serves. */
+  /* Without a namespace the kernel's limit of processes would count everything that the user runs. */
   int r = mag_provider_limits(instance, spec, box, false, &rlimits, err);
   if (r < 0 || (r = set_directories(instance, spec, box, err)) < 0)
     return r;
@@ -135,14 +135,15 @@ static const struct mbp_param home_param =
           .help = "HOME of the commands. Without it: the workspace, so that they leave your own files alone.");
 static const struct mbp_param memory_param =
     PARAM(.type = MBP_PARAM_SIZE, .name = "memory", .min = 32 << 20, .max = INT64_MAX,
-          .help = "Memory of all commands together; where cgroups cannot be used, of each process. Without it there is "
-                  "no limit.");
+          .help = "Memory of all commands together; where cgroups cannot be used, a process is held to it by the "
+                  "kernel, and all together by a watchdog. Without it there is no limit.");
 static const struct mbp_param pids_param =
     PARAM(.type = MBP_PARAM_INT, .name = "pids", .default_value = "512", .min = 16, .max = 1000000,
-          .help = "Processes and threads of all commands together, where cgroups can be used.");
+          .help = "Processes and threads of all commands together; where cgroups cannot be used, held by a watchdog.");
 static const struct mbp_param cpu_param =
     PARAM(.type = MBP_PARAM_INT, .name = "cpu", .min = 10, .max = 1000000,
-          .help = "Processor time in thousandths: 1000 is one processor. Without it there is no limit.");
+          .help = "Processor time in thousandths: 1000 is one processor. Without it there is no limit; where cgroups "
+                  "cannot be used it is refused.");
 static const struct mbp_param files_param =
     PARAM(.type = MBP_PARAM_INT, .name = "files", .default_value = "4096", .min = 64, .max = 1048576,
           .help = "Open files of a process.");
@@ -192,8 +193,8 @@ static const struct mbp_plugin plugin = {
     .origin = "magent",
     .summary = "no sandbox: commands run on this machine with your own rights",
     .help = "There is NO isolation: a command can read and change whatever you can, reach your network, and see your "
-            "processes; nothing in a workspace is guarded. Commands get a clean environment, limits where cgroups can "
-            "be used, and a supervisor that ends everything they have started, daemons included. put and get do not "
+            "processes; nothing in a workspace is guarded. Commands get a clean environment, limits, and a "
+            "supervisor that ends everything they have started, daemons included. put and get do not "
             "leave the workspace.",
     .params = params,
     .info = &info,

@@ -293,6 +293,7 @@ static void set_up(void)
   (void) snprintf(all.port, sizeof(all.port), "%d", server->port);
   (void) snprintf(all.url, sizeof(all.url), "http://127.0.0.1:%d", server->port);
   setenv("XDG_STATE_HOME", all.root, 1);
+  setenv("XDG_CACHE_HOME", all.root, 1);
   setenv("MAGENT_CONF_DIR", all.root, 1);
   setenv("MAGENT_LIBEXEC_DIR", helper ? helper : "", 1);
   setenv("ANTHROPIC_BASE_URL", all.url, 1);

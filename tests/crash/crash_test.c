@@ -368,6 +368,7 @@ static void set_up(void)
   write_file("script", script);
   write_file("defaults.json", "{\"system\":\"Test.\",\"tools\":[{\"type\":\"agent_toolset_20260401\"}]}");
   setenv("XDG_STATE_HOME", all.root, 1);
+  setenv("XDG_CACHE_HOME", all.root, 1);
   setenv("MAGENT_CONF_DIR", all.root, 1);
   mag_autofree char *helper = realpath("sandbox", NULL);
   setenv("MAGENT_LIBEXEC_DIR", helper ? helper : "", 0);

@@ -91,3 +91,9 @@ tests_fuzz_definition_fuzz_SOURCES = tests/fuzz/definition_fuzz.c $(fuzz_main)
 tests_fuzz_definition_fuzz_LDFLAGS = $(fuzz_link)
 tests_fuzz_definition_fuzz_LDADD = libmagcore.la
 EXTRA_DIST += tests/fuzz/corpus/definition
+
+fuzz_targets += tests/fuzz/price_fuzz
+tests_fuzz_price_fuzz_SOURCES = tests/fuzz/price_fuzz.c $(fuzz_main)
+tests_fuzz_price_fuzz_LDFLAGS = $(fuzz_link)
+tests_fuzz_price_fuzz_LDADD = libmagcore.la
+EXTRA_DIST += tests/fuzz/corpus/price

@@ -51,6 +51,8 @@ static void check(struct mag_proc *const *procs)
       abort();
     if (proc->code < 0 || proc->code > 255 || proc->signal < 0 || proc->signal > 64 || proc->pid < 0)
       abort();
+    if (proc->limits & ~(1u << MAG_BOX_LIMIT_MEMORY | 1u << MAG_BOX_LIMIT_TASKS) || (proc->limits && !proc->started))
+      abort();
   }
 }
 

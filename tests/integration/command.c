@@ -23,7 +23,13 @@ static struct {
   char dir[64];
   char *env[64];
   size_t n_env;
+  const char *directory; /* where runs start; NULL: where the test is */
 } place;
+
+void command_directory(const char *path)
+{
+  place.directory = path;
+}
 
 const char *command_path(const char *name)
 {
@@ -103,6 +109,7 @@ void command_begin(void)
                      "\"tools\":[{\"type\":\"agent_toolset_20260401\"}],\"compute\":\"bubblewrap\"}");
   env_path("HOME", command_path("home"));
   env_path("XDG_STATE_HOME", command_path("state"));
+  env_path("XDG_CACHE_HOME", command_path("cache"));
   env_path("MAGENT_CONF_DIR", command_path("conf"));
   mag_autofree char *libexec = mag_sprintf("%s/sandbox", cwd);
   env_path("MAGENT_LIBEXEC_DIR", libexec);
@@ -120,6 +127,7 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 
 void command_end(void)
 {
+  place.directory = NULL;
   while (place.n_env)
     free(place.env[--place.n_env]);
   memset(place.env, 0, sizeof(place.env));
@@ -155,7 +163,7 @@ static void run_child(char **words)
   char program[PATH_MAX];
   for (int signal_number = 1; signal_number < 32; signal_number++)
     (void) signal(signal_number, SIG_DFL);
-  if (realpath("magent", program))
+  if (realpath("magent", program) && (!place.directory || chdir(place.directory) == 0))
     (void) execve(program, words, place.env);
   _exit(127);
 }

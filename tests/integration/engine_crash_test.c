@@ -2,6 +2,7 @@
  * lost. */
 #include "engine_test.h"
 
+#include "agent/output.h"
 #include "base/clock.h"
 
 #include <spawn.h>
@@ -213,6 +214,84 @@ START_TEST(a_death_ends_what_runs_in_the_sandbox)
 }
 END_TEST
 
+/* Runs one command until it dies at its first shown output, goes on, and gives the text of the call's result. */
+static void text_after_death(const char *compute, const struct answer *answers, char *text, size_t cap)
+{
+  struct rig rig;
+  struct records records;
+  bool is_error = false;
+  struct service *service = service_new(answers, 2);
+  service_by_results(service);
+  make_place(&rig, service);
+  ck_assert_int_eq(run_child(rig.dir, service_url(service), compute, "output", 0), CRASHED);
+  rig_open(&rig, service_url(service), rig.dir);
+  mag_autofree char *id = rig_read_file(&rig, "id");
+  mag_autofree char *file = mag_output_path(id);
+  ck_assert_int_eq(access(file, R_OK), 0);
+  rig_resume(&rig, id);
+  ck_assert_int_eq(rig_run(&rig, NULL, NULL), MAG_END_TURN);
+  rig_read(&rig, id, &records);
+  (void) snprintf(text, cap, "%s", records_result(&records, 0, &is_error));
+  ck_assert(is_error);
+  records_done(&records);
+  rig_close(&rig);
+  service_free(service);
+}
+
+START_TEST(what_a_tool_had_printed_before_a_death_is_quoted)
+{
+  static const struct answer answers[] = {
+      {.content = "[" CALL("t1", "bash", "{\"command\":\"echo half-way 4$((1+1)); sleep 5; echo x >> effects\"}") "]"},
+      {.content = TEXT("Done.")},
+  };
+  for (const char *const *compute = computes(); *compute; compute++) {
+    char text[4096];
+    text_after_death(*compute, answers, text, sizeof(text));
+    ck_assert_msg(strstr(text, "unknown") && strstr(text, "It had printed 12 bytes by then:\nhalf-way 42\n"), "%s",
+                  text);
+  }
+}
+END_TEST
+
+START_TEST(of_a_long_output_beginning_and_end_are_quoted)
+{
+  struct mag_output output;
+  size_t len = 0;
+  struct rig rig;
+  rig_open(&rig, NULL, NULL);
+  mag_autofree char *state = mag_state_dir();
+  ck_assert_int_eq(mkdir(state, 0700), 0);
+  mag_output_init(&output, "sesn_long");
+  mag_output_begin(&output, "sevt_1");
+  for (int i = 0; i < 5000; i++) {
+    char line[16];
+    mag_output_add(&output, "sevt_1", mbp_str_n(line, (size_t) snprintf(line, sizeof(line), "%06d\n", i)));
+    mag_output_add(&output, "sevt_2", mbp_str("another's"));
+  }
+  ck_assert_ptr_null(mag_output_quote("sesn_long", "sevt_2", &len));
+  mag_autofree char *quote = mag_output_quote("sesn_long", "sevt_1", &len);
+  ck_assert_ptr_nonnull(quote);
+  ck_assert_uint_lt(len, MAG_OUTPUT_HEAD + MAG_OUTPUT_TAIL + 200);
+  ck_assert_ptr_nonnull(strstr(quote, "It had printed 35000 bytes by then:\n000000\n000001\n"));
+  ck_assert_ptr_nonnull(strstr(quote, "[... 22712 bytes left out ...]"));
+  ck_assert_str_eq(quote + len - 14, "004998\n004999\n");
+  char big[3 * MAG_OUTPUT_TAIL];
+  memset(big, 'b', sizeof(big));
+  memcpy(big + sizeof(big) - 4, "end\n", 4);
+  mag_output_begin(&output, "sevt_3");
+  mag_output_add(&output, "sevt_3", mbp_str_n(big, sizeof(big)));
+  mag_autofree char *second = mag_output_quote("sesn_long", "sevt_3", &len);
+  ck_assert_ptr_nonnull(second);
+  ck_assert_str_eq(second + len - 5, "bend\n");
+  mag_autofree char *path = mag_output_path("sesn_long");
+  ck_assert_int_eq(truncate(path, 100), 0); /* damaged */
+  ck_assert_ptr_null(mag_output_quote("sesn_long", "sevt_3", &len));
+  mag_output_done(&output, false);
+  ck_assert_int_ne(access(path, F_OK), 0);
+  rig_close(&rig);
+}
+END_TEST
+
 START_TEST(a_read_only_tool_is_repeated_after_a_death)
 {
   static const struct answer answers[] = {
@@ -281,6 +360,8 @@ TCase *crash_tests(void)
   tcase_add_test(t, a_death_at_any_append_loses_nothing_and_repeats_nothing);
   tcase_add_test(t, a_death_in_a_stream_or_in_a_tool_is_survived);
   tcase_add_test(t, a_death_ends_what_runs_in_the_sandbox);
+  tcase_add_test(t, what_a_tool_had_printed_before_a_death_is_quoted);
+  tcase_add_test(t, of_a_long_output_beginning_and_end_are_quoted);
   tcase_add_test(t, a_read_only_tool_is_repeated_after_a_death);
   tcase_add_test(t, a_lost_sandbox_is_told_with_the_next_tool_result);
   return t;

@@ -314,6 +314,40 @@ START_TEST(options_of_plugins_come_from_the_defaults_file)
 }
 END_TEST
 
+static int keep_call(struct mbp_call *call, struct mbp_call **place)
+{
+  *place = call;
+  return 0;
+}
+
+START_TEST(a_session_goes_on_after_a_request_that_never_ended)
+{
+  static const struct answer answers[] = {{.content = TEXT("Hello.")}, {.content = TEXT("Again.")}};
+  struct rig rig;
+  struct mbp_error err = MAG_ERROR_INIT;
+  struct mbp_call *lost = NULL;
+  struct mag_call_options short_time = {.timeout_ms = 1};
+  struct service *service = service_new(answers, 2);
+  rig_open(&rig, service_url(service), NULL);
+  rig_define(&rig, models[0], NULL, NULL);
+  rig_create(&rig);
+  ck_assert_int_eq(rig_run(&rig, "hello", NULL), MAG_END_TURN);
+  struct mag_instance *before = rig.session->llm, *again = NULL;
+  const char *bare;
+  ck_assert_int_eq(mag_engine_llm(rig.engine, models[0], &again, &bare, &err), 0);
+  ck_assert_ptr_eq(before, again);
+  ck_assert_int_eq(MAG_RUN(before, &short_time, &err, keep_call(call, &lost)), -MBP_E_TIMEOUT);
+  ck_assert_int_eq(rig_run(&rig, "hello?", NULL), MAG_END_TURN);
+  ck_assert_str_eq(rig.shown.ptr, "Hello.Again.");
+  ck_assert_ptr_ne(rig.session->llm, before);
+  ck_assert_int_eq(mag_engine_llm(rig.engine, models[0], &again, &bare, &err), 0);
+  ck_assert_ptr_eq(rig.session->llm, again);
+  mag_call_done(lost, NULL, NULL);
+  rig_close(&rig);
+  service_free(service);
+}
+END_TEST
+
 TCase *turn_tests(void)
 {
   TCase *t = tcase_create("turn");
@@ -328,6 +362,7 @@ TCase *turn_tests(void)
   tcase_add_test(t, max_steps_ends_a_turn_and_the_next_one_goes_on);
   tcase_add_test(t, thinking_stays_with_its_provider);
   tcase_add_test(t, the_scripted_model_runs_a_script);
+  tcase_add_test(t, a_session_goes_on_after_a_request_that_never_ended);
   tcase_add_test(t, options_of_plugins_come_from_the_defaults_file);
   return t;
 }

@@ -8,6 +8,11 @@ tests_unit_host_test_SOURCES = tests/unit/host_test.c
 tests_unit_host_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_host_test_LDADD = $(TEST_LIBS)
 
+check_PROGRAMS += tests/unit/instance_test
+tests_unit_instance_test_SOURCES = tests/unit/instance_test.c
+tests_unit_instance_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_instance_test_LDADD = $(TEST_LIBS)
+
 check_PROGRAMS += tests/unit/sse_test
 tests_unit_sse_test_SOURCES = tests/unit/sse_test.c
 tests_unit_sse_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
@@ -48,7 +53,15 @@ tests_unit_log_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_log_test_LDADD = $(TEST_LIBS)
 
 check_PROGRAMS += tests/unit/remove_test
-tests_unit_remove_test_SOURCES = tests/unit/remove_test.c cli/remove.c cli/remove.h
-tests_unit_remove_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/cli
+tests_unit_remove_test_SOURCES = tests/unit/remove_test.c
 tests_unit_remove_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_remove_test_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/definition_test
+tests_unit_definition_test_SOURCES = tests/unit/definition_test.c
+tests_unit_definition_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_definition_test_LDADD = $(TEST_LIBS)
+check_PROGRAMS += tests/unit/json_schema_test
+tests_unit_json_schema_test_SOURCES = tests/unit/json_schema_test.c
+tests_unit_json_schema_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_json_schema_test_LDADD = $(TEST_LIBS)

@@ -1,5 +1,5 @@
 /* Trees as a tool may leave them, removed by an ordinary user: the superuser is not stopped by modes. */
-#include "remove.h"
+#include "base/tree.h"
 
 #include "base/error.h"
 
@@ -60,14 +60,14 @@ static void remove_as_ordinary_user(void)
     must(chmod(name, modes[i]), 13);
   }
   must(chmod("tree", 0555), 13);
-  if (cli_remove_tree("tree", &err) < 0)
+  if (mag_tree_remove("tree", &err) < 0)
     _exit(20);
   struct stat st;
   if (lstat("tree", &st) == 0)
     _exit(21);
   if (stat("kept", &st) < 0 || (st.st_mode & 0777) != 0500) /* links are not followed */
     _exit(22);
-  if (cli_remove_tree("tree", &err) < 0) /* again */
+  if (mag_tree_remove("tree", &err) < 0) /* again */
     _exit(23);
   must(rmdir("kept"), 24);
   _exit(0);
@@ -91,7 +91,7 @@ END_TEST
 START_TEST(what_cannot_be_removed_is_told)
 {
   struct mbp_error err = MAG_ERROR_INIT;
-  ck_assert_int_lt(cli_remove_tree("/dev/null/x", &err), 0);
+  ck_assert_int_lt(mag_tree_remove("/dev/null/x", &err), 0);
   ck_assert_ptr_nonnull(strstr(err.message, "/dev/null/x"));
 }
 END_TEST
