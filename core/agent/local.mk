@@ -1,4 +1,5 @@
 libmagcore_la_SOURCES += core/agent/act.c
+libmagcore_la_SOURCES += core/agent/answer.c core/agent/answer.h
 libmagcore_la_SOURCES += core/agent/agents.c core/agent/agents.h
 libmagcore_la_SOURCES += core/agent/budget.c core/agent/budget.h
 libmagcore_la_SOURCES += core/agent/custom.h

@@ -368,13 +368,24 @@ static int open_parts(struct mag_session *session, struct mbp_error *err)
   return r == 0 && needs_compute(session) ? open_compute(session, err) : r;
 }
 
+/* The session's own copy, with tools by their real names, and the two resources. */
+static int define(struct mag_session *session, const struct mag_definition *definition, char **ret_agent,
+                  char **ret_environment, struct mbp_error *err)
+{
+  mag_autofree char *tools = NULL;
+  struct mag_definition expanded = *definition;
+  int r = mag_toolbox_expand(session->engine, definition->tools, &tools, err);
+  expanded.tools = tools;
+  if (r == 0)
+    r = mag_definition_resources(&expanded, ret_agent, ret_environment, err);
+  return r < 0 ? r : mag_definition_from_resources(&session->definition, mbp_str(*ret_agent), mbp_str(*ret_environment), err);
+}
+
 int mag_session_check(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_error *err)
 {
   struct mag_session *session = session_new(engine);
   mag_autofree char *agent = NULL, *environment = NULL;
-  int r = session ? mag_definition_resources(definition, &agent, &environment, err) : mag_error_no_memory(err);
-  if (r == 0)
-    r = mag_definition_from_resources(&session->definition, mbp_str(agent), mbp_str(environment), err);
+  int r = session ? define(session, definition, &agent, &environment, err) : mag_error_no_memory(err);
   if (r == 0)
     r = open_parts(session, err);
   mag_session_close(session);
@@ -395,14 +406,8 @@ int mag_session_create(struct mag_engine *engine, const struct mag_definition *d
 {
   struct mag_session *session = session_new(engine);
   struct mag_instance *store = NULL;
-  mag_autofree char *agent = NULL, *environment = NULL, *tools = NULL;
-  int r = session ? mag_toolbox_expand(engine, definition->tools, &tools, err) : mag_error_no_memory(err);
-  struct mag_definition expanded = *definition;
-  expanded.tools = tools;
-  if (r == 0)
-    r = mag_definition_resources(&expanded, &agent, &environment, err);
-  if (r == 0)
-    r = mag_definition_from_resources(&session->definition, mbp_str(agent), mbp_str(environment), err);
+  mag_autofree char *agent = NULL, *environment = NULL;
+  int r = session ? define(session, definition, &agent, &environment, err) : mag_error_no_memory(err);
   if (r == 0)
     r = mag_engine_store(engine, &store, err); /* first: it opens its file beside what follows */
   if (r == 0)
@@ -475,6 +480,77 @@ int mag_session_open(struct mag_engine *engine, const char *id, const struct mag
   mag_output_init(&session->output, session->log.id);
   *ret_session = session;
   return 0;
+}
+
+/* ---- Changing the agent --------------------------------------------------------------------------------------- */
+
+static int record_agent(struct mag_session *session, const char *agent, const char *environment, struct mbp_error *err)
+{
+  struct mag_batch batch = MAG_BATCH_INIT;
+  struct mbp_writer *w = mag_batch_private(&batch, MAG_REC_AGENT);
+  mag_writer_raw(w, "agent", mbp_str(agent));
+  mag_writer_raw(w, "environment", mbp_str(environment));
+  mag_batch_end(&batch);
+  int r = mag_session_commit(session, &batch, err);
+  mag_batch_done(&batch);
+  return r;
+}
+
+#define SWAP(a, b)                                                                                                     \
+  do {                                                                                                                 \
+    __typeof__(a) swapped_ = (a);                                                                                      \
+    (a) = (b);                                                                                                         \
+    (b) = swapped_;                                                                                                    \
+  } while (0)
+
+/* What was opened for the new agent becomes the session's; `other` keeps the old, to be closed. */
+static void swap_parts(struct mag_session *session, struct mag_session *other)
+{
+  SWAP(session->definition, other->definition);
+  SWAP(session->toolbox, other->toolbox);
+  SWAP(session->models, other->models);
+  SWAP(session->n_models, other->n_models);
+  session->llm = other->llm;
+  session->provider = other->provider;
+  session->model = other->model;
+  session->price = other->price;
+  if (other->compute) {
+    session->compute = other->compute;
+    session->network = other->network;
+  }
+}
+
+/* Made anew in the new environment, when a tool needs it. */
+static void remove_sandbox(struct mag_session *session)
+{
+  (void) mag_session_drop_sandbox(session, NULL);
+  mag_rounds_leave(&idle_rounds, &session->idle);
+  mag_sandbox_free(mag_steal(&session->sandbox), /* keep= */ false);
+}
+
+int mag_session_redefine(struct mag_session *session, const struct mag_definition *definition, struct mbp_error *err)
+{
+  struct mag_session *other = session_new(session->engine);
+  mag_autofree char *agent = NULL, *environment = NULL;
+  int r = other ? define(other, definition, &agent, &environment, err) : mag_error_no_memory(err);
+  if (r == 0)
+    r = open_parts(other, err);
+  if (r == 0)
+    r = mag_models_price(other, session->log.state.budget.cost_micros, err);
+  bool moved = r == 0 && strcmp(environment, session->log.state.environment ? session->log.state.environment : "") != 0;
+  if (r == 0)
+    r = record_agent(session, agent, environment, err);
+  if (r == 0) {
+    swap_parts(session, other);
+    if (moved && session->sandbox)
+      remove_sandbox(session);
+    mag_sandbox_free(mag_steal(&session->host), /* keep= */ false);
+    r = session->sandbox ? 0 : prepare_sandbox(session, err);
+  }
+  if (r == 0)
+    r = prepare_host(session, err);
+  mag_session_close(other);
+  return r;
 }
 
 /* ---- Watching, saying, stopping ------------------------------------------------------------------------------- */

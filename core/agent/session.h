@@ -112,6 +112,9 @@ int mag_session_create(struct mag_engine *engine, const struct mag_definition *d
 /* `overrides`: model and system that replace the recorded ones from now on, or NULL. */
 int mag_session_open(struct mag_engine *engine, const char *id, const struct mag_definition *overrides,
                      struct mag_session **ret_session, struct mbp_error *err);
+/* Another agent and environment from the next turn on, with the same conversation; checked first, and durable when it
+ * returns. While no turn runs. A changed environment means a new sandbox; the workspace stays. */
+int mag_session_redefine(struct mag_session *session, const struct mag_definition *definition, struct mbp_error *err);
 void mag_session_close(struct mag_session *session); /* the sandbox goes, the workspace stays; accepts NULL */
 
 void mag_session_observe(struct mag_session *session, const struct mag_observer *observer);
