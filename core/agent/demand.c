@@ -65,6 +65,12 @@ int mag_demand_check(const struct mag_definition *definition, struct mag_instanc
   int r = check_packages(definition, isolated, err);
   if (r == 0)
     r = check_network(definition, err);
+  if (r == 0 && definition->image && *definition->image &&
+      !(mag_instance_descriptor(compute)->caps & MBP_CAP_COMPUTE_IMAGE))
+    r = mag_error(err, MBP_E_UNSUPPORTED,
+                  "compute.image: compute %s has no images; remove the key, or choose a provider "
+                  "that has them",
+                  definition->compute);
   if (r == 0 && definition->gpu)
     r = mag_error(err, MBP_E_UNSUPPORTED, "compute.gpu: compute %s cannot give one in this version; remove the key",
                   definition->compute);

@@ -186,6 +186,7 @@ START_TEST(packages_without_a_sandbox_are_refused_by_name)
   check("run --compute local --set packages.cargo=x --set host_packages_ok=true hello", 1, NULL,
         "packages.cargo: this version cannot install packages");
   check("run --compute local --set compute.gpu=t4 hello", 1, NULL, "compute.gpu");
+  check("run --compute local --set compute.image=x hello", 1, NULL, "compute.image: compute local has no images");
   check("run --compute local --set 'compute.mounts=[/x]' hello", 1, NULL, "compute.mounts");
   check("run --compute local --set 'networking.allowed_hosts=[a]' hello", 1, NULL, "networking.type limited only");
   check_no_session();
