@@ -20,14 +20,18 @@ static const char *const strictness[] = {
 };
 
 static const char *const tools[] = {
-    "Each entry of tools is a mapping with a type. agent_toolset_20260401 has bash, read, write, edit, glob and grep. "
-    "Its "
-    "default_config and its configs, a list of {name: TOOL, ...}, turn tools on and off by enabled, and say what may "
-    "run "
-    "by permission_policy: {type: always_allow}, {type: always_ask} or {type: always_deny}. All rules that match "
-    "count: "
-    "deny before ask before allow; without one, what runs in the sandbox is allowed and what touches this machine is "
-    "asked.",
+    "tools is a list of toolsets, of custom tools, and of names of the default toolset's tools, of which then only "
+    "these "
+    "are on. agent_toolset_20260401 has bash, read, write, edit, glob and grep. Its default_config and its configs, a "
+    "list "
+    "of {name: TOOL, ...}, turn tools on and off by enabled, and say what may run by permission_policy: {type: "
+    "always_allow}, {type: always_ask} or {type: always_deny}. All rules that match count: deny before ask before "
+    "allow; "
+    "without one, what runs in the sandbox is allowed and what touches this machine is asked.",
+    "A custom tool has type: custom, a name, a description and an input_schema. With a command it is answered by that "
+    "program, in the sandbox or, with run_on: host, on this machine; otherwise by the program that embeds magent, or "
+    "from "
+    "outside with magent session answer.",
     NULL,
 };
 
