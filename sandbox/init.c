@@ -471,7 +471,24 @@ static int fail(const char *what, int number)
   return 1;
 }
 
-/* init isolated=0|1 no_unix=0|1 nproc=N nofile=N fsize=BYTES data=BYTES watch_memory=BYTES watch_tasks=N lifetime=MS */
+/* The host has looked at what it binds by its paths, which somebody may have changed meanwhile: an init that does not
+ * find the same things ends before anything runs. NULL, or the path that is another. */
+static const char *find_replaced(int argc, char **argv)
+{
+  for (int i = 1; i < argc; i++) {
+    unsigned long long dev, ino;
+    int at = 0;
+    struct stat st;
+    if (sscanf(argv[i], "same=%llx:%llx:%n", &dev, &ino, &at) != 2 || !at)
+      continue;
+    if (lstat(argv[i] + at, &st) < 0 || st.st_dev != dev || st.st_ino != ino)
+      return argv[i] + at;
+  }
+  return NULL;
+}
+
+/* init isolated=0|1 no_unix=0|1 nproc=N nofile=N fsize=BYTES data=BYTES watch_memory=BYTES watch_tasks=N lifetime=MS
+ *      same=DEV:INO:PATH... */
 int mag_sandbox_init(int argc, char **argv)
 {
   /* What bubblewrap or the host program left open is none of ours. */
@@ -487,6 +504,11 @@ int mag_sandbox_init(int argc, char **argv)
   (void) fcntl(MAG_BOX_CONTROL_FD, F_SETFD, FD_CLOEXEC);
   set_limits(argc, argv);
   watched = (struct watch_limits){option(argc, argv, "watch_memory"), option(argc, argv, "watch_tasks"), isolated};
+  const char *replaced = find_replaced(argc, argv);
+  if (replaced) {
+    (void) fprintf(stderr, "magent-sandbox: %s was replaced while the sandbox was being made: try again\n", replaced);
+    return 1;
+  }
   shared = mmap(NULL, sizeof(*shared) * MAG_BOX_SLOTS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED)
     return fail("memory", errno);

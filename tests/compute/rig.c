@@ -143,6 +143,7 @@ void rig_close(struct rig *rig)
 /* ---- Sandboxes -------------------------------------------------------------------------------------------------- */
 
 struct info_result {
+  struct rig *rig; /* for remarks */
   struct mbp_sandbox_info info;
   bool have;
 };
@@ -158,13 +159,19 @@ static int keep_info(void *ctx, const void *result, struct mbp_error *err)
   return 0;
 }
 
+static int keep_create_remark(void *ctx, const struct mbp_event *event)
+{
+  return keep_remark(((struct info_result *) ctx)->rig, event);
+}
+
 int rig_try_create(struct rig *rig, const char *key, const struct box_options *given, struct mbp_sandbox_info *info,
                    struct mbp_error *err)
 {
   struct box_options none = {0};
   const struct box_options *options = given ? given : &none;
-  struct info_result kept = {0};
-  struct mag_call_options call_options = {.timeout_ms = 20000, .on_result = keep_info, .ctx = &kept};
+  struct info_result kept = {.rig = rig};
+  struct mag_call_options call_options = {
+      .timeout_ms = 20000, .sink = keep_create_remark, .on_result = keep_info, .ctx = &kept};
   struct mbp_call *call = mag_call_new(&call_options);
   struct mbp_sandbox_spec spec = {
       .size = MBP_SIZE(struct mbp_sandbox_spec, allowed_hosts),
