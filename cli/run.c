@@ -1,5 +1,6 @@
 #include "cli.h"
 #include "interrupt.h"
+#include "question.h"
 #include "render.h"
 
 #include "agent/agents.h"
@@ -268,6 +269,28 @@ static void tell_about_missing_isolation(const struct mag_session *session)
             session->definition.compute);
 }
 
+static bool waits_for_result(const struct mag_session *session, const struct mag_tool_call *call)
+{
+  return call->custom && (call->permission == MAG_PERMISSION_ALLOW || call->answered ||
+                          mag_state_granted(&session->log.state, call->name));
+}
+
+/* What to type is said once for each, so that it can be copied. */
+static void tell_what_waits(const struct mag_session *session)
+{
+  const struct mag_state *state = &session->log.state;
+  for (size_t i = 0; i < state->n_calls; i++) {
+    const struct mag_tool_call *call = &state->calls[i];
+    if (call->result)
+      continue;
+    bool result = waits_for_result(session, call);
+    fprintf(stderr, "magent: %s waits for %s: magent session answer %s %s %s\n", call->name,
+            result ? "its result" : "a yes or no", session->log.id, call->event_id,
+            result ? "--result JSON" : "--allow|--deny");
+  }
+  fprintf(stderr, "        Then `magent session resume %s` goes on.\n", session->log.id);
+}
+
 /* Did a budget of the session end the turn, or a limit of the turn itself? */
 static bool at_budget(const struct mag_session *session)
 {
@@ -282,8 +305,7 @@ static int status_of(const struct mag_session *session, const struct mag_outcome
   case MAG_END_TURN:
     return EXIT_OK;
   case MAG_END_REQUIRES_ACTION:
-    fprintf(stderr, "magent: a tool call waits for an answer; run again with --yes --session %s to allow it\n",
-            session->log.id);
+    tell_what_waits(session);
     return EXIT_WAITING;
   case MAG_END_LIMIT:
     cli_fail(&outcome->error);
@@ -307,21 +329,24 @@ int cli_run_session(struct mag_session *session, const char *prompt, const struc
 {
   struct mbp_error err = MAG_ERROR_INIT;
   struct mag_outcome outcome;
-  struct render render;
-  render_init(&render, json);
-  struct mag_observer observer = render_observer(&render);
+  struct question question = {.session = session};
+  struct render *render = &question.render;
+  render_init(render, json);
+  struct mag_observer observer = render_observer(render);
   if (yes)
     observer.confirm = say_yes;
+  else if (!json && question_possible())
+    question_observe(&question, &observer);
   mag_session_observe(session, &observer);
   interrupt_session(session);
   int r = prompt ? mag_session_ask(session, mbp_str(prompt), limits, &outcome, &err)
                  : mag_session_run(session, limits, &outcome, &err);
   interrupt_session(NULL);
-  render_end(&render);
+  render_end(render);
   if (r < 0)
     return cli_fail(&err);
   int status = status_of(session, &outcome);
-  if (render.failed && status == EXIT_OK) {
+  if (render->failed && status == EXIT_OK) {
     fprintf(stderr, "magent: stdout could not be written\n");
     return EXIT_ERROR;
   }

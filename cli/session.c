@@ -1,5 +1,6 @@
 /* magent session: which sub-commands there are, and what they take. */
 #include "session.h"
+#include "session_answer.h"
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -17,6 +18,7 @@ static const char help_text[] =
     "  tail ID               the same, and what happens, until it is idle; --follow: until Ctrl-C\n"
     "  resume ID             go on where a session stopped: after a crash, an error, a budget, or a question\n"
     "                        (--yes answers it)\n"
+    "  answer ID [EVENT]     answer a tool call that waits, or list what waits (`magent session answer --help`)\n"
     "\n"
     "  interrupt ID          end the running turn now, in whichever process it runs\n"
     "  steer ID TEXT         say something before the next model request of the running turn\n"
@@ -245,6 +247,8 @@ static int unknown(const char *name)
 int cli_session(struct cli *cli, int argc, char **argv)
 {
   const char *name = argc > 1 ? argv[1] : "";
+  if (strcmp(name, "answer") == 0)
+    return cli_session_answer(cli, argc - 1, argv + 1);
   for (int i = 1; i < argc; i++)
     if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
       fputs(help_text, stdout);

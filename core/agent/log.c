@@ -298,6 +298,17 @@ int mag_log_append_outside(struct mag_instance *store, const char *id, struct ma
   return r;
 }
 
+int mag_log_append_next(struct mag_log *log, struct mag_batch *batch, struct mbp_error *err)
+{
+  struct mbp_appended appended = {0};
+  int r = mag_batch_check(batch, err);
+  if (r < 0)
+    return r;
+  struct mbp_append request = append_of(log, batch, 0, mbp_str(""));
+  request.expected = log->state.last_seq;
+  return run_append(log, &request, &appended, err);
+}
+
 int mag_log_create(struct mag_log *log, struct mag_instance *store, struct mbp_str agent, struct mbp_str environment,
                    struct mbp_str title, const struct mag_budget *budget, struct mbp_error *err)
 {

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/id.h"
 #include "base/text.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -525,7 +526,7 @@ void mag_sandbox_warm(struct mag_sandbox *sandbox, struct mbp_call *call)
   int r = warming ? intend(sandbox, warming->key, &err) : -MBP_E_NO_MEMORY;
   if (r == 0) {
     warming->sandbox = mag_sandbox_ref(sandbox);
-    r = mag_thread_start(warm_thread, warming);
+    r = mag_thread_start(warm_thread, warming, NULL);
     if (r < 0)
       mag_sandbox_unref(sandbox);
   }

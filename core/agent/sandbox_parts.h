@@ -69,9 +69,6 @@ void mag_box_unref(struct box *box);
 int mag_sandbox_wait(struct mag_sandbox *sandbox, struct mbp_call *call, struct mbp_error *err);
 void mag_sandbox_wake(struct mag_sandbox *sandbox); /* lock held */
 
-/* A detached thread with a small stack that no signal of the program is delivered to. */
-int mag_thread_start(void *(*run)(void *), void *argument);
-
 /* ---- sandbox_setup.c ---- */
 
 /* Runs the setup commands in a new sandbox. */

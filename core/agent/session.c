@@ -1,6 +1,7 @@
 #include "agent/session.h"
 
 #include "agent/demand.h"
+#include "agent/models.h"
 #include "agent/outside.h"
 #include "agent/sessions.h"
 #include "agent/turn.h"
@@ -32,6 +33,14 @@ static const struct {
     {"none", MBP_NET_NONE}, {"limited", MBP_NET_LIMITED},   {"unrestricted", MBP_NET_UNRESTRICTED},
     {"host", MBP_NET_HOST}, {"provider", MBP_NET_PROVIDER},
 };
+
+const char *mag_network_name(uint32_t network)
+{
+  for (size_t i = 0; i < MAG_COUNT(networks); i++)
+    if (networks[i].bit == network)
+      return networks[i].name;
+  return "";
+}
 
 static int choose_network(struct mag_session *session, uint32_t *ret_network, struct mbp_error *err)
 {
@@ -72,6 +81,8 @@ int mag_session_check_id(const char *id, struct mbp_error *err)
 
 static int make_directories(char *path, struct mbp_error *err)
 {
+  if (mkdir(path, 0700) == 0) /* nearly always the ones above are there */
+    return 0;
   for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
     if (slash)
       *slash = 0;
@@ -118,15 +129,10 @@ static int check_workspace(const char *path, struct mbp_error *err)
 }
 
 /* What the environment asks for and the provider cannot give is refused here, before there is a log or a sandbox. */
-static int check_compute(struct mag_session *session, struct mbp_error *err)
+static int open_compute(struct mag_session *session, struct mbp_error *err)
 {
   const struct mag_definition *definition = &session->definition;
-  bool needed = mag_demand_needs_compute(definition);
   struct mag_demand_env env = {0};
-  for (size_t i = 0; i < session->toolbox.n; i++)
-    needed |= (session->toolbox.tools[i].flags & MBP_TOOL_SANDBOX) != 0;
-  if (!needed)
-    return 0;
   int r = mag_engine_compute(session->engine, definition->compute, mbp_str(definition->compute_options),
                              &session->compute, err);
   if (r == 0)
@@ -144,24 +150,27 @@ static int check_compute(struct mag_session *session, struct mbp_error *err)
   return r;
 }
 
-/* The session is ours, as if a turn ran, so that none begins meanwhile. */
-static bool begin_drop(struct mag_session *session)
+static bool needs_compute(const struct mag_session *session)
 {
-  int64_t limit = session->definition.idle_ms ? session->definition.idle_ms : SANDBOX_IDLE_MS;
+  bool needed = mag_demand_needs_compute(&session->definition);
+  for (size_t i = 0; i < session->toolbox.n; i++)
+    needed |= (session->toolbox.tools[i].flags & MBP_TOOL_SANDBOX) != 0;
+  return needed;
+}
+
+/* The session is ours, as if a turn ran, so that none begins meanwhile. */
+static bool begin_drop(struct mag_session *session, int64_t unused_ms)
+{
   pthread_mutex_lock(&session->call_lock);
-  session->dropping = !session->call && mag_sandbox_exists(session->sandbox) &&
-                      mag_clock_monotonic_ms() - mag_sandbox_last_use_ms(session->sandbox) >= limit;
-  bool begun = session->dropping;
+  bool begun = !session->dropping && !session->call && !session->holders && mag_sandbox_exists(session->sandbox) &&
+               mag_clock_monotonic_ms() - mag_sandbox_last_use_ms(session->sandbox) >= unused_ms;
+  session->dropping |= begun;
   pthread_mutex_unlock(&session->call_lock);
   return begun;
 }
 
-/* A sandbox that has not been used for a while goes; the next tool makes a new one. */
-static void drop_idle_sandbox(void *ctx)
+static void drop_sandbox(struct mag_session *session)
 {
-  struct mag_session *session = ctx;
-  if (!begin_drop(session))
-    return;
   mag_sandbox_drop(session->sandbox);
   if (!mag_sandbox_exists(session->sandbox)) {
     struct mag_batch batch = MAG_BATCH_INIT;
@@ -174,6 +183,14 @@ static void drop_idle_sandbox(void *ctx)
   session->dropping = false;
   pthread_cond_broadcast(&session->dropped);
   pthread_mutex_unlock(&session->call_lock);
+}
+
+/* A sandbox that has not been used for a while goes; the next tool makes a new one. */
+static void drop_idle_sandbox(void *ctx)
+{
+  struct mag_session *session = ctx;
+  if (begin_drop(session, session->definition.idle_ms ? session->definition.idle_ms : SANDBOX_IDLE_MS))
+    drop_sandbox(session);
 }
 
 /* The session's own workspace, unless it was given one: then NULL. */
@@ -236,6 +253,39 @@ static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
   return r;
 }
 
+int mag_session_need_sandbox(struct mag_session *session, struct mbp_error *err)
+{
+  if (session->sandbox)
+    return 0;
+  int r = session->compute ? 0 : open_compute(session, err);
+  return r < 0 ? r : prepare_sandbox(session, err);
+}
+
+void mag_session_hold_sandbox(struct mag_session *session)
+{
+  pthread_mutex_lock(&session->call_lock);
+  while (session->dropping)
+    pthread_cond_wait(&session->dropped, &session->call_lock);
+  session->holders++;
+  pthread_mutex_unlock(&session->call_lock);
+}
+
+void mag_session_release_sandbox(struct mag_session *session)
+{
+  pthread_mutex_lock(&session->call_lock);
+  session->holders--;
+  pthread_mutex_unlock(&session->call_lock);
+}
+
+int mag_session_drop_sandbox(struct mag_session *session, struct mbp_error *err)
+{
+  if (!session->sandbox || !mag_sandbox_exists(session->sandbox))
+    return 0;
+  if (begin_drop(session, 0))
+    drop_sandbox(session);
+  return mag_sandbox_exists(session->sandbox) ? mag_error(err, MBP_E_BUSY, "the sandbox is in use") : 0;
+}
+
 /* Custom tools on the host run in the workspace as well, with the provider that has no isolation. */
 static int prepare_host(struct mag_session *session, struct mbp_error *err)
 {
@@ -287,6 +337,7 @@ void mag_session_close(struct mag_session *session)
   mag_toolbox_close(&session->toolbox);
   mag_output_done(&session->output, /* keep= */ session->log.state.status == MAG_STATUS_RUNNING);
   mag_log_close(&session->log);
+  mag_models_done(session);
   mag_definition_done(&session->definition);
   pthread_mutex_destroy(&session->commit_lock);
   pthread_mutex_destroy(&session->observer_lock);
@@ -307,27 +358,37 @@ static void observe(void *ctx, const struct mbp_record *record)
 /* Model, tools and compute: all that can fail for reasons that the user can mend, before a log exists. */
 static int open_parts(struct mag_session *session, struct mbp_error *err)
 {
-  int r = mag_engine_llm(session->engine, session->definition.model, &session->llm, &session->model, err);
+  int r = mag_models_open(session, err);
   if (r < 0)
     return r;
-  session->provider = mag_instance_descriptor(session->llm)->name;
   if (!(mag_instance_descriptor(session->llm)->caps & MBP_CAP_LLM_OFFLINE))
     mag_http_warm(); /* its start passes while the log is made */
   r = mag_toolbox_open(&session->toolbox, session->engine, mbp_str(session->definition.tools),
                        err);
-  return r < 0 ? r : check_compute(session, err);
+  return r == 0 && needs_compute(session) ? open_compute(session, err) : r;
 }
 
-/* A budget in money needs a price. */
-static int find_price(struct mag_session *session, int64_t budget_micros, struct mbp_error *err)
+/* The session's own copy, with tools by their real names, and the two resources. */
+static int define(struct mag_session *session, const struct mag_definition *definition, char **ret_agent,
+                  char **ret_environment, struct mbp_error *err)
 {
-  const struct mag_prices *prices;
-  int r = mag_engine_prices(session->engine, &prices, err);
-  if (r == 0 && !mag_prices_find(prices, session->provider, session->model, &session->price) && budget_micros)
-    r = mag_error(err, MBP_E_UNSUPPORTED,
-                  "the session has a budget in money, and there is no price for model %s/%s: add one to prices.json in "
-                  "the configuration directory, or give the budget in tokens",
-                  session->provider, session->model);
+  mag_autofree char *tools = NULL;
+  struct mag_definition expanded = *definition;
+  int r = mag_toolbox_expand(session->engine, definition->tools, &tools, err);
+  expanded.tools = tools;
+  if (r == 0)
+    r = mag_definition_resources(&expanded, ret_agent, ret_environment, err);
+  return r < 0 ? r : mag_definition_from_resources(&session->definition, mbp_str(*ret_agent), mbp_str(*ret_environment), err);
+}
+
+int mag_session_check(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_error *err)
+{
+  struct mag_session *session = session_new(engine);
+  mag_autofree char *agent = NULL, *environment = NULL;
+  int r = session ? define(session, definition, &agent, &environment, err) : mag_error_no_memory(err);
+  if (r == 0)
+    r = open_parts(session, err);
+  mag_session_close(session);
   return r;
 }
 
@@ -345,20 +406,14 @@ int mag_session_create(struct mag_engine *engine, const struct mag_definition *d
 {
   struct mag_session *session = session_new(engine);
   struct mag_instance *store = NULL;
-  mag_autofree char *agent = NULL, *environment = NULL, *tools = NULL;
-  int r = session ? mag_toolbox_expand(engine, definition->tools, &tools, err) : mag_error_no_memory(err);
-  struct mag_definition expanded = *definition;
-  expanded.tools = tools;
+  mag_autofree char *agent = NULL, *environment = NULL;
+  int r = session ? define(session, definition, &agent, &environment, err) : mag_error_no_memory(err);
   if (r == 0)
-    r = mag_definition_resources(&expanded, &agent, &environment, err);
-  if (r == 0)
-    r = mag_definition_from_resources(&session->definition, mbp_str(agent), mbp_str(environment), err);
+    r = mag_engine_store(engine, &store, err); /* first: it opens its file beside what follows */
   if (r == 0)
     r = open_parts(session, err);
   if (r == 0)
-    r = find_price(session, definition->budget_cost_micros, err);
-  if (r == 0)
-    r = mag_engine_store(engine, &store, err);
+    r = mag_models_price(session, definition->budget_cost_micros, err);
   struct mag_budget budget = budget_of(definition);
   if (r == 0)
     r = mag_log_create(&session->log, store, mbp_str(agent), mbp_str(environment), title, &budget, err);
@@ -411,7 +466,7 @@ int mag_session_open(struct mag_engine *engine, const char *id, const struct mag
   if (r == 0)
     r = open_parts(session, err);
   if (r == 0)
-    r = find_price(session, session->log.state.budget.cost_micros, err);
+    r = mag_models_price(session, session->log.state.budget.cost_micros, err);
   if (r == 0)
     r = prepare_sandbox(session, err);
   if (r == 0)
@@ -425,6 +480,77 @@ int mag_session_open(struct mag_engine *engine, const char *id, const struct mag
   mag_output_init(&session->output, session->log.id);
   *ret_session = session;
   return 0;
+}
+
+/* ---- Changing the agent --------------------------------------------------------------------------------------- */
+
+static int record_agent(struct mag_session *session, const char *agent, const char *environment, struct mbp_error *err)
+{
+  struct mag_batch batch = MAG_BATCH_INIT;
+  struct mbp_writer *w = mag_batch_private(&batch, MAG_REC_AGENT);
+  mag_writer_raw(w, "agent", mbp_str(agent));
+  mag_writer_raw(w, "environment", mbp_str(environment));
+  mag_batch_end(&batch);
+  int r = mag_session_commit(session, &batch, err);
+  mag_batch_done(&batch);
+  return r;
+}
+
+#define SWAP(a, b)                                                                                                     \
+  do {                                                                                                                 \
+    __typeof__(a) swapped_ = (a);                                                                                      \
+    (a) = (b);                                                                                                         \
+    (b) = swapped_;                                                                                                    \
+  } while (0)
+
+/* What was opened for the new agent becomes the session's; `other` keeps the old, to be closed. */
+static void swap_parts(struct mag_session *session, struct mag_session *other)
+{
+  SWAP(session->definition, other->definition);
+  SWAP(session->toolbox, other->toolbox);
+  SWAP(session->models, other->models);
+  SWAP(session->n_models, other->n_models);
+  session->llm = other->llm;
+  session->provider = other->provider;
+  session->model = other->model;
+  session->price = other->price;
+  if (other->compute) {
+    session->compute = other->compute;
+    session->network = other->network;
+  }
+}
+
+/* Made anew in the new environment, when a tool needs it. */
+static void remove_sandbox(struct mag_session *session)
+{
+  (void) mag_session_drop_sandbox(session, NULL);
+  mag_rounds_leave(&idle_rounds, &session->idle);
+  mag_sandbox_free(mag_steal(&session->sandbox), /* keep= */ false);
+}
+
+int mag_session_redefine(struct mag_session *session, const struct mag_definition *definition, struct mbp_error *err)
+{
+  struct mag_session *other = session_new(session->engine);
+  mag_autofree char *agent = NULL, *environment = NULL;
+  int r = other ? define(other, definition, &agent, &environment, err) : mag_error_no_memory(err);
+  if (r == 0)
+    r = open_parts(other, err);
+  if (r == 0)
+    r = mag_models_price(other, session->log.state.budget.cost_micros, err);
+  bool moved = r == 0 && strcmp(environment, session->log.state.environment ? session->log.state.environment : "") != 0;
+  if (r == 0)
+    r = record_agent(session, agent, environment, err);
+  if (r == 0) {
+    swap_parts(session, other);
+    if (moved && session->sandbox)
+      remove_sandbox(session);
+    mag_sandbox_free(mag_steal(&session->host), /* keep= */ false);
+    r = session->sandbox ? 0 : prepare_sandbox(session, err);
+  }
+  if (r == 0)
+    r = prepare_host(session, err);
+  mag_session_close(other);
+  return r;
 }
 
 /* ---- Watching, saying, stopping ------------------------------------------------------------------------------- */
@@ -527,6 +653,13 @@ void mag_session_interrupt(struct mag_session *session)
     mag_call_cancel(session->call);
   else
     session->interrupted = true;
+  pthread_mutex_unlock(&session->call_lock);
+}
+
+void mag_session_forget_interrupt(struct mag_session *session)
+{
+  pthread_mutex_lock(&session->call_lock);
+  session->interrupted = false;
   pthread_mutex_unlock(&session->call_lock);
 }
 

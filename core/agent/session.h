@@ -76,10 +76,12 @@ struct mag_session {
   struct mag_log log;
   pthread_mutex_t commit_lock; /* the sandbox is recorded from tools' threads */
   struct mag_toolbox toolbox;
-  struct mag_instance *llm;
-  const char *provider; /* of the model: the plugin's name */
-  const char *model;    /* its name there, inside definition.model */
-  struct mag_price price;       /* of the model; without a currency: not known */
+  struct mag_model *models;     /* the definition's and its fallbacks: models.h */
+  size_t n_models;
+  struct mag_instance *llm;     /* of the one that is asked now, like the next three */
+  const char *provider; /* the plugin's name */
+  const char *model;    /* its name there */
+  struct mag_price price; /* without a currency: not known */
   struct mag_instance *compute; /* NULL: the agent has no tool that needs one */
   uint32_t network;             /* MBP_NET_* */
   struct mag_sandbox *sandbox;
@@ -92,7 +94,8 @@ struct mag_session {
   pthread_mutex_t observer_lock;
   pthread_mutex_t call_lock;
   struct mbp_call *call; /* of the running turn */
-  bool dropping;         /* the idle sandbox is being removed: no turn begins */
+  bool dropping;         /* the sandbox is being removed: no turn begins */
+  unsigned holders;      /* who uses the sandbox and is no turn: it is not removed */
   pthread_cond_t dropped;
   struct mag_round outside; /* of the running turn: what do others append? */
   bool watched;             /* it has joined */
@@ -100,12 +103,18 @@ struct mag_session {
   bool interrupted;      /* before there was a turn to interrupt: holds for the next one */
 };
 
-/* Both check everything that can be checked before anything is created: model, tools, provider, network. */
+/* Model, tools, provider and network: everything that can be checked before anything is created. */
+int mag_session_check(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_error *err);
+
+/* Both check the same first. */
 int mag_session_create(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_str title,
                        struct mag_session **ret_session, struct mbp_error *err);
 /* `overrides`: model and system that replace the recorded ones from now on, or NULL. */
 int mag_session_open(struct mag_engine *engine, const char *id, const struct mag_definition *overrides,
                      struct mag_session **ret_session, struct mbp_error *err);
+/* Another agent and environment from the next turn on, with the same conversation; checked first, and durable when it
+ * returns. While no turn runs. A changed environment means a new sandbox; the workspace stays. */
+int mag_session_redefine(struct mag_session *session, const struct mag_definition *definition, struct mbp_error *err);
 void mag_session_close(struct mag_session *session); /* the sandbox goes, the workspace stays; accepts NULL */
 
 void mag_session_observe(struct mag_session *session, const struct mag_observer *observer);
@@ -127,6 +136,16 @@ int mag_session_ask(struct mag_session *session, struct mbp_str text, const stru
 
 /* Ends the running turn, or the next one as soon as it begins. Any thread. */
 void mag_session_interrupt(struct mag_session *session);
+/* While no turn runs: an interrupt that came too late for the last one does not hold for the next. */
+void mag_session_forget_interrupt(struct mag_session *session);
+
+/* The sandbox beside turns, without a model. While no turn runs: prepared, if no tool needs one. Makes none. */
+int mag_session_need_sandbox(struct mag_session *session, struct mbp_error *err);
+/* Between these two it may be used with mag_compute_table, also while a turn runs. */
+void mag_session_hold_sandbox(struct mag_session *session);
+void mag_session_release_sandbox(struct mag_session *session);
+/* While no turn runs: it goes, the workspace stays. MBP_E_BUSY: it is in use. */
+int mag_session_drop_sandbox(struct mag_session *session, struct mbp_error *err);
 
 /* With the lock; see mag_log_refresh and mag_log_commit. */
 int mag_session_refresh(struct mag_session *session, struct mbp_error *err);
@@ -145,6 +164,9 @@ struct mag_preview_stream {
 void mag_session_preview_piece(struct mag_session *session, struct mag_preview_stream *stream, uint32_t kind,
                                const char *event_id, const char *name, struct mbp_str data);
 void mag_session_preview_rest(struct mag_session *session, struct mag_preview_stream *stream);
+
+/* "none", "host" ...; "" if it is none of MBP_NET_*. Static. */
+const char *mag_network_name(uint32_t network);
 
 /* An id becomes a path: only what we make ourselves is one. -MBP_E_NOT_FOUND. */
 int mag_session_check_id(const char *id, struct mbp_error *err);

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/json_members.h"
 #include "base/text.h"
 
 #include <string.h>
@@ -99,25 +100,24 @@ static int new_tool(struct mag_toolbox *toolbox, struct mbp_str name, struct mbp
 
 static int add_tool(struct listing *listing, const struct mbp_event *event)
 {
-  mag_autojson json = NULL;
-  struct mbp_str schema;
+  mag_automembers members = {0};
   struct mag_tool *tool;
   if (!name_is_legal(event->name))
     return mag_error(listing->err, MBP_E_INTERNAL, "a tool with an illegal name");
-  int r = mag_json_parse(event->data, &json, listing->err);
+  int r = mag_json_members_read(&members, event->data, listing->err);
   if (r < 0)
     return r;
-  if (mag_json_type(mag_json_get(json, "input_schema")) != MBP_JSON_OBJECT ||
-      !mag_json_slice(event->data, "input_schema", &schema))
+  struct mbp_str schema = mag_json_member_raw(&members, "input_schema");
+  if (schema.len == 0 || schema.ptr[0] != '{')
     return mag_error(listing->err, MBP_E_INTERNAL, "tool %.*s has no input_schema", (int) event->name.len,
                      event->name.ptr);
-  r = new_tool(listing->toolbox, event->name, mag_json_str(mag_json_get(json, "description")), schema, &tool,
+  r = new_tool(listing->toolbox, event->name, mag_json_member_str(&members, "description"), schema, &tool,
                listing->err);
   if (r < 0)
     return r;
   tool->flags = event->flags;
   tool->toolset = listing->toolset;
-  return mag_policy_decide(listing->entry, tool->name, mag_json_get(json, "aliases"), tool->flags, &tool->permission,
+  return mag_policy_decide(listing->entry, tool->name, mag_json_member_tree(&members, "aliases"), tool->flags, &tool->permission,
                            listing->err);
 }
 

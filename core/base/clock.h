@@ -2,8 +2,7 @@
 #ifndef MAG_BASE_CLOCK_H
 #define MAG_BASE_CLOCK_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include <magent/mbp.h>
 
 int64_t mag_clock_monotonic_ms(void);
 int64_t mag_clock_monotonic_ns(void);

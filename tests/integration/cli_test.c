@@ -436,7 +436,8 @@ START_TEST(a_plugin_that_crashes_when_it_is_asked_does_not_crash_a_run)
   mag_autofree char *line = mag_sprintf("--plugin-dir %s --plugin-dir %s run --model answers-to-nobody --tools none hi",
                                         command_path("bad"), plugins);
   check(line, 1, NULL, "no plugin answers to the model 'answers-to-nobody'");
-  mag_autofree char *named = mag_sprintf("--plugin-dir %s run --model crash/x --tools none hi", command_path("bad"));
+  mag_autofree char *named = mag_sprintf("--plugin-dir %s --plugin-dir %s run --model crash/x --tools none hi",
+                                         command_path("bad"), plugins);
   check(named, 1, NULL, "crashed with SIGSEGV while being asked");
   command_end();
 }

@@ -25,6 +25,21 @@ tests_integration_compute_cli_test_SOURCES = tests/integration/compute_cli_test.
 tests_integration_compute_cli_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_integration_compute_cli_test_LDADD = $(TEST_LIBS) -lutil
 
+# Tool calls that wait for an answer.
+if PLUGIN_COMPUTE_LOCAL
+check_PROGRAMS += tests/integration/answer_cli_test
+tests_integration_answer_cli_test_SOURCES = tests/integration/answer_cli_test.c tests/integration/command.c \
+  tests/integration/command.h
+tests_integration_answer_cli_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_integration_answer_cli_test_LDADD = $(TEST_LIBS) -lutil
+endif
+# Programs that embed libmagent: nothing of the core is linked beside it.
+check_PROGRAMS += tests/integration/embed_test
+tests_integration_embed_test_SOURCES = tests/integration/embed_compute_test.c tests/integration/embed_guest_test.c \
+  tests/integration/embed_rig.c tests/integration/embed_rig.h tests/integration/embed_run_test.c \
+  tests/integration/embed_session_test.c tests/integration/embed_test.c tests/integration/embed_tool_test.c
+tests_integration_embed_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_integration_embed_test_LDADD = libmagent.la $(CHECK_LIBS)
 # Stored agents, projects' files and references, by the command; and the files that are made from the table of keys.
 check_PROGRAMS += tests/integration/agent_test
 tests_integration_agent_test_SOURCES = tests/integration/agent_test.c tests/integration/command.c \
