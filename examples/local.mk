@@ -1,9 +1,12 @@
 # Examples are built and run by the tests, so that they stay true. In the build tree they use the plugins of that.
-noinst_PROGRAMS += examples/analyst examples/hello examples/loop examples/remember examples/sandbox
+noinst_PROGRAMS += examples/analyst examples/calculator examples/hello examples/loop examples/remember examples/sandbox
 example_CPPFLAGS = $(AM_CPPFLAGS) -Dmagent_open=in_tree_open
 examples_analyst_SOURCES = examples/analyst.c
 examples_analyst_LDADD = examples/libin_tree.la
 examples_analyst_CPPFLAGS = $(example_CPPFLAGS)
+examples_calculator_SOURCES = examples/calculator.c
+examples_calculator_LDADD = examples/libin_tree.la -lm
+examples_calculator_CPPFLAGS = $(example_CPPFLAGS)
 examples_hello_SOURCES = examples/hello.c
 examples_hello_LDADD = examples/libin_tree.la
 examples_hello_CPPFLAGS = $(example_CPPFLAGS)

@@ -155,8 +155,7 @@ static void *run_turn(void *argument)
 {
   struct magent_stream *stream = argument;
   struct mag_session *session = stream->session;
-  struct mag_observer observer = {
-      .ctx = stream, .event = on_event, .preview = on_preview, .confirm = on_confirm};
+  struct mag_observer observer = {.ctx = stream, .event = on_event, .preview = on_preview, .confirm = on_confirm};
   struct mag_limits limits = {0};
   mag_session_observe(session, &observer);
   int r = stream->prompt ? mag_session_ask(session, mbp_str(stream->prompt), &limits, &stream->outcome, &stream->err)
