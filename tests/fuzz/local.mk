@@ -97,3 +97,9 @@ tests_fuzz_price_fuzz_SOURCES = tests/fuzz/price_fuzz.c $(fuzz_main)
 tests_fuzz_price_fuzz_LDFLAGS = $(fuzz_link)
 tests_fuzz_price_fuzz_LDADD = libmagcore.la
 EXTRA_DIST += tests/fuzz/corpus/price
+
+fuzz_targets += tests/fuzz/schema_fuzz
+tests_fuzz_schema_fuzz_SOURCES = tests/fuzz/schema_fuzz.c $(fuzz_main)
+tests_fuzz_schema_fuzz_LDFLAGS = $(fuzz_link)
+tests_fuzz_schema_fuzz_LDADD = libmagcore.la
+EXTRA_DIST += tests/fuzz/corpus/schema
