@@ -12,9 +12,12 @@ nm -D --defined-only "$library" | sed -n 's/^.* [A-Z] \([A-Za-z_][A-Za-z0-9_]*\)
 tr '\n' ' ' < "$srcdir/include/magent/magent.h" | grep -o 'MAGENT_API [^;]*;' | sed 's/(\*[a-z]*)([^)]*)//' |
   sed -n 's/^[^(]*[ *]\(magent_[a-z_]*\)(.*$/\1/p' | sort > "$work/declared"
 if diff "$work/declared" "$work/exported" > "$work/difference"; then
-  test -s "$work/declared"
+  test -s "$work/declared" || exit 1
 else
   echo "FAIL: declared in magent.h (<) and exported by libmagent (>):"
   cat "$work/difference"
   exit 1
 fi
+while read -r name; do
+  grep -q "Fn $name\\>" "$srcdir/docs/man/magent.3" || { echo "FAIL: magent(3) does not name $name"; exit 1; }
+done < "$work/declared"
