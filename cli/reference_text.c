@@ -15,6 +15,15 @@ static const char *const strictness[] = {
     NULL,
 };
 
+static const char *const tools[] = {
+    "Each entry of tools is a mapping with a type. agent_toolset_20260401 has bash, read, write, edit, glob and grep. Its "
+    "default_config and its configs, a list of {name: TOOL, ...}, turn tools on and off by enabled, and say what may run "
+    "by permission_policy: {type: always_allow}, {type: always_ask} or {type: always_deny}. All rules that match count: "
+    "deny before ask before allow; without one, what runs in the sandbox is allowed and what touches this machine is "
+    "asked.",
+    NULL,
+};
+
 static const char *const references[] = {
     "In compute.env, compute.options and the plugins of defaults.json, ${NAME} stands for a variable of magent's own "
     "environment. Stored agents and session logs keep the reference; it is looked up when the value is used, and what it "
@@ -62,7 +71,8 @@ static const char *const example[] = {
 };
 
 const struct reference_chapter reference_chapters[] = {
-    {"Strictness", strictness},   {"References", references}, {"The project's environment", projects},
+    {"Strictness", strictness},   {"Tools", tools},           {"References", references},
+    {"The project's environment", projects},
     {"Stored agents", stored},    {"Example", example},       {NULL, NULL},
 };
 

@@ -291,6 +291,14 @@ static void tell_what_waits(const struct mag_session *session)
   fprintf(stderr, "        Then `magent session resume %s` goes on.\n", session->log.id);
 }
 
+/* Did a budget of the session end the turn, or a limit of the turn itself? */
+static bool at_budget(const struct mag_session *session)
+{
+  const char *error = session->log.state.error;
+  struct mbp_str type;
+  return error && mag_json_slice(mbp_str(error), "type", &type) && mbp_str_eq(type, "\"budget_reached\"");
+}
+
 static int status_of(const struct mag_session *session, const struct mag_outcome *outcome)
 {
   switch (outcome->ending) {
@@ -301,7 +309,11 @@ static int status_of(const struct mag_session *session, const struct mag_outcome
     return EXIT_WAITING;
   case MAG_END_LIMIT:
     cli_fail(&outcome->error);
-    fprintf(stderr, "        Go on with --session %s; --max-turns and --timeout set the limits of a run.\n", session->log.id);
+    fprintf(stderr,
+            at_budget(session)
+                ? "        Raise it with `magent session update %s --budget-...`, then `magent session resume` goes on.\n"
+                : "        Go on with --session %s; --max-turns and --timeout set the limits of a run.\n",
+            session->log.id);
     return EXIT_LIMIT;
   case MAG_END_INTERRUPTED:
     fprintf(stderr, "magent: interrupted; go on with --session %s\n", session->log.id);
@@ -393,7 +405,7 @@ static int run(struct cli *cli, struct options *options)
     return EXIT_ERROR;
   int status;
   if (open_session(options, engine, &session, &err) < 0) {
-    status = cli_fail(&err);
+    status = cli_fail_session(&err);
   } else {
     if (!options->json) {
       if (!options->model_given && !options->session)

@@ -39,6 +39,16 @@ int mag_log_each(struct mag_instance *store, const char *id, uint64_t from, uint
   return MAG_RUN(store, &options, err, ops->read(plugin, call, mbp_str(id), from, limit, err));
 }
 
+int mag_log_watch(struct mag_instance *store, const char *id, uint64_t from, int64_t timeout_ms,
+                  int (*each)(void *ctx, const struct mbp_record *record), void *ctx, struct mbp_error *err)
+{
+  const struct mbp_store_ops *ops = mag_instance_ops(store);
+  struct reading reading = {each, ctx};
+  struct mag_call_options options = {
+      .timeout_ms = timeout_ms, .session = mbp_str(id), .sink = take_record, .ctx = &reading};
+  return MAG_RUN(store, &options, err, ops->watch(plugin, call, mbp_str(id), from, err));
+}
+
 struct folding {
   struct mag_log *log;
   bool observe;

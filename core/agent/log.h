@@ -43,5 +43,8 @@ int mag_log_append_next(struct mag_log *log, struct mag_batch *batch, struct mbp
 /* Reads a whole log without a state: for tools that show it. Negative from `each` stops. */
 int mag_log_each(struct mag_instance *store, const char *id, uint64_t from, uint32_t limit,
                  int (*each)(void *ctx, const struct mbp_record *record), void *ctx, struct mbp_error *err);
+/* The same, and what comes later, from whichever process, for so long: -MBP_E_TIMEOUT then. Negative from `each` stops. */
+int mag_log_watch(struct mag_instance *store, const char *id, uint64_t from, int64_t timeout_ms,
+                  int (*each)(void *ctx, const struct mbp_record *record), void *ctx, struct mbp_error *err);
 
 #endif

@@ -1,6 +1,7 @@
 #include "agent/session.h"
 
 #include "agent/demand.h"
+#include "agent/models.h"
 #include "agent/outside.h"
 #include "agent/sessions.h"
 #include "agent/turn.h"
@@ -115,6 +116,11 @@ static int sandbox_made(void *ctx, const struct mbp_sandbox_info *info, bool att
   int r = mag_session_commit(session, &batch, err);
   mag_batch_done(&batch);
   return r;
+}
+
+static void sandbox_remark(void *ctx, struct mbp_str text)
+{
+  mag_session_preview(ctx, MAG_PREVIEW_PROGRESS, "", mbp_str(""), text);
 }
 
 static int check_workspace(const char *path, struct mbp_error *err)
@@ -241,6 +247,7 @@ static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
       .attach_id = mbp_str(attach ? session->log.state.sandbox_id : NULL),
       .intent = sandbox_intent,
       .made = sandbox_made,
+      .remark = sandbox_remark,
       .ctx = session,
   };
   r = mag_sandbox_new(&options, &session->sandbox, err);
@@ -336,6 +343,7 @@ void mag_session_close(struct mag_session *session)
   mag_toolbox_close(&session->toolbox);
   mag_output_done(&session->output, /* keep= */ session->log.state.status == MAG_STATUS_RUNNING);
   mag_log_close(&session->log);
+  mag_models_done(session);
   mag_definition_done(&session->definition);
   pthread_mutex_destroy(&session->commit_lock);
   pthread_mutex_destroy(&session->observer_lock);
@@ -356,10 +364,9 @@ static void observe(void *ctx, const struct mbp_record *record)
 /* Model, tools and compute: all that can fail for reasons that the user can mend, before a log exists. */
 static int open_parts(struct mag_session *session, struct mbp_error *err)
 {
-  int r = mag_engine_llm(session->engine, session->definition.model, &session->llm, &session->model, err);
+  int r = mag_models_open(session, err);
   if (r < 0)
     return r;
-  session->provider = mag_instance_descriptor(session->llm)->name;
   if (!(mag_instance_descriptor(session->llm)->caps & MBP_CAP_LLM_OFFLINE))
     mag_http_warm(); /* its start passes while the log is made */
   r = mag_toolbox_open(&session->toolbox, session->engine, mbp_str(session->definition.tools),
@@ -391,19 +398,6 @@ int mag_session_check(struct mag_engine *engine, const struct mag_definition *de
   return r;
 }
 
-/* A budget in money needs a price. */
-static int find_price(struct mag_session *session, int64_t budget_micros, struct mbp_error *err)
-{
-  const struct mag_prices *prices;
-  int r = mag_engine_prices(session->engine, &prices, err);
-  if (r == 0 && !mag_prices_find(prices, session->provider, session->model, &session->price) && budget_micros)
-    r = mag_error(err, MBP_E_UNSUPPORTED,
-                  "the session has a budget in money, and there is no price for model %s/%s: add one to prices.json in "
-                  "the configuration directory, or give the budget in tokens",
-                  session->provider, session->model);
-  return r;
-}
-
 static struct mag_budget budget_of(const struct mag_definition *definition)
 {
   return (struct mag_budget){.tokens = definition->budget_tokens,
@@ -425,7 +419,7 @@ int mag_session_create(struct mag_engine *engine, const struct mag_definition *d
   if (r == 0)
     r = open_parts(session, err);
   if (r == 0)
-    r = find_price(session, definition->budget_cost_micros, err);
+    r = mag_models_price(session, definition->budget_cost_micros, err);
   struct mag_budget budget = budget_of(definition);
   if (r == 0)
     r = mag_log_create(&session->log, store, mbp_str(agent), mbp_str(environment), title, &budget, err);
@@ -478,7 +472,7 @@ int mag_session_open(struct mag_engine *engine, const char *id, const struct mag
   if (r == 0)
     r = open_parts(session, err);
   if (r == 0)
-    r = find_price(session, session->log.state.budget.cost_micros, err);
+    r = mag_models_price(session, session->log.state.budget.cost_micros, err);
   if (r == 0)
     r = prepare_sandbox(session, err);
   if (r == 0)
@@ -520,6 +514,8 @@ static void swap_parts(struct mag_session *session, struct mag_session *other)
 {
   SWAP(session->definition, other->definition);
   SWAP(session->toolbox, other->toolbox);
+  SWAP(session->models, other->models);
+  SWAP(session->n_models, other->n_models);
   session->llm = other->llm;
   session->provider = other->provider;
   session->model = other->model;
@@ -546,7 +542,7 @@ int mag_session_redefine(struct mag_session *session, const struct mag_definitio
   if (r == 0)
     r = open_parts(other, err);
   if (r == 0)
-    r = find_price(other, session->log.state.budget.cost_micros, err);
+    r = mag_models_price(other, session->log.state.budget.cost_micros, err);
   bool moved = r == 0 && strcmp(environment, session->log.state.environment ? session->log.state.environment : "") != 0;
   if (r == 0)
     r = record_agent(session, agent, environment, err);

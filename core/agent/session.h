@@ -76,10 +76,12 @@ struct mag_session {
   struct mag_log log;
   pthread_mutex_t commit_lock; /* the sandbox is recorded from tools' threads */
   struct mag_toolbox toolbox;
-  struct mag_instance *llm;
-  const char *provider; /* of the model: the plugin's name */
-  const char *model;    /* its name there, inside definition.model */
-  struct mag_price price;       /* of the model; without a currency: not known */
+  struct mag_model *models;     /* the definition's and its fallbacks: models.h */
+  size_t n_models;
+  struct mag_instance *llm;     /* of the one that is asked now, like the next three */
+  const char *provider; /* the plugin's name */
+  const char *model;    /* its name there */
+  struct mag_price price; /* without a currency: not known */
   struct mag_instance *compute; /* NULL: the agent has no tool that needs one */
   uint32_t network;             /* MBP_NET_* */
   struct mag_sandbox *sandbox;

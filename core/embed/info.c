@@ -9,7 +9,11 @@
 
 static int64_t time_of(const struct mbp_json *view, const char *key)
 {
-  return mag_clock_parse(mag_json_str(mag_json_get(view, key)));
+  struct mbp_str text = mag_json_str(mag_json_get(view, key));
+  int64_t ms = 0;
+  if (text.len)
+    (void) mag_clock_parse(text.ptr, &ms);
+  return ms;
 }
 
 static void take_usage(const struct mbp_json *usage, struct magent_usage *ret_usage)

@@ -26,6 +26,7 @@
 #define LABEL_OWNER "magent.owner"
 #define LABEL_CREATED "magent.created"
 #define LABEL_DEADLINE "magent.deadline"
+#define LABEL_MAKER "magent.maker"
 
 struct channel; /* one open exec: a connection to the server inside */
 
@@ -45,6 +46,7 @@ struct box {
   struct mbp_instance *instance;
   pthread_mutex_t lock;
   char *key, *name, *session, *working_dir, *limits;
+  char *maker; /* which attempt of which process made it */
   int64_t created_ms, memory_bytes;
   uint32_t network, state; /* MBP_SANDBOX_* when it was last looked at */
   struct channel *idle;
@@ -99,7 +101,7 @@ void container_sweep(struct mbp_instance *instance, struct mbp_call *call);
 
 /* spec.c: the body of a create. NULL and err. */
 char *spec_body(struct mbp_instance *instance, const struct mbp_sandbox_spec *spec, const char *image,
-                struct mbp_error *err);
+                const char *maker, struct mbp_error *err);
 
 /* image.c: makes sure that the engine has the image and that magent-sandbox runs in it. */
 int image_ensure(struct mbp_instance *instance, struct mbp_call *call, const char *image, struct mbp_error *err);

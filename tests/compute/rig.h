@@ -50,6 +50,8 @@ void rig_open(struct rig *rig, const struct provider *provider);
 /* The same on a machine whose cgroups cannot limit anything. */
 void rig_open_without_groups(struct rig *rig, const struct provider *provider);
 void rig_close(struct rig *rig);
+/* With `with` instead of `what`, wherever it stands. Caller frees. */
+char *rig_replaced(const char *text, const char *what, const char *with);
 const char *rig_environment(const char *name); /* a variable's value, or "" */
 void rig_remove(const char *work);             /* a rig's directory */
 
@@ -66,6 +68,7 @@ void rig_create(struct rig *rig, const char *key, const struct box_options *opti
 int rig_try_create(struct rig *rig, const char *key, const struct box_options *options, struct mbp_sandbox_info *info,
                    struct mbp_error *err);
 void rig_destroy(struct rig *rig, const char *key);
+const char *rig_helper(const struct rig *rig); /* inside the newest one */
 int rig_try_destroy(struct rig *rig, const char *key, struct mbp_error *err);
 uint32_t rig_state(struct rig *rig, const char *key);
 
@@ -122,6 +125,8 @@ int rig_write(struct rig *rig, const char *key, const char *process, struct mbp_
 int rig_signal(struct rig *rig, const char *key, const char *process, uint32_t signal, uint32_t flags);
 int rig_put(struct rig *rig, const char *key, const char *path, struct mbp_str content, uint32_t mode,
             struct mbp_error *err);
+/* The program ./attack, unless it is there. */
+void rig_bring_attack(struct rig *rig, const char *key);
 int rig_get(struct rig *rig, const char *key, const char *path, int64_t limit, struct mag_buf *content,
             struct mbp_file_info *info, struct mbp_error *err);
 /* "key:running command\n" lines. */
@@ -133,6 +138,8 @@ bool host_exists(struct rig *rig, const char *name);
 char *host_path(struct rig *rig, const char *name); /* static, one of eight */
 /* Processes on the host with `mark` in their command line; zombies do not count. */
 int host_count(const char *mark);
+/* Waits until there are `n`. */
+bool host_there(const char *mark, int n);
 /* Waits until there are none, at most so long. */
 bool host_gone(const char *mark, int64_t wait_ms);
 

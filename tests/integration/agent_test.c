@@ -151,6 +151,25 @@ START_TEST(options_and_keys_are_the_same)
 }
 END_TEST
 
+START_TEST(a_fallback_answers_when_the_model_cannot)
+{
+  command_begin();
+  command_script("[{\"error\":{\"code\":\"overloaded\",\"message\":\"too busy\"}}]");
+  const char *line = "run --tools none --model scripted/x --set model.fallbacks=scripted/scripted-echo";
+  mag_autofree char *hello = mag_sprintf("%s hello", line), *json = mag_sprintf("%s --json hello", line);
+  check(hello, 0, "hello\n", "too busy; scripted/scripted-echo answers instead");
+  check(json, 0, "\"fallback\":\"scripted/scripted-echo\",\"because\":\"too busy", NULL);
+  /* Every turn asks the session's own model first. */
+  command_script("[{\"text\":\"never\"},{\"text\":\"I am back\"}]");
+  mag_autofree char *go_on = mag_sprintf("run --session %s again", command_session());
+  check(go_on, 0, "I am back\n", NULL);
+  command_script("[{\"error\":{\"code\":\"auth\",\"message\":\"bad key\"}}]"); /* no other model cures that */
+  check(hello, 1, NULL, "bad key");
+  check("run --tools none --model scripted/x --set model.fallbacks=nobody/x hello", 1, NULL, "model.fallbacks: nobody/x: ");
+  command_end();
+}
+END_TEST
+
 /* Behaviours 87, 90: the names of the error and of both ways out; nothing wanted is no error. */
 START_TEST(packages_without_a_sandbox_are_refused_by_name)
 {
@@ -349,6 +368,7 @@ int main(void)
   tcase_add_test(tests, a_session_is_a_snapshot_of_a_stored_agent);
   tcase_add_test(tests, agent_usage_is_checked);
   tcase_add_test(tests, options_and_keys_are_the_same);
+  tcase_add_test(tests, a_fallback_answers_when_the_model_cannot);
   tcase_add_test(tests, packages_without_a_sandbox_are_refused_by_name);
   tcase_add_test(tests, a_reference_is_filled_in_inside_and_shows_nowhere);
   tcase_add_test(tests, setup_runs_before_the_first_tool);

@@ -56,3 +56,10 @@ tests_integration_sessions_test_SOURCES = tests/integration/sessions_test.c test
   tests/integration/service.c tests/integration/service.h
 tests_integration_sessions_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_integration_sessions_test_LDADD = tests/lib/libtestlib.la $(TEST_LIBS)
+
+# magent session, with processes that share one.
+check_PROGRAMS += tests/integration/session_cli_test
+tests_integration_session_cli_test_SOURCES = tests/integration/session_cli_test.c tests/integration/command.c \
+  tests/integration/command.h tests/integration/rig.c tests/integration/rig.h
+tests_integration_session_cli_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_integration_session_cli_test_LDADD = $(TEST_LIBS) -lutil
