@@ -216,7 +216,7 @@ struct magent_tool {
   const char *description;  /* for the model */
   const char *input_schema; /* a JSON Schema of type object; NULL: no arguments */
   int (*run)(void *ctx, struct magent_tool_call *call, const char *input);
-  void *ctx;          /* must live until the agent is freed */
+  void *ctx;          /* must live until the agent is freed, and until a call that was given up has returned */
   int64_t timeout_ms; /* 0: 2 minutes */
   int32_t read_only;  /* 1: changes nothing: may run beside others, and again after a crash */
   int32_t reserved;

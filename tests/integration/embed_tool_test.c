@@ -127,6 +127,7 @@ static int wait_for_the_end(void *ctx, struct magent_tool_call *call, const char
   (void) input;
   while (!magent_tool_cancelled(call))
     (void) usleep(1000);
+  (void) usleep(1500000);
   (void) magent_tool_text(call, "too late"); /* of no use, and no harm */
   return 0;
 }
@@ -142,7 +143,7 @@ START_TEST(failures_and_silence_are_told_to_the_model)
     const char *answer;
   } table[] = {
       {fail_in_words, 0, "the moon is full"}, {fail_by_number, 0, "-3"},       {say_much, 0, "first"},
-      {say_much, 0, "{\"second\":2}"},        {wait_for_the_end, 50, "50 ms"},
+      {say_much, 0, "{\"second\":2}"},        {wait_for_the_end, 50, "50 ms"}, /* given up before it could answer */
   };
   for (size_t i = 0; i < COUNT(table); i++) {
     agent = agent_of(&place, "tools: []");
