@@ -98,15 +98,16 @@ void mag_demand_env_done(struct mag_demand_env *env)
 }
 
 /* Name, 0, value, 0. */
-static int add_pair(struct mag_demand_env *env, struct mbp_str name, struct mbp_str value, struct mbp_error *err)
+static int add_pair(struct mag_demand_env *env, const char *where, struct mbp_str name, struct mbp_str value,
+                    struct mbp_error *err)
 {
   mag_autofree char *resolved = NULL;
   int r = mag_late_resolve(value, &resolved, err);
   if (r < 0)
-    return mag_error_wrap(err, "compute.env: %.60s", name.ptr);
+    return mag_error_wrap(err, "%s: %.60s", where, name.ptr);
   if (mag_redact_is_key(mbp_str(resolved)))
     return mag_error(err, MBP_E_INVALID,
-                     "compute.env: the value of %.60s is a key of this program: keys never enter a sandbox", name.ptr);
+                     "%s: the value of %.60s is a key of this program: keys never enter a sandbox", where, name.ptr);
   size_t len = strlen(resolved);
   char *text = malloc(name.len + len + 2);
   if (!text)
@@ -118,13 +119,15 @@ static int add_pair(struct mag_demand_env *env, struct mbp_str name, struct mbp_
   return 0;
 }
 
-int mag_demand_env(const struct mag_definition *definition, struct mag_demand_env *ret_env, struct mbp_error *err)
+int mag_demand_env(struct mbp_str json, const char *where, struct mag_demand_env *ret_env, struct mbp_error *err)
 {
   struct mag_demand_env env = {0};
   mag_autojson document = NULL;
-  int r = mag_json_parse(mbp_str(definition->env ? definition->env : "{}"), &document, err);
+  int r = mag_json_parse(json.len ? json : mbp_str("{}"), &document, err);
   if (r < 0)
     return r;
+  if (mag_json_type(document) != MBP_JSON_OBJECT)
+    return mag_error(err, MBP_E_INVALID, "%s must be a mapping of names to texts", where);
   size_t n = mag_json_count(document);
   env.pairs = calloc(n + 1, sizeof(*env.pairs));
   env.texts = calloc(n + 1, sizeof(*env.texts));
@@ -132,8 +135,8 @@ int mag_demand_env(const struct mag_definition *definition, struct mag_demand_en
     r = mag_error_no_memory(err);
   for (const struct mbp_json *i = mag_json_first(document); i && r == 0; i = mag_json_next(i))
     r = mag_json_type(i) == MBP_JSON_STRING
-            ? add_pair(&env, mag_json_key(i), mag_json_str(i), err)
-            : mag_error(err, MBP_E_INVALID, "compute.env: the value of %.60s must be text", mag_json_key(i).ptr);
+            ? add_pair(&env, where, mag_json_key(i), mag_json_str(i), err)
+            : mag_error(err, MBP_E_INVALID, "%s: the value of %.60s must be text", where, mag_json_key(i).ptr);
   if (r < 0) {
     mag_demand_env_done(&env);
     return r;
