@@ -37,10 +37,9 @@ static const char *const tools[] = {
 
 static const char *const references[] = {
     "In compute.env, compute.options and the plugins of defaults.json, ${NAME} stands for a variable of magent's own "
-    "environment. Stored agents and session logs keep the reference; it is looked up when the value is used, and what "
-    "it "
-    "stands for is a secret that is blanked wherever it would show. A variable that is not set is an error. $${ stands "
-    "for ${. A key that a model provider uses never enters a sandbox, by no way.",
+    "environment. Stored agents and session logs keep the reference; it is looked up when the value is used, and what it "
+    "stands for is a secret that is blanked wherever it would show, if it has 8 bytes or more. A variable that is not set "
+    "is an error. $${ stands for ${. A key that a model provider uses never enters a sandbox, by no way.",
     NULL,
 };
 
@@ -48,9 +47,11 @@ static const char *const projects[] = {
     ".magent/environment.yaml in the working directory, or else in the nearest directory above it, says what a project "
     "needs of its sandbox. magent run tells that it takes part; --no-project leaves it out. It may come with somebody "
     "else's work, so it can say the keys marked \"project\" only: not the provider, not the workspace, of the network "
-    "none only, and no ${NAME}; with a compute provider that has no sandbox it is refused. A file that belongs to "
-    "another "
-    "user, that everybody can write, or that is reached by a symbolic link, is left out, and magent says so.",
+    "none only, and no ${NAME}. With a compute provider that has no sandbox it is refused, and where the sandbox has a "
+    "network, so are its image, setup and env: they would be its code beside what the agent is given. --trust-project "
+    "allows the latter. A file that belongs to another user, that everybody can write, or that is reached by a "
+    "symbolic "
+    "link, is left out, and magent says so.",
     NULL,
 };
 

@@ -21,6 +21,7 @@ const struct mag_key mag_schema[] = {
     {".agent_environment_version", MAG_KEY_NUMBER, 0, AT(environment_version), MAG_AGENT,
      "x_magent.environment.version", .help = NULL},
     {".project", MAG_KEY_TEXT, 0, AT(project), MAG_ENVIRONMENT, "x_magent.project", .help = NULL},
+    {".project_code", MAG_KEY_TRUTH, 0, AT(project_code), MAG_ENVIRONMENT, "x_magent.project_code", .help = NULL},
     {"name", MAG_KEY_TEXT, AGENT | MAG_KEY_SHOWN, AT(name), MAG_AGENT, "name", .max = 256, .otherwise = "agent",
      .help = "The agent's name."},
     {"description", MAG_KEY_TEXT, AGENT | MAG_KEY_SHOWN, AT(description), MAG_AGENT, "description", .max = 2048,
