@@ -5,17 +5,18 @@
 #include "agent/state.h"
 #include "host/instance.h"
 #include "agent/engine.h"
-#include "agent/json_schema.h"
+#include "agent/tool_text.h"
 
 #include <magent/mbp-toolset.h>
 
 struct mag_tool {
-  char *name, *description, *schema;
-  struct mag_schema *input_schema; /* of `schema` */
+  const char *name, *description, *schema; /* these four are of `text` */
+  const struct mag_schema *input_schema;   /* of `schema` */
   uint32_t flags; /* MBP_TOOL_* */
   enum mag_permission permission;
   struct mag_instance *toolset;    /* borrowed from the toolbox; NULL: a custom tool */
   struct mag_custom_entry *custom; /* what a custom tool's entry says; else NULL */
+  struct mag_tool_text *text;
 };
 
 struct mag_toolbox {
