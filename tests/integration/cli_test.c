@@ -169,9 +169,9 @@ START_TEST(a_question_ends_with_3_and_yes_answers_it)
                   compute());
   command_write_file("agent.yaml", agent);
   mag_autofree char *run = mag_sprintf("run --agent %s go", command_path("agent.yaml"));
-  check(run, 3, NULL, "--yes --session sesn_");
+  check(run, 3, NULL, "magent session answer sesn_");
   mag_autofree char *resume = mag_sprintf("session resume %s", command_session());
-  check(resume, 3, NULL, "waits for an answer");
+  check(resume, 3, NULL, "waits for a yes or no");
   mag_autofree char *yes = mag_sprintf("session resume %s --yes", command_session());
   check(yes, 0, "it ran", NULL);
   mag_autofree char *at_once = mag_sprintf("run --yes --agent %s go", command_path("agent.yaml"));
@@ -318,6 +318,20 @@ START_TEST(a_workspace_of_the_host_is_worked_in)
   mag_autofree char *made = command_read_file("work/made");
   ck_assert_str_eq(made, "made\n");
   command_done(&command);
+  command_end();
+}
+END_TEST
+
+START_TEST(what_a_provider_remarks_while_it_makes_a_sandbox_is_shown)
+{
+  if (!rig_has_bubblewrap())
+    return;
+  command_begin();
+  ck_assert_int_eq(mkdir(command_path("work/odd"), 0700), 0);
+  ck_assert_int_eq(symlink("../x", command_path("work/odd/.git")), 0);
+  command_script("[" CALLS("echo ran") ",{\"text\":\"done\"}]");
+  mag_autofree char *line = mag_sprintf("run --compute bubblewrap --workspace %s go", command_path("work"));
+  check(line, 0, "done", "not all repositories below the workspace are guarded");
   command_end();
 }
 END_TEST
@@ -694,6 +708,7 @@ int main(void)
   tcase_add_test(t, tools_can_be_chosen);
   tcase_add_test(t, what_cannot_be_enforced_is_refused_and_nothing_is_left);
   tcase_add_test(t, a_workspace_of_the_host_is_worked_in);
+  tcase_add_test(t, what_a_provider_remarks_while_it_makes_a_sandbox_is_shown);
   tcase_add_test(t, local_compute_runs_and_says_what_it_is);
   tcase_add_test(t, sessions_are_listed_shown_continued_and_removed);
   tcase_add_test(t, a_session_is_kept_until_its_workspace_is_gone);
