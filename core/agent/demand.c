@@ -33,10 +33,11 @@ static int check_packages(const struct mag_definition *definition, bool isolated
   if (!manager)
     return 0;
   if (!isolated && definition->host_packages_ok <= 0)
-    return mag_error(err, MBP_E_UNSUPPORTED,
-                     "ManagedSandboxRequired: packages.%s would be installed on this machine itself, because compute %s "
-                     "has no sandbox; choose a provider that has one, or say host_packages_ok: true",
-                     manager, definition->compute);
+    return mag_error(
+        err, MBP_E_UNSUPPORTED,
+        "ManagedSandboxRequired: packages.%s would be installed on this machine itself, because compute %s "
+        "has no sandbox; choose a provider that has one, or say host_packages_ok: true",
+        manager, definition->compute);
   return mag_error(err, MBP_E_UNSUPPORTED,
                    "packages.%s: this version cannot install packages; remove the key, and use an image or environment "
                    "that has them, or compute.setup",
@@ -53,7 +54,8 @@ static int check_network(const struct mag_definition *definition, struct mbp_err
   if (!key)
     return 0;
   return mag_error(err, MBP_E_UNSUPPORTED,
-                   "networking.%s: this version cannot do it; remove the key, and name the hosts in allowed_hosts", key);
+                   "networking.%s: this version cannot do it; remove the key, and name the hosts in allowed_hosts",
+                   key);
 }
 
 int mag_demand_check(const struct mag_definition *definition, struct mag_instance *compute, struct mbp_error *err)
@@ -67,8 +69,9 @@ int mag_demand_check(const struct mag_definition *definition, struct mag_instanc
     r = mag_error(err, MBP_E_UNSUPPORTED, "compute.gpu: compute %s cannot give one in this version; remove the key",
                   definition->compute);
   if (r == 0 && definition->mounts && strcmp(definition->mounts, "[]") != 0)
-    r = mag_error(err, MBP_E_UNSUPPORTED,
-                  "compute.mounts: this version cannot mount more directories; remove the key, and use compute.workspace");
+    r = mag_error(
+        err, MBP_E_UNSUPPORTED,
+        "compute.mounts: this version cannot mount more directories; remove the key, and use compute.workspace");
   if (r == 0 && definition->project && !isolated)
     r = mag_error(err, MBP_E_PERMISSION,
                   "%s is for sandboxes, and compute %s has none, so nothing was started; choose another compute "
@@ -77,7 +80,7 @@ int mag_demand_check(const struct mag_definition *definition, struct mag_instanc
   return r;
 }
 
-/* ---- Environment of the sandbox ------------------------------------------------------------------------------------ */
+/* ---- Environment of the sandbox --------------------------------------------------------------------------------- */
 
 void mag_demand_env_done(struct mag_demand_env *env)
 {

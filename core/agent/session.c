@@ -118,6 +118,11 @@ static int sandbox_made(void *ctx, const struct mbp_sandbox_info *info, bool att
   return r;
 }
 
+static void sandbox_remark(void *ctx, struct mbp_str text)
+{
+  mag_session_preview(ctx, MAG_PREVIEW_PROGRESS, "", mbp_str(""), text);
+}
+
 static int check_workspace(const char *path, struct mbp_error *err)
 {
   struct stat st;
@@ -242,6 +247,7 @@ static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
       .attach_id = mbp_str(attach ? session->log.state.sandbox_id : NULL),
       .intent = sandbox_intent,
       .made = sandbox_made,
+      .remark = sandbox_remark,
       .ctx = session,
   };
   r = mag_sandbox_new(&options, &session->sandbox, err);

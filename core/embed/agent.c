@@ -20,6 +20,7 @@ static struct magent_agent *agent_alloc(struct magent *magent)
 
 static int copy_text(char **to, const char *from, struct mbp_error *err)
 {
+  free(*to);
   *to = from ? mag_str_dup(mbp_str(from)) : NULL;
   return from && !*to ? mag_error_no_memory(err) : 0;
 }

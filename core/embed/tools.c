@@ -6,10 +6,13 @@
 #include "base/text.h"
 #include "embed/embed.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
+/* Counted: the agent has it, and each session that was given it, until no call can use it any more. */
 struct embed_tool {
-  struct embed_tool *next;
+  struct embed_tool *next; /* of the agent */
+  atomic_uint refs;
   int (*run)(void *ctx, struct magent_tool_call *call, const char *input);
   void *ctx;
   int64_t timeout_ms;
@@ -159,6 +162,7 @@ static int tool_new(const struct magent_tool *given, struct embed_tool **ret_too
     free(tool);
     return mag_error_no_memory(err);
   }
+  tool->refs = 1;
   tool->run = from.run;
   tool->ctx = from.ctx;
   tool->timeout_ms = from.timeout_ms;
@@ -167,10 +171,12 @@ static int tool_new(const struct magent_tool *given, struct embed_tool **ret_too
   return 0;
 }
 
-static void tool_free(struct embed_tool *tool)
+static void tool_unref(void *place)
 {
-  if (tool)
-    free(tool->entry);
+  struct embed_tool *tool = place;
+  if (!tool || atomic_fetch_sub(&tool->refs, 1) != 1)
+    return;
+  free(tool->entry);
   free(tool);
 }
 
@@ -179,7 +185,7 @@ void embed_tools_free(struct magent_agent *agent)
   while (agent->tools) {
     struct embed_tool *first = agent->tools;
     agent->tools = first->next;
-    tool_free(first);
+    tool_unref(first);
   }
 }
 
@@ -231,8 +237,12 @@ static int add_entry(struct magent_agent *agent, const struct embed_tool *tool, 
 static int give(struct mag_session *session, struct embed_tool *tool, struct mbp_error *err)
 {
   struct mag_custom_handler handler = {
-      .name = tool->name, .handle = handle, .ctx = tool, .timeout_ms = tool->timeout_ms};
-  return mag_session_handle(session, &handler, err);
+      .name = tool->name, .handle = handle, .ctx = tool, .release = tool_unref, .timeout_ms = tool->timeout_ms};
+  atomic_fetch_add(&tool->refs, 1);
+  int r = mag_session_handle(session, &handler, err);
+  if (r < 0)
+    tool_unref(tool);
+  return r;
 }
 
 int embed_tools_give(struct magent_agent *agent, struct mag_session *session, struct mbp_error *err)
@@ -263,7 +273,7 @@ static int add(struct magent_agent *agent, const struct magent_tool *given, stru
   if (r == 0 && agent->session)
     r = give(agent->session, tool, err);
   if (r < 0) {
-    tool_free(tool);
+    tool_unref(tool);
     return r;
   }
   tool->next = agent->tools;

@@ -216,7 +216,7 @@ struct magent_tool {
   const char *description;  /* for the model */
   const char *input_schema; /* a JSON Schema of type object; NULL: no arguments */
   int (*run)(void *ctx, struct magent_tool_call *call, const char *input);
-  void *ctx;          /* must live until the agent is freed */
+  void *ctx;          /* must live until the agent is freed, and until a call that was given up has returned */
   int64_t timeout_ms; /* 0: 2 minutes */
   int32_t read_only;  /* 1: changes nothing: may run beside others, and again after a crash */
   int32_t reserved;
@@ -225,6 +225,7 @@ struct magent_tool {
 #define MAGENT_DENY 0
 #define MAGENT_ALLOW 1
 #define MAGENT_LATER 2
+#define MAGENT_ALWAYS 3 /* this call, and every later one of the same tool in this session */
 
 /* Between turns. A custom tool of that name in the agent's configuration gets this function, and keeps its own
  * description and schema; else the tool is added. */
@@ -249,6 +250,16 @@ MAGENT_API void magent_tool_done(struct magent_tool_call *call);
 MAGENT_API int magent_on_confirm(struct magent_agent *agent,
                                  int (*confirm)(void *ctx, const char *tool, const char *input), void *ctx,
                                  struct magent_error *error);
+
+/* Answers for a session that is idle with MAGENT_REQUIRES_ACTION, from any process; then go on with
+ * magent_execute(agent, NULL, ...). `event_id`: of the agent.tool_use or agent.custom_tool_use; NULL if only one waits.
+ * `answer`: MAGENT_ALLOW, MAGENT_ALWAYS or MAGENT_DENY; `message`: for the model, with a no, or NULL. MBP_E_NOT_FOUND: no such session or call; MBP_E_CONFLICT: it is answered. */
+MAGENT_API int magent_answer_confirmation(struct magent *magent, const char *session_id, const char *event_id,
+                                          int answer, const char *message, struct magent_error *error);
+/* `result`: what the model is shown, as it is; the JSON object {"content": [text and image blocks], "is_error": BOOL}
+ * says more. */
+MAGENT_API int magent_answer_tool(struct magent *magent, const char *session_id, const char *event_id,
+                                  const char *result, int is_error, struct magent_error *error);
 
 /* ---- Sessions --------------------------------------------------------------------------------------------------- */
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #define ASK(name, input)                                                                                               \
@@ -121,11 +122,13 @@ static int say_much(void *ctx, struct magent_tool_call *call, const char *input)
   return magent_tool_json(call, "{\"second\":2}");
 }
 
+static atomic_bool given_up; /* the model has been told that there is no result */
+
 static int wait_for_the_end(void *ctx, struct magent_tool_call *call, const char *input)
 {
   (void) ctx;
   (void) input;
-  while (!magent_tool_cancelled(call))
+  while (!magent_tool_cancelled(call) || !given_up)
     (void) usleep(1000);
   (void) magent_tool_text(call, "too late"); /* of no use, and no harm */
   return 0;
@@ -141,13 +144,14 @@ START_TEST(failures_and_silence_are_told_to_the_model)
     int64_t timeout_ms;
     const char *answer;
   } table[] = {
-      {fail_in_words, 0, "the moon is full"}, {fail_by_number, 0, "-3"},      {say_much, 0, "first"},
-      {say_much, 0, "{\"second\":2}"},        {wait_for_the_end, 50, "50 ms"},
+      {fail_in_words, 0, "the moon is full"}, {fail_by_number, 0, "-3"},       {say_much, 0, "first"},
+      {say_much, 0, "{\"second\":2}"},        {wait_for_the_end, 50, "50 ms"}, /* given up before it could answer */
   };
   for (size_t i = 0; i < COUNT(table); i++) {
     agent = agent_of(&place, "tools: []");
     add_tool(agent, table[i].run, NULL, table[i].timeout_ms);
     check_answer(agent, table[i].answer);
+    given_up = i + 1 == COUNT(table);
     magent_agent_free(agent);
   }
   place_end(&place);
@@ -257,6 +261,99 @@ START_TEST(functions_stay_with_the_agent_through_resets_and_resumes)
 }
 END_TEST
 
+/* ---- Answers from outside --------------------------------------------------------------------------------------- */
+
+static int say_always(void *ctx, const char *tool, const char *input)
+{
+  (void) tool;
+  (void) input;
+  ++*(int *) ctx;
+  return MAGENT_ALWAYS;
+}
+
+#define ASKED "tools: [{type: agent_toolset_20260401, default_config: {permission_policy: {type: always_ask}}}]"
+#define TWICE                                                                                                          \
+  "[{\"match\":\"*\",\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"echo ran\"}}},"                         \
+  "{\"match\":\"*\",\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"echo again\"}}},"                        \
+  "{\"match\":\"*\",\"text\":\"{{tool_result}}\"}]"
+
+START_TEST(a_tool_that_is_always_allowed_is_asked_for_once)
+{
+  struct place place;
+  struct magent_error error;
+  int asked = 0;
+  place_begin(&place, TWICE);
+  struct magent_agent *agent = agent_of(&place, ASKED);
+  expect(magent_on_confirm(agent, say_always, &asked, &error), 0, error);
+  check_answer(agent, "again");
+  ck_assert_int_eq(asked, 1);
+  magent_agent_free(agent);
+  place_end(&place);
+}
+END_TEST
+
+START_TEST(a_question_is_answered_from_outside_and_the_turn_goes_on)
+{
+  struct place place;
+  struct magent_error error;
+  struct magent_ids ids;
+  char *answer = NULL;
+  place_begin(&place, TWICE);
+  struct magent_agent *agent = agent_of(&place, ASKED);
+  expect(magent_execute(agent, "Do it", NULL, &error), MAGENT_REQUIRES_ACTION, error);
+  expect(magent_save_ids(agent, &ids, &error), 0, error);
+  magent_agent_free(agent); /* and another process might go on */
+  agent = agent_of(&place, NULL);
+  const char *id = ids.session_id;
+  expect(magent_answer_confirmation(place.magent, id, "sevt_nosuch", MAGENT_ALLOW, NULL, &error), -MBP_E_NOT_FOUND,
+         error);
+  expect(magent_answer_confirmation(place.magent, id, NULL, MAGENT_LATER, NULL, &error), -MBP_E_INVALID, error);
+  expect(magent_answer_confirmation(place.magent, id, NULL, MAGENT_ALLOW, NULL, &error), 0, error);
+  expect(magent_restore_ids(agent, &ids, &error), 0, error);
+  expect(magent_execute(agent, NULL, NULL, &error), MAGENT_REQUIRES_ACTION, error);
+  expect(magent_answer_confirmation(place.magent, id, NULL, MAGENT_DENY, "Not today.", &error), 0, error);
+  expect(magent_execute(agent, NULL, &answer, &error), MAGENT_END_TURN, error);
+  ck_assert_ptr_nonnull(strstr(answer, "Not today."));
+  free(answer);
+  magent_agent_free(agent);
+  place_end(&place);
+}
+END_TEST
+
+START_TEST(a_custom_tool_without_a_function_is_answered_from_outside)
+{
+  static const struct {
+    const char *result, *answer;
+    int is_error;
+  } table[] = {
+      {"21 degrees", "21 degrees", 0},
+      {"{\"degrees\": 21}", "{\"degrees\": 21}", 0},
+      {"{\"content\": [{\"type\": \"text\", \"text\": \"warm\"}]}", "warm", 0},
+      {"no such place", "no such place", 1},
+  };
+  struct place place;
+  struct magent_error error;
+  struct magent_ids ids;
+  place_begin(&place, ASK("weather", "{\"place\":\"here\"}"));
+  for (size_t i = 0; i < COUNT(table); i++) {
+    char *answer = NULL;
+    struct magent_agent *agent =
+        agent_of(&place, "tools: [{type: custom, name: weather, description: Tells the weather, "
+                         "input_schema: {type: object}}]");
+    expect(magent_execute(agent, "Do it", NULL, &error), MAGENT_REQUIRES_ACTION, error);
+    expect(magent_save_ids(agent, &ids, &error), 0, error);
+    expect(magent_answer_tool(place.magent, ids.session_id, NULL, table[i].result, table[i].is_error, &error), 0,
+           error);
+    expect(magent_execute(agent, NULL, &answer, &error), MAGENT_END_TURN, error);
+    ck_assert_str_eq(answer, table[i].answer);
+    expect(magent_answer_tool(place.magent, ids.session_id, NULL, "again", 0, &error), -MBP_E_NOT_FOUND, error);
+    free(answer);
+    magent_agent_free(agent);
+  }
+  place_end(&place);
+}
+END_TEST
+
 TCase *embed_tool_tests(void)
 {
   TCase *t = tcase_create("tool");
@@ -266,5 +363,8 @@ TCase *embed_tool_tests(void)
   tcase_add_test(t, a_result_may_come_later_from_another_thread);
   tcase_add_test(t, a_function_may_use_the_sandbox_of_its_agent);
   tcase_add_test(t, functions_stay_with_the_agent_through_resets_and_resumes);
+  tcase_add_test(t, a_tool_that_is_always_allowed_is_asked_for_once);
+  tcase_add_test(t, a_question_is_answered_from_outside_and_the_turn_goes_on);
+  tcase_add_test(t, a_custom_tool_without_a_function_is_answered_from_outside);
   return t;
 }
