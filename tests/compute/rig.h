@@ -138,6 +138,8 @@ bool host_exists(struct rig *rig, const char *name);
 char *host_path(struct rig *rig, const char *name); /* static, one of eight */
 /* Processes on the host with `mark` in their command line; zombies do not count. */
 int host_count(const char *mark);
+/* Waits until there are `n`. */
+bool host_there(const char *mark, int n);
 /* Waits until there are none, at most so long. */
 bool host_gone(const char *mark, int64_t wait_ms);
 
