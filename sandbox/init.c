@@ -188,7 +188,24 @@ static void serve(int64_t lifetime_ms)
   slots_leave();
 }
 
-/* init isolated=0|1 no_unix=0|1 nproc=N nofile=N fsize=BYTES data=BYTES watch_memory=BYTES watch_tasks=N lifetime=MS */
+/* The host has looked at what it binds by its paths, which somebody may have changed meanwhile: an init that does not
+ * find the same things ends before anything runs. NULL, or the path that is another. */
+static const char *find_replaced(int argc, char **argv)
+{
+  for (int i = 1; i < argc; i++) {
+    unsigned long long dev, ino;
+    int at = 0;
+    struct stat st;
+    if (sscanf(argv[i], "same=%llx:%llx:%n", &dev, &ino, &at) != 2 || !at)
+      continue;
+    if (lstat(argv[i] + at, &st) < 0 || st.st_dev != dev || st.st_ino != ino)
+      return argv[i] + at;
+  }
+  return NULL;
+}
+
+/* init isolated=0|1 no_unix=0|1 nproc=N nofile=N fsize=BYTES data=BYTES watch_memory=BYTES watch_tasks=N lifetime=MS
+ *      same=DEV:INO:PATH... */
 int mag_sandbox_init(int argc, char **argv)
 {
   /* What bubblewrap or the host program left open is none of ours. */
@@ -200,6 +217,11 @@ int mag_sandbox_init(int argc, char **argv)
   if (isolated) /* whoever kills the program around the sandbox means the sandbox */
     (void) prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   (void) fcntl(MAG_BOX_CONTROL_FD, F_SETFD, FD_CLOEXEC);
+  const char *replaced = find_replaced(argc, argv);
+  if (replaced) {
+    (void) fprintf(stderr, "magent-sandbox: %s was replaced while the sandbox was being made: try again\n", replaced);
+    return 1;
+  }
   if (isolated) {
     int r = init_filter(slots_word(argc, argv, "no_unix") != 0);
     if (r < 0)

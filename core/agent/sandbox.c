@@ -169,14 +169,35 @@ static int intend(struct mag_sandbox *sandbox, char key[64], struct mbp_error *e
   return sandbox->options.intent ? sandbox->options.intent(sandbox->options.ctx, key, err) : 0;
 }
 
+/* What create makes. */
+struct making {
+  struct mag_sandbox *sandbox;
+  struct box *box;
+};
+
+static int take_made(void *ctx, const void *result, struct mbp_error *err)
+{
+  return take_box(&((struct making *) ctx)->box, result, err);
+}
+
+static int pass_remark(void *ctx, const struct mbp_event *event)
+{
+  const struct mag_sandbox_options *options = &((struct making *) ctx)->sandbox->options;
+  if (event->type == MBP_EV_PROGRESS && event->data.len && options->remark)
+    options->remark(options->ctx, event->data);
+  return 0;
+}
+
 static int create(struct mag_sandbox *sandbox, struct mbp_call *parent, const char *key, struct box **ret_box,
                   struct mbp_error *err)
 {
-  struct box *box = NULL;
+  struct making making = {.sandbox = sandbox};
   struct mbp_sandbox_spec spec = sandbox->options.spec;
   spec.key = mbp_str(key);
-  struct mag_call_options options = {.parent = parent, .on_result = take_box, .ctx = &box};
+  struct mag_call_options options = {
+      .parent = parent, .sink = pass_remark, .on_result = take_made, .ctx = &making};
   int r = MAG_RUN(sandbox->compute, &options, err, sandbox->ops->create(plugin, call, &spec, err));
+  struct box *box = making.box;
   if (r == 0 && !box)
     return mag_error(err, MBP_E_INTERNAL, "the provider told nothing of the sandbox that it made");
   if (r == 0)

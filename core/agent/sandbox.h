@@ -23,6 +23,7 @@ struct mag_sandbox_options {
    * */
   int (*intent)(void *ctx, const char *key, struct mbp_error *err);
   int (*made)(void *ctx, const struct mbp_sandbox_info *info, bool attached, struct mbp_error *err);
+  void (*remark)(void *ctx, struct mbp_str text); /* a line for a human, from the provider while it makes one */
   void *ctx;
 };
 

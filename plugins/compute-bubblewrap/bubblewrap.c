@@ -44,6 +44,8 @@ static int add_init_words(struct layout *layout, struct mbp_instance *instance, 
   plug_list_take(&layout->args, plug_printf("nofile=%lld", (long long) mag_provider_int(instance, "files", 4096)));
   if (mag_provider_int(instance, "file_size", 0) > 0)
     plug_list_take(&layout->args, plug_printf("fsize=%lld", (long long) mag_provider_int(instance, "file_size", 0)));
+  if (layout->guard)
+    guard_words(layout->guard, layout->working_dir, &layout->args);
   if (spec->lifetime_ms > 0)
     plug_list_take(&layout->args, plug_printf("lifetime=%lld", (long long) spec->lifetime_ms));
   return layout->args.failed ? plug_no_memory(err) : 0;
@@ -77,6 +79,15 @@ static void end_guard(struct mag_box *box, void *own)
   guard_free(own);
 }
 
+static void tell_incomplete(struct mbp_instance *instance, struct mbp_call *call)
+{
+  static const char text[] = "not all repositories below the workspace are guarded: of those that are many, far down or "
+                             "odd, look at hooks and configuration before you run git there";
+  struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_PROGRESS, .number = -1,
+                            .data = mbp_str(text)};
+  (void) instance->host->emit(call, &event);
+}
+
 /* tmpfs is memory: what /tmp may hold must leave room for processes, or a full /tmp could not even be emptied. */
 static int64_t tmp_size(struct mbp_instance *instance, const struct mbp_sandbox_spec *spec, int64_t memory)
 {
@@ -108,6 +119,8 @@ static int launch(struct mbp_instance *instance, struct mbp_call *call, const st
     layout.guard = guard;
     box->own = guard;
     box->on_end = end_guard;
+    if (guard_incomplete(guard))
+      tell_incomplete(instance, call);
   }
   layout.tmp_bytes = tmp_size(instance, spec, box->memory_bytes);
   r = layout_fill(&layout, instance, err);
@@ -208,8 +221,9 @@ static const struct mbp_plugin plugin = {
         "ends with the process that made it; the workspace stays.\n"
         "In a user's own directory (guarded) these cannot be made or changed: .git/hooks, .git/config and what "
         "else makes git run programs, .envrc, .vscode, .idea and .magent; shell start-up files where there are any, "
-        "and in the home directory at all; where there is no .git, none can be made. Only the top of the directory "
-        "is guarded, not repositories below it. Empty placeholders stand there meanwhile. Unix sockets are refused "
+        "and in the home directory at all; where there is no .git, none can be made. The same holds for repositories "
+        "that are found below it (16 at most, to a depth of 8, in a search of bounded length; it is told if there may "
+        "be more), but not for one that is made in the sandbox. Empty placeholders stand there meanwhile. Unix sockets are refused "
         "(socketpair works), since the directory could hold one of the host's. Set-id bits and devices can be made "
         "nowhere.",
     .params = params,

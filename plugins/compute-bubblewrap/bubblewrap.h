@@ -36,6 +36,17 @@ struct guard;
 int guard_new(const char *workspace, struct guard **ret_guard, struct mbp_error *err);
 /* Calls back for every mount that protects, in order: `writable` ones first make a name a mount point. */
 void guard_mounts(const struct guard *guard, void (*add)(void *ctx, const char *relative, bool writable), void *ctx);
+/* Words for magent-sandbox init: that every mount shows what was looked at here. */
+void guard_words(const struct guard *guard, const char *inside, struct plug_list *words);
+/* There may be repositories below the directory that are not guarded: too many, too far down, or odd. */
+bool guard_incomplete(const struct guard *guard);
 void guard_free(struct guard *guard); /* takes its placeholders away. Accepts NULL */
+
+#define GUARD_REPOSITORIES 16
+
+/* guard_find.c: calls back for every directory below `workspace` that has a .git, until it answers false. False: not
+ * everything was looked at. */
+typedef bool (*guard_found)(void *ctx, const char *relative);
+bool guard_find(const char *workspace, guard_found found, void *ctx);
 
 #endif

@@ -206,13 +206,19 @@ static struct mbp_str id_of(struct rig *rig, const char *key)
   return mbp_str(key);
 }
 
+static int keep_create_remark(void *ctx, const struct mbp_event *event)
+{
+  return keep_remark(((struct info_result *) ctx)->rig, event);
+}
+
 int rig_try_create(struct rig *rig, const char *key, const struct box_options *given, struct mbp_sandbox_info *info,
                    struct mbp_error *err)
 {
   struct box_options none = {0};
   const struct box_options *options = given ? given : &none;
   struct info_result kept = {.rig = rig};
-  struct mag_call_options call_options = {.timeout_ms = 20000, .on_result = keep_info, .ctx = &kept};
+  struct mag_call_options call_options = {
+      .timeout_ms = 20000, .sink = keep_create_remark, .on_result = keep_info, .ctx = &kept};
   struct mbp_call *call = mag_call_new(&call_options);
   const char *workspace = rig->plugin->caps & MBP_CAP_COMPUTE_WORKSPACE ? rig->workspace : "";
   struct mbp_sandbox_spec spec = {
@@ -227,6 +233,7 @@ int rig_try_create(struct rig *rig, const char *key, const struct box_options *g
       .memory_bytes = options->memory_bytes,
       .disk_bytes = options->disk_bytes,
       .lifetime_ms = options->lifetime_ms,
+      .idle_ms = options->idle_ms,
       .image = mbp_str(options->image),
       .env = options->env,
       .n_env = options->n_env,
@@ -351,6 +358,7 @@ static void run(struct rig *rig, const char *key, const char *const *argv, const
       .env = options->env,
       .n_env = options->n_env,
       .cwd = mbp_str(options->cwd),
+      .user = mbp_str(options->user),
       .soft_timeout_ms = options->soft_ms,
       .hard_timeout_ms = options->hard_ms,
       .output_limit = options->limit,
@@ -601,6 +609,17 @@ int host_count(const char *mark)
   if (proc)
     (void) closedir(proc);
   return count;
+}
+
+bool host_there(const char *mark, int n)
+{
+  int64_t until = mag_clock_monotonic_ms() + 10000;
+  while (host_count(mark) < n) {
+    if (mag_clock_monotonic_ms() > until)
+      return false;
+    (void) poll(NULL, 0, 5);
+  }
+  return true;
 }
 
 bool host_gone(const char *mark, int64_t wait_ms)

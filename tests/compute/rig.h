@@ -58,7 +58,7 @@ void rig_remove(const char *work);             /* a rig's directory */
 /* A sandbox with the workspace; the id, which is static for each key. Fails the test. */
 struct box_options {
   uint32_t flags, network, pids, cpu_millis;
-  int64_t memory_bytes, disk_bytes, lifetime_ms;
+  int64_t memory_bytes, disk_bytes, lifetime_ms, idle_ms;
   const char *workspace; /* NULL: the rig's; "": none */
   const char *image;     /* NULL: the provider's default */
   const struct mbp_pair *env;
@@ -85,7 +85,7 @@ struct outcome {
 struct run_options {
   uint32_t flags;
   int64_t soft_ms, hard_ms, limit;
-  const char *key, *cwd, *spool;
+  const char *key, *cwd, *spool, *user;
   const struct mbp_pair *env;
   size_t n_env;
   int64_t call_timeout_ms;
@@ -138,6 +138,8 @@ bool host_exists(struct rig *rig, const char *name);
 char *host_path(struct rig *rig, const char *name); /* static, one of eight */
 /* Processes on the host with `mark` in their command line; zombies do not count. */
 int host_count(const char *mark);
+/* Waits until there are `n`. */
+bool host_there(const char *mark, int n);
 /* Waits until there are none, at most so long. */
 bool host_gone(const char *mark, int64_t wait_ms);
 

@@ -126,7 +126,7 @@ static const char *const plantings[] = {
     "mv .git .g2",
     "ln -sf ../x .git/hooks",
     "echo . > .git/commondir",
-    "mkdir -p .git/modules/m",
+    "mkdir -p .git/modules/n",
     "echo x > .envrc",
     "mkdir -p .vscode/x",
     "mkdir -p .vscode && echo x > .vscode/tasks.json",
@@ -140,12 +140,33 @@ static const char *const plantings[] = {
     "mv .profile p2",
     "cp /bin/true .git/hooks/pre-commit",
     "touch -d 2001-01-01 .git/config",
+    "echo 'exec ./x' >> .git/rebase-merge/git-rebase-todo",
+    "mv .git/rebase-merge .git/r2",
+    "echo /x > .git/worktrees/w/commondir",
+    "rm .git/worktrees/w/gitdir",
+    "echo x > .git/worktrees/w/config.worktree",
+    "mv .git/worktrees/w .git/worktrees/w2",
+    "mv .git/worktrees .git/w2",
+    "echo x > sub/deep/.git/hooks/pre-commit",
+    "echo x > sub/deep/.git/config",
+    "mkdir sub/deep/.git/modules/x",
+    "mv sub/deep/.git sub/deep/g",
+    "mv sub/deep sub/d2",
+    "mv sub s2",
+    "rm mod/.git",
+    "echo 'gitdir: ../x' > mod/.git",
+    "mv mod m2",
 };
 
 static void make_repository(struct rig *rig)
 {
   shell("cd '%s' && find . -mindepth 1 -delete && mkdir -p .git/hooks .git/objects .git/refs && "
-        "echo 'ref: refs/heads/x' > .git/HEAD && echo '[core]' > .git/config && echo mine > .profile",
+        "echo 'ref: refs/heads/x' > .git/HEAD && echo '[core]' > .git/config && echo mine > .profile && "
+        "mkdir -p .git/modules/m .git/rebase-merge .git/worktrees/w mod && cp -r .git/hooks .git/modules/m/ && "
+        "echo pick > .git/rebase-merge/git-rebase-todo && echo ../.. > .git/worktrees/w/commondir && "
+        "echo /elsewhere/.git > .git/worktrees/w/gitdir && echo 'gitdir: ../.git/modules/m' > mod/.git && "
+        "mkdir -p sub/deep/.git/hooks sub/deep/.git/modules && echo 'ref: refs/heads/x' > sub/deep/.git/HEAD && "
+        "echo '[core]' > sub/deep/.git/config",
         rig->workspace);
 }
 
@@ -182,16 +203,52 @@ START_TEST(what_git_and_friends_would_run_cannot_be_planted)
     ck_assert_msg(rig_code(&rig, "a", plantings[i]) != 0, "BREACH: %s", plantings[i]);
   /* What the agent needs stays possible. */
   ck_assert_int_eq(rig_code(&rig, "a", "echo x > .git/index && mkdir .git/refs/heads && echo y > file"), 0);
+  ck_assert_int_eq(rig_code(&rig, "a", "echo x > sub/deep/.git/index && echo y > sub/deep/file && echo y > mod/file && "
+                                       "echo y > .git/worktrees/w/HEAD && mkdir .git/worktrees/new && mv sub/deep/file "
+                                       "sub/file && mv mod/file mod/file2"), 0);
   rig_destroy(&rig, "a");
   shell("cd '%s' && test \"$(cat .git/config .profile)\" = '[core]\nmine' && test -z \"$(ls .git/hooks)\"",
         rig.workspace);
   static const char *const litter[] = {".envrc",         ".vscode",      ".idea",
                                        ".magent",        ".bashrc",      "HEAD",
-                                       ".git/commondir", ".git/modules", ".git/config.worktree",
-                                       ".gitconfig"};
+                                       ".git/commondir", ".gitconfig",    ".git/config.worktree",
+                                       "sub/deep/.git/commondir", ".git/worktrees/w/config.worktree"};
   for (size_t i = 0; i < MAG_COUNT(litter); i++)
     ck_assert_msg(!host_exists(&rig, litter[i]), "left behind: %s", litter[i]);
   rig_close(&rig);
+}
+END_TEST
+
+START_TEST(it_is_told_where_not_all_repositories_below_are_guarded)
+{
+  struct rig rig;
+  struct box_options options = {.flags = MBP_WORKSPACE_GUARDED};
+  if (!begin_isolated(&rig, _i, &options))
+    return;
+  ck_assert_ptr_null(strstr(rig.remark, "repositories"));
+  shell("cd '%s' && for i in $(seq 20); do mkdir -p r$i/.git/hooks; done", rig.workspace);
+  rig_create(&rig, "b", &options);
+  ck_assert_msg(strstr(rig.remark, "not all repositories below the workspace are guarded"), "%s", rig.remark);
+  rig_destroy(&rig, "b");
+  rig.remark[0] = 0;
+  shell("cd '%s' && rm -rf r* && mkdir -p r1 && ln -s ../x r1/.git", rig.workspace);
+  rig_create(&rig, "c", &options);
+  ck_assert_msg(strstr(rig.remark, "not all repositories"), "%s", rig.remark);
+  ck_assert_int_eq(rig_code(&rig, "c", "echo x > file"), 0);
+  rig_destroy(&rig, "c");
+  finish(&rig);
+}
+END_TEST
+
+START_TEST(a_path_that_was_replaced_meanwhile_makes_no_sandbox)
+{
+  struct rig rig;
+  if (!begin_isolated(&rig, _i, NULL))
+    return;
+  shell(TEST_BUILDDIR "/sandbox/magent-sandbox init isolated=0 same=1:1:'%s' 2>&1 </dev/null | "
+                      "grep -q 'was replaced while the sandbox was being made: try again'",
+        rig.workspace);
+  finish(&rig);
 }
 END_TEST
 
@@ -406,6 +463,8 @@ void add_wall_cases(Suite *suite)
   tcase_add_loop_test(tcase, the_hosts_network_is_out_of_reach, 0, n);
   tcase_add_loop_test(tcase, a_host_socket_in_a_bound_directory_is_out_of_reach, 0, n);
   tcase_add_loop_test(tcase, what_git_and_friends_would_run_cannot_be_planted, 0, n);
+  tcase_add_loop_test(tcase, it_is_told_where_not_all_repositories_below_are_guarded, 0, n);
+  tcase_add_loop_test(tcase, a_path_that_was_replaced_meanwhile_makes_no_sandbox, 0, n);
   tcase_add_loop_test(tcase, no_repository_can_be_made_in_a_guarded_directory, 0, n);
   tcase_add_loop_test(tcase, set_id_files_and_devices_cannot_be_made, 0, n);
   tcase_add_loop_test(tcase, nothing_outside_the_workspace_can_be_written, 0, n);

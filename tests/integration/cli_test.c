@@ -322,6 +322,20 @@ START_TEST(a_workspace_of_the_host_is_worked_in)
 }
 END_TEST
 
+START_TEST(what_a_provider_remarks_while_it_makes_a_sandbox_is_shown)
+{
+  if (!rig_has_bubblewrap())
+    return;
+  command_begin();
+  ck_assert_int_eq(mkdir(command_path("work/odd"), 0700), 0);
+  ck_assert_int_eq(symlink("../x", command_path("work/odd/.git")), 0);
+  command_script("[" CALLS("echo ran") ",{\"text\":\"done\"}]");
+  mag_autofree char *line = mag_sprintf("run --compute bubblewrap --workspace %s go", command_path("work"));
+  check(line, 0, "done", "not all repositories below the workspace are guarded");
+  command_end();
+}
+END_TEST
+
 START_TEST(local_compute_runs_and_says_what_it_is)
 {
   if (!rig_has_plugin("compute-local")) {
@@ -694,6 +708,7 @@ int main(void)
   tcase_add_test(t, tools_can_be_chosen);
   tcase_add_test(t, what_cannot_be_enforced_is_refused_and_nothing_is_left);
   tcase_add_test(t, a_workspace_of_the_host_is_worked_in);
+  tcase_add_test(t, what_a_provider_remarks_while_it_makes_a_sandbox_is_shown);
   tcase_add_test(t, local_compute_runs_and_says_what_it_is);
   tcase_add_test(t, sessions_are_listed_shown_continued_and_removed);
   tcase_add_test(t, a_session_is_kept_until_its_workspace_is_gone);
