@@ -134,7 +134,8 @@ MAGENT_API int magent_update_agent(struct magent_agent *agent, const struct mage
 #define MAGENT_INTERRUPTED 5
 
 /* Says `prompt` and waits until the session is idle. *ret_answer (may be NULL): what the agent said last, after its
- * last tool call; "" if it said nothing. It is set for every ending. A NULL prompt goes on where the session stopped. */
+ * last tool call; "" if it said nothing. It is set for every ending. A NULL prompt goes on where the session
+ * stopped. */
 MAGENT_API int magent_execute(struct magent_agent *agent, const char *prompt, char **ret_answer,
                               struct magent_error *error);
 
@@ -208,8 +209,8 @@ MAGENT_API int magent_follow_up(struct magent_agent *agent, const char *text, st
  *
  * `run` gives its result, of one or more blocks, and returns 0; or it returns MAGENT_LATER, and any thread gives the
  * result and ends with magent_tool_done. `input` is a JSON object that `input_schema` allows. It runs in a thread of
- * the library, one call of an agent at a time; with `read_only` side by side. One that has not answered after `timeout_ms`
- * is given up: the model is told so, and a result that comes then is dropped. */
+ * the library, one call of an agent at a time; with `read_only` side by side. One that has not answered after
+ * `timeout_ms` is given up: the model is told so, and a result that comes then is dropped. */
 struct magent_tool {
   size_t size;
   const char *name;         /* [A-Za-z0-9_-]{1,128} */
@@ -253,7 +254,8 @@ MAGENT_API int magent_on_confirm(struct magent_agent *agent,
 
 /* Answers for a session that is idle with MAGENT_REQUIRES_ACTION, from any process; then go on with
  * magent_execute(agent, NULL, ...). `event_id`: of the agent.tool_use or agent.custom_tool_use; NULL if only one waits.
- * `answer`: MAGENT_ALLOW, MAGENT_ALWAYS or MAGENT_DENY; `message`: for the model, with a no, or NULL. MBP_E_NOT_FOUND: no such session or call; MBP_E_CONFLICT: it is answered. */
+ * `answer`: MAGENT_ALLOW, MAGENT_ALWAYS or MAGENT_DENY; `message`: for the model, with a no, or NULL.
+ * MBP_E_NOT_FOUND: no such session, or nothing in it waits; MBP_E_CONFLICT: it has been answered. */
 MAGENT_API int magent_answer_confirmation(struct magent *magent, const char *session_id, const char *event_id,
                                           int answer, const char *message, struct magent_error *error);
 /* `result`: what the model is shown, as it is; the JSON object {"content": [text and image blocks], "is_error": BOOL}

@@ -79,7 +79,7 @@ static size_t count_descriptors(bool check_cloexec)
   DIR *dir = opendir("/proc/self/fd");
   ck_assert_ptr_nonnull(dir);
   for (struct dirent *entry; (entry = readdir(dir));) {
-    int fd = atoi(entry->d_name);
+    int fd = (int) strtol(entry->d_name, NULL, 10);
     if (entry->d_name[0] == '.' || fd == dirfd(dir))
       continue;
     n++;

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -156,8 +157,9 @@ START_TEST(callbacks_may_use_the_agent_but_not_begin_another_turn)
   struct magent_error error;
   place_begin(&place, CALL_BASH("printf 'by the tool' > made") "\n{\"text\":\"Done.\"}");
   for (const char *const *compute = computes(); *compute; compute++) {
-    char yaml[64] = "compute: ";
-    struct magent_agent *agent = agent_of(&place, strcat(yaml, *compute));
+    char yaml[64];
+    (void) snprintf(yaml, sizeof(yaml), "compute: %s", *compute);
+    struct magent_agent *agent = agent_of(&place, yaml);
     expect(magent_stream(agent, "Do it", use_the_agent, agent, &error), MAGENT_END_TURN, error);
     magent_agent_free(agent);
   }

@@ -93,6 +93,7 @@ static int look_while_it_runs(void *ctx, const struct magent_event *event)
     ck_assert_str_eq(info->status, "running");
     ck_assert_int_eq(info->turns, 1);
     free(info);
+    return 1; /* seen enough */
   }
   return 0;
 }
@@ -101,9 +102,9 @@ START_TEST(a_session_can_be_looked_at_while_its_turn_runs)
 {
   struct place place;
   struct magent_error error;
-  place_begin(&place, colors);
+  place_begin(&place, "[{\"match\":\"*\",\"steps\":[{\"text\":\"Wait\"},{\"delay_ms\":600000}]}]");
   struct magent_agent *agent = agent_of(&place, NULL);
-  expect(magent_stream(agent, "hello", look_while_it_runs, agent, &error), MAGENT_END_TURN, error);
+  expect(magent_stream(agent, "hello", look_while_it_runs, agent, &error), MAGENT_INTERRUPTED, error);
   magent_agent_free(agent);
   place_end(&place);
 }
