@@ -151,8 +151,9 @@ static int take_option(struct options *options, int option)
   case O_SET:
     return cli_change(&options->definition, optarg, &err) < 0 ? cli_usage("run", "%s", err.message) : 0;
   case O_TOOLS:
-    return mag_definition_set_tools(&options->definition, optarg, &err) < 0 ? cli_usage("run", "--tools: %s", err.message)
-                                                                           : 0;
+    return mag_definition_set_tools(&options->definition, optarg, &err) < 0
+               ? cli_usage("run", "--tools: %s", err.message)
+               : 0;
   case O_NO_PROJECT:
     options->no_project = true;
     return 0;
@@ -201,10 +202,10 @@ static char *read_stdin(void)
 static int check_session_options(struct options *options)
 {
   struct mag_definition *given = &options->definition;
-  const char *name = options->agent                          ? "--agent"
-                     : given->tools || given->chosen_tools   ? "--tools"
-                     : options->title                        ? "--title"
-                                                             : NULL;
+  const char *name = options->agent                        ? "--agent"
+                     : given->tools || given->chosen_tools ? "--tools"
+                     : options->title                      ? "--title"
+                                                           : NULL;
   for (const struct mag_key *key = mag_schema; key->path && !name; key++)
     if (strcmp(key->path, "model.id") != 0 && strcmp(key->path, "system") != 0 && mag_key_is_said(given, key))
       name = key->option ? key->option : key->path;

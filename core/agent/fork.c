@@ -26,7 +26,7 @@ struct search {
 static bool belongs_to_answer(struct mbp_str type)
 {
   static const char *const types[] = {MAG_EV_MESSAGE,     MAG_EV_THINKING,      MAG_EV_TOOL_USE,
-                                      MAG_EV_REQUEST_END, MAG_REC_TOOL_STARTED, "agent.custom_tool_use"};
+                                      MAG_EV_REQUEST_END, MAG_REC_TOOL_STARTED, MAG_EV_CUSTOM_TOOL_USE};
   for (size_t i = 0; i < MAG_COUNT(types); i++)
     if (mbp_str_eq(type, types[i]))
       return true;

@@ -45,10 +45,11 @@ int mag_models_price(struct mag_session *session, int64_t budget_micros, struct 
   for (size_t i = 0; i < session->n_models && r == 0; i++) {
     struct mag_model *model = &session->models[i];
     if (!mag_prices_find(prices, model->provider, model->name, &model->price) && budget_micros)
-      r = mag_error(err, MBP_E_UNSUPPORTED,
-                    "the session has a budget in money, and there is no price for model %s/%s: add one to prices.json in "
-                    "the configuration directory, or give the budget in tokens",
-                    model->provider, model->name);
+      r = mag_error(
+          err, MBP_E_UNSUPPORTED,
+          "the session has a budget in money, and there is no price for model %s/%s: add one to prices.json in "
+          "the configuration directory, or give the budget in tokens",
+          model->provider, model->name);
   }
   if (r == 0)
     mag_models_use(session, 0);

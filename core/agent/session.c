@@ -150,7 +150,7 @@ static int open_compute(struct mag_session *session, struct mbp_error *err)
   if (r == 0)
     r = mag_demand_check(definition, session->compute, err);
   if (r == 0)
-    r = mag_demand_env(definition, &env, err);
+    r = mag_demand_env(mbp_str(definition->env), "compute.env", &env, err);
   mag_demand_env_done(&env);
   return r;
 }
@@ -223,7 +223,7 @@ static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
   if (caps & MBP_CAP_COMPUTE_WORKSPACE)
     r = make_workspace(session, &own, err);
   if (r == 0)
-    r = mag_demand_env(definition, &env, err);
+    r = mag_demand_env(mbp_str(definition->env), "compute.env", &env, err);
   if (r < 0)
     return r;
   bool attach = caps & MBP_CAP_COMPUTE_OUTLIVES && session->log.state.sandbox_there;

@@ -100,6 +100,10 @@ int container_pause(struct mbp_instance *instance, struct mbp_call *call, struct
     r = plug_no_memory(err);
   else if (box->state == (pause ? MBP_SANDBOX_RUNNING : MBP_SANDBOX_SUSPENDED))
     r = engine_json(&instance->engine, call, path, &ask, 0, pause ? "pause" : "unpause", NULL, err);
+  struct box *known = r == 0 ? box_find(instance, key) : NULL;
+  if (known)
+    known->state = pause ? MBP_SANDBOX_SUSPENDED : MBP_SANDBOX_RUNNING;
+  box_unref(known);
   box_unref(box);
   return r;
 }

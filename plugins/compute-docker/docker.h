@@ -16,7 +16,7 @@
 #include "plugins/compute-docker/engine.h"
 #include "plugins/compute-docker/stream.h"
 
-#define DOCKER_DIRECTORY "/.magent"
+#define DOCKER_DIRECTORY "/run/magent"
 #define DOCKER_HELPER DOCKER_DIRECTORY "/magent-sandbox"
 #define DOCKER_HOME "/home/magent"
 #define DOCKER_WORKING_DIR "/workspace"
@@ -110,8 +110,8 @@ int image_ensure(struct mbp_instance *instance, struct mbp_call *call, const cha
 /* The tar that is put into a new container: magent-sandbox, home and working directory. malloc'ed. */
 int archive_of_sandbox(struct mbp_instance *instance, const char *working_dir, char **ret_bytes, size_t *ret_len,
                        struct mbp_error *err);
-/* put and get of a container that is suspended: no command can run there, but the engine can. */
-int archive_put(struct box *box, struct mbp_call *call, const struct mbp_put *put, struct mbp_error *err);
+/* mag_files_get of a container that is suspended: no command can run there, but the engine can read its files. Links are
+ * not followed. */
 int archive_get(struct box *box, struct mbp_call *call, struct mbp_str path, int64_t limit,
                 int (*data)(void *ctx, const char *bytes, size_t len), void *ctx, struct mbp_file_info *ret_info,
                 struct mbp_error *err);

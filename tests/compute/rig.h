@@ -58,7 +58,7 @@ void rig_remove(const char *work);             /* a rig's directory */
 /* A sandbox with the workspace; the id, which is static for each key. Fails the test. */
 struct box_options {
   uint32_t flags, network, pids, cpu_millis;
-  int64_t memory_bytes, disk_bytes, lifetime_ms;
+  int64_t memory_bytes, disk_bytes, lifetime_ms, idle_ms;
   const char *workspace; /* NULL: the rig's; "": none */
   const char *image;     /* NULL: the provider's default */
   const struct mbp_pair *env;
@@ -85,7 +85,7 @@ struct outcome {
 struct run_options {
   uint32_t flags;
   int64_t soft_ms, hard_ms, limit;
-  const char *key, *cwd, *spool;
+  const char *key, *cwd, *spool, *user;
   const struct mbp_pair *env;
   size_t n_env;
   int64_t call_timeout_ms;
