@@ -30,15 +30,19 @@
  * Structs that the caller fills begin with `size`: sizeof(struct ...). So an older program runs with a newer library.
  *
  * Threads. A context may be used by any number of threads at once, and so may an agent; but an agent runs one turn at a
- * time, and what begins, changes or ends its session (execute, stream, update, reset, restore, resume, free) is refused
- * with MBP_E_BUSY beside another such function. Callbacks come from the thread that runs or pulls the turn, without any
- * lock: they may call everything that another thread may call. Only tools (struct magent_tool) run in threads of the
- * library.
+ * time: what runs a turn, or changes the agent or its session (update, reset, restore, resume, add_tool, on_confirm,
+ * compute_shutdown) answers MBP_E_BUSY beside another such function. All others may be called meanwhile. Callbacks come
+ * from the thread that runs or pulls the turn, without any lock: they may call everything that another thread may call.
+ * Only tools (struct magent_tool) run in threads of the library.
+ *
+ * Time. magent_execute, magent_stream and magent_stream_next wait for the turn, magent_stream_close and
+ * magent_agent_free for the end of what runs, magent_compute_* for the sandbox; all others for the store alone. Signals
+ * end no wait.
  *
  * A guest in your program. The library leaves signal handlers, signal masks, working directory, locale, environment and
  * umask alone. Its threads have all signals blocked. It waits only for children of its own, and never with wait(2); all
  * of its descriptors are CLOEXEC. No function may be called from a signal handler: write to magent_interrupt_fd there.
- * After fork(2) the child may call exec or _exit, and nothing of this library. Waiting is not ended by signals.
+ * After fork(2) the child may call exec or _exit, and nothing of this library, unless the parent had not used it yet.
  */
 #ifndef MAGENT_MAGENT_H
 #define MAGENT_MAGENT_H
