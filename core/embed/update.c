@@ -61,6 +61,8 @@ static int update(struct magent_agent *agent, const struct magent_config *change
   if (r == 0)
     r = embed_change(changes, &changed, err);
   if (r == 0)
+    r = embed_tools_join(agent, &changed, err);
+  if (r == 0)
     r = embed_redefine(agent, &changed, err);
   mag_definition_done(&changed);
   return r;

@@ -232,8 +232,8 @@ struct magent_tool {
 #define MAGENT_LATER 2
 #define MAGENT_ALWAYS 3 /* this call, and every later one of the same tool in this session */
 
-/* Between turns. A custom tool of that name in the agent's configuration gets this function, and keeps its own
- * description and schema; else the tool is added. */
+/* A custom tool of that name in the agent's configuration gets this function, and keeps its own description and schema;
+ * else the tool is added. It stays with the agent through updates, resets and resumes. MBP_E_EXISTS: it was added. */
 MAGENT_API int magent_add_tool(struct magent_agent *agent, const struct magent_tool *tool, struct magent_error *error);
 
 /* A member of the input: a text as it is, all else as JSON; NULL: it is not there. Borrowed until the call's end. */
@@ -366,7 +366,8 @@ MAGENT_API int magent_delete_session(struct magent *magent, const char *session_
 /* ---- Compute, without a model ----------------------------------------------------------------------------------- */
 
 /* The sandbox of the agent's session: the same that its tools work in, also while a turn runs. A session begins if
- * there is none, since what is made must be found again after a crash. */
+ * there is none, since what is made must be found again after a crash. MBP_E_BUSY: an agent whose tools need no sandbox
+ * is running a turn. */
 
 struct magent_compute_info {
   const char *provider;
