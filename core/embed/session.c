@@ -24,7 +24,7 @@ static int keep_tools(struct magent_agent *agent, struct mbp_error *err)
     return r;
   r = embed_tools_join(agent, &changed, err);
   if (r == 0)
-    r = embed_redefine(agent, &changed, err);
+    r = embed_redefine(agent, &changed, /* counts= */ false, err);
   mag_definition_done(&changed);
   return r < 0 ? r : embed_tools_give(agent, agent->session, err);
 }

@@ -244,7 +244,7 @@ static int add_entry(struct magent_agent *agent, const struct embed_tool *tool, 
     return r;
   r = join_one(&changed, tool, err);
   if (r == 0)
-    r = embed_redefine(agent, &changed, err);
+    r = embed_redefine(agent, &changed, /* counts= */ false, err);
   mag_definition_done(&changed);
   return r;
 }
