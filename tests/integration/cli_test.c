@@ -169,9 +169,9 @@ START_TEST(a_question_ends_with_3_and_yes_answers_it)
                   compute());
   command_write_file("agent.yaml", agent);
   mag_autofree char *run = mag_sprintf("run --agent %s go", command_path("agent.yaml"));
-  check(run, 3, NULL, "--yes --session sesn_");
+  check(run, 3, NULL, "magent session answer sesn_");
   mag_autofree char *resume = mag_sprintf("session resume %s", command_session());
-  check(resume, 3, NULL, "waits for an answer");
+  check(resume, 3, NULL, "waits for a yes or no");
   mag_autofree char *yes = mag_sprintf("session resume %s --yes", command_session());
   check(yes, 0, "it ran", NULL);
   mag_autofree char *at_once = mag_sprintf("run --yes --agent %s go", command_path("agent.yaml"));
