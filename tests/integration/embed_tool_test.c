@@ -239,7 +239,7 @@ START_TEST(functions_stay_with_the_agent_through_resets_and_resumes)
   check_answer(agent, "t 1 []");
   struct magent_config *changes = magent_config_new();
   (void) magent_config_set(changes, "tools", "[{type: agent_toolset_20260401}]"); /* of a list without it */
-  expect(magent_update_agent(agent, changes, 1, &error), 0, error); /* a function makes no version */
+  expect(magent_update_agent(agent, changes, 1, &error), 0, error);               /* a function makes no version */
   magent_config_free(changes);
   expect(magent_reset_session(agent, &error), 0, error);
   check_answer(agent, "t 1 []");
