@@ -295,7 +295,7 @@ static void tell_what_waits(const struct mag_session *session)
             result ? "its result" : "a yes or no", session->log.id, call->event_id,
             result ? "--result JSON" : "--allow|--deny");
   }
-  fprintf(stderr, "        Then `magent session resume %s` goes on.\n", session->log.id);
+  fprintf(stderr, "        Then `magent session resume %s` goes on; with --yes it says yes to all.\n", session->log.id);
 }
 
 /* Did a budget of the session end the turn, or a limit of the turn itself? */

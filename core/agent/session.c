@@ -62,7 +62,7 @@ static int choose_network(struct mag_session *session, uint32_t *ret_network, st
       return mag_error(err, MBP_E_UNSUPPORTED,
                        "network \"%s\" cannot be enforced by compute %s, so nothing was started; it offers: %s", wanted,
                        provider, offered.ptr ? offered.ptr : "nothing");
-  return mag_error(err, MBP_E_INVALID, "unknown network \"%.40s\"; there are none, limited, unrestricted and host",
+  return mag_error(err, MBP_E_INVALID, "unknown network \"%.40s\"; there are none, limited, unrestricted, host and provider",
                    wanted);
 }
 

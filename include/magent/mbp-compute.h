@@ -223,7 +223,10 @@ struct mbp_compute_ops {
   /* Required. Emits MBP_EV_PROCESS. done: no result. */
   int (*list_processes)(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str id,
                         struct mbp_error *err);
-  /* With MBP_CAP_COMPUTE_REATTACH. Emits the output from byte `from` of the spool on; done like exec. */
+  /* With MBP_CAP_COMPUTE_REATTACH. Emits the output from byte `from` of the spool on; of a process that is not in the
+   * background from byte `from` of its stdout on, as far as the provider still has it, and what it has of its stderr
+   * (the offsets tell). Also for a process that has ended a while ago. Cancelling only ends the watching. Done like
+   * exec; MBP_E_NOT_FOUND: no such process is known. */
   int (*attach_process)(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str id,
                         struct mbp_str process, int64_t from, struct mbp_error *err);
 
