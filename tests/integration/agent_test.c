@@ -1,6 +1,6 @@
 /* Agents as a user keeps them: stored with versions, with a project's environment beneath, with references to
  * variables, and with what cannot be done refused before anything is made. Numbers of behaviours are those of
- * docs/PRAISONAI.md. */
+ * docs/BEHAVIOURS.md. */
 #include "command.h"
 #include "rig.h"
 

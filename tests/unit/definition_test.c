@@ -1,5 +1,5 @@
 /* Agent files and everything else that says a key: what it means, what is refused with which words, and that it comes
- * through the two resources. Numbers of behaviours are those of docs/PRAISONAI.md. */
+ * through the two resources. Numbers of behaviours are those of docs/BEHAVIOURS.md. */
 #include "agent/definition.h"
 #include "agent/schema.h"
 #include "agent/yaml.h"
