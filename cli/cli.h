@@ -23,10 +23,17 @@ struct cli {
 };
 
 int cli_run(struct cli *cli, int argc, char **argv);
+int cli_agent(struct cli *cli, int argc, char **argv);
+int cli_reference(int argc, char **argv); /* of `magent help config` */
 int cli_session(struct cli *cli, int argc, char **argv);
 int cli_compute(struct cli *cli, int argc, char **argv);
 int cli_doctor(struct cli *cli, int argc, char **argv);
 int cli_plugin(struct cli *cli, int argc, char **argv);
+
+struct mag_definition;
+struct mbp_error;
+/* "KEY=VALUE" of --set; an empty VALUE clears the key. */
+int cli_change(struct mag_definition *definition, const char *text, struct mbp_error *err);
 
 struct mag_session;
 struct mag_limits;
@@ -38,6 +45,8 @@ struct mag_engine *cli_engine(struct cli *cli);
 
 /* "magent: message" on stderr, and the status to exit with. */
 int cli_fail(const struct mbp_error *err);
+/* Puts "; HINT" behind the message: what the library cannot say, because it does not know the command. -code. */
+int cli_hint(struct mbp_error *err, const char *hint);
 /* The same for wrong usage, with a pointer to the help. */
 int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

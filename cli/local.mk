@@ -1,6 +1,21 @@
 bin_PROGRAMS += magent
-magent_SOURCES = cli/main.c cli/cli.h cli/compute.c cli/doctor.c cli/interrupt.c cli/interrupt.h cli/plugin.c cli/plugin.h \
-  cli/plugin_help.c cli/plugin_inspect.c cli/plugin_list.c cli/render.c cli/render.h cli/run.c cli/session.c
+magent_SOURCES =
+magent_SOURCES += cli/agent.c
+magent_SOURCES += cli/cli.h
+magent_SOURCES += cli/compute.c
+magent_SOURCES += cli/doctor.c
+magent_SOURCES += cli/interrupt.c cli/interrupt.h
+magent_SOURCES += cli/main.c
+magent_SOURCES += cli/plugin.c cli/plugin.h
+magent_SOURCES += cli/plugin_help.c
+magent_SOURCES += cli/plugin_inspect.c
+magent_SOURCES += cli/plugin_list.c
+magent_SOURCES += cli/reference.c cli/reference.h
+magent_SOURCES += cli/reference_schema.c
+magent_SOURCES += cli/reference_text.c
+magent_SOURCES += cli/render.c cli/render.h
+magent_SOURCES += cli/run.c
+magent_SOURCES += cli/session.c
 magent_CFLAGS = $(AM_CFLAGS) $(PROGRAM_CFLAGS)
 magent_LDFLAGS = $(AM_LDFLAGS) $(PROGRAM_LDFLAGS)
 magent_LDADD = libmagcore.la

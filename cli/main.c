@@ -22,10 +22,12 @@ static const char help_text[] =
     "\n"
     "Commands:\n"
     "  run PROMPT        run an agent on a prompt, in a new session or an old one\n"
+    "  agent ...         check, store and update agents\n"
     "  session ...       list, show, resume and remove sessions\n"
     "  compute ...       list and stop sandboxes that outlived their process\n"
     "  plugin ...        list plugins, look into one, show its options\n"
     "  doctor            check sandbox, keys, plugins and store, and say how to mend them\n"
+    "  help [COMMAND]    the help of a command; help config: the keys of agent files\n"
     "  version           print the version\n"
     "\n"
     "  --plugin-dir DIR  look for plugins in DIR first, and trust what is there\n"
@@ -46,6 +48,13 @@ int cli_fail(const struct mbp_error *err)
   render_put_line(stderr, isatty(STDERR_FILENO), mbp_str(err->message[0] ? err->message : "failed"));
   fputc('\n', stderr);
   return EXIT_ERROR;
+}
+
+int cli_hint(struct mbp_error *err, const char *hint)
+{
+  char message[sizeof(err->message)];
+  memcpy(message, err->message, sizeof(message));
+  return mag_error(err, err->code, "%s; %s", message, hint);
 }
 
 int cli_usage(const char *command, const char *format, ...)
@@ -99,10 +108,13 @@ static int print_version(struct cli *cli, int argc, char **argv)
   return EXIT_OK;
 }
 
+static int help(struct cli *cli, int argc, char **argv);
+
 static const struct command {
   const char *name;
   int (*run)(struct cli *cli, int argc, char **argv);
 } commands[] = {
+    {"agent", cli_agent},   {"help", help},
     {"run", cli_run},       {"session", cli_session}, {"compute", cli_compute},
     {"plugin", cli_plugin}, {"doctor", cli_doctor},   {"version", print_version},
     {NULL, NULL},
@@ -118,6 +130,22 @@ static int unknown_command(const char *name)
   if (nearest >= 0)
     return cli_usage("", "unknown command \"%s\"; did you mean \"%s\"?", name, names[nearest]);
   return cli_usage("", "unknown command \"%s\"", name);
+}
+
+/* `magent help run` is `magent run --help`. */
+static int help(struct cli *cli, int argc, char **argv)
+{
+  char option[] = "--help", *words[] = {argc > 1 ? argv[1] : NULL, option, NULL};
+  if (argc == 1 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+    fputs(help_text, stdout);
+    return EXIT_OK;
+  }
+  if (strcmp(argv[1], "config") == 0)
+    return cli_reference(argc - 1, argv + 1);
+  for (const struct command *command = commands; command->name; command++)
+    if (strcmp(command->name, argv[1]) == 0)
+      return command->run(cli, 2, words);
+  return unknown_command(argv[1]);
 }
 
 int main(int argc, char **argv)

@@ -2,6 +2,9 @@
 #include "interrupt.h"
 #include "render.h"
 
+#include "agent/agents.h"
+#include "agent/project_file.h"
+#include "agent/schema.h"
 #include "agent/session.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -11,22 +14,23 @@
 #include <getopt.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define PROMPT_MAX (16u << 20)
 
-static const char help_text[] =
+static const char help_head[] =
     "Usage: magent run [OPTION]... PROMPT|-\n"
     "\n"
     "Runs an agent on PROMPT (\"-\": read it from stdin) until it has answered. The answer goes to stdout, what\n"
     "tools do to stderr.\n"
     "\n"
-    "  --agent FILE      agent file, YAML or JSON: model, system, tools, compute, networking\n"
-    "  --model M         \"provider/name\", or a name that a provider answers to\n"
-    "  --system S        system prompt\n"
-    "  --compute C       compute provider: bubblewrap (default), local (no isolation), ...\n"
-    "  --workspace DIR   work in DIR of this machine instead of a private directory of the session\n"
-    "  --network N       none, host, ...; what the compute provider cannot enforce is refused\n"
+    "  --agent A         a stored agent (NAME, ID, NAME@VERSION), or an agent file: a name with a slash or the\n"
+    "                    ending .yaml, .yml or .json\n"
+    "  --set KEY=VALUE   any key of an agent file, such as compute.memory=512M; `magent help config` lists them\n";
+
+static const char help_tail[] =
     "  --tools LIST      only these tools, e.g. bash,read,write; \"none\" for none\n"
+    "  --no-project      leave .magent/environment.yaml of this directory and those above it out\n"
     "  --session ID      go on with an earlier session\n"
     "  --title T         title of a new session\n"
     "  --max-turns N     stop after N model requests\n"
@@ -35,43 +39,41 @@ static const char help_text[] =
     "  --json            one event a line on stdout, nothing else\n"
     "  --help\n"
     "\n"
-    "Defaults come from the agent file, then from defaults.json in the configuration directory.\n"
+    "Options come first, then the agent, then the project's environment, then defaults.json in the configuration\n"
+    "directory.\n"
     "Exit status: 0 end of turn, 1 error, 2 wrong usage, 3 a tool call waits for an answer, 4 a limit was reached,\n"
     "130 interrupted (Ctrl-C ends the turn and keeps the session; twice ends the program).\n";
 
 struct options {
   struct mag_definition definition;
-  const char *agent_file, *session, *title;
+  const char *agent, *session, *title;
   struct mag_limits limits;
-  bool yes, json, model_given;
+  bool yes, json, no_project, model_given;
   char *prompt;
 };
 
 enum {
   O_AGENT = 256,
-  O_MODEL,
-  O_SYSTEM,
-  O_COMPUTE,
-  O_WORKSPACE,
-  O_NETWORK,
+  O_SET,
   O_TOOLS,
+  O_NO_PROJECT,
   O_SESSION,
   O_TITLE,
   O_TURNS,
   O_TIMEOUT,
   O_YES,
   O_JSON,
-  O_HELP
+  O_HELP,
+  O_KEY /* from here on: rows of the schema */
 };
 
-static const struct option long_options[] = {
+#define KEY_OPTIONS_MAX 16
+
+static const struct option own_options[] = {
     {"agent", required_argument, NULL, O_AGENT},
-    {"model", required_argument, NULL, O_MODEL},
-    {"system", required_argument, NULL, O_SYSTEM},
-    {"compute", required_argument, NULL, O_COMPUTE},
-    {"workspace", required_argument, NULL, O_WORKSPACE},
-    {"network", required_argument, NULL, O_NETWORK},
+    {"set", required_argument, NULL, O_SET},
     {"tools", required_argument, NULL, O_TOOLS},
+    {"no-project", no_argument, NULL, O_NO_PROJECT},
     {"session", required_argument, NULL, O_SESSION},
     {"title", required_argument, NULL, O_TITLE},
     {"max-turns", required_argument, NULL, O_TURNS},
@@ -79,27 +81,63 @@ static const struct option long_options[] = {
     {"yes", no_argument, NULL, O_YES},
     {"json", no_argument, NULL, O_JSON},
     {"help", no_argument, NULL, O_HELP},
-    {NULL, 0, NULL, 0},
 };
 
-static int set_text(char **place, const char *text)
+/* Ours, and those that the schema gives. */
+static void make_options(struct option options[MAG_COUNT(own_options) + KEY_OPTIONS_MAX + 1])
 {
-  free(*place);
-  *place = mag_str_dup(mbp_str(text));
-  return *place ? 0 : cli_usage("run", "out of memory");
+  size_t n = MAG_COUNT(own_options), most = n + KEY_OPTIONS_MAX;
+  memcpy(options, own_options, sizeof(own_options));
+  for (int i = 0; mag_schema[i].path && n < most; i++)
+    if (mag_schema[i].option)
+      options[n++] = (struct option){mag_schema[i].option, required_argument, NULL, O_KEY + i};
+  options[n] = (struct option){NULL, 0, NULL, 0};
 }
 
-static int set_workspace(struct options *options, const char *text)
+static void print_help(void)
+{
+  fputs(help_head, stdout);
+  for (const struct mag_key *key = mag_schema; key->path; key++)
+    if (key->option) {
+      char name[32];
+      (void) snprintf(name, sizeof(name), "--%s %s", key->option, key->argument);
+      printf("  %-17s %s\n", name, key->path);
+    }
+  fputs(help_tail, stdout);
+}
+
+static int find_directory(const char *text, char **ret_path, struct mbp_error *err)
 {
   struct stat st;
   char *path = realpath(text, NULL);
-  if (!path || stat(path, &st) < 0 || !S_ISDIR(st.st_mode)) {
-    free(path);
-    return cli_usage("run", "--workspace %s: no such directory", text);
+  if (path && stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+    *ret_path = path;
+    return 0;
   }
-  free(options->definition.workspace);
-  options->definition.workspace = path;
-  return 0;
+  free(path);
+  return mag_error(err, MBP_E_NOT_FOUND, "%s: no such directory", text);
+}
+
+static int take_key(struct options *options, const struct mag_key *key, const char *text)
+{
+  struct mbp_error err = MAG_ERROR_INIT;
+  mag_autofree char *path = NULL;
+  int r = key->type == MAG_KEY_PATH ? find_directory(text, &path, &err) : 0;
+  if (r == 0)
+    r = mag_definition_set(&options->definition, key->path, path ? path : text, &err);
+  return r < 0 ? cli_usage("run", "--%s: %s", key->option, err.message) : 0;
+}
+
+int cli_change(struct mag_definition *definition, const char *text, struct mbp_error *err)
+{
+  const char *equals = strchr(text, '=');
+  if (!equals || equals == text)
+    return mag_error(err, MBP_E_INVALID, "--set %s: expected KEY=VALUE", text);
+  mag_autofree char *path = mag_str_dup(mbp_str_n(text, (size_t) (equals - text)));
+  if (!path)
+    return mag_error_no_memory(err);
+  int r = mag_definition_set(definition, path, equals[1] ? equals + 1 : NULL, err);
+  return r < 0 ? mag_error_wrap(err, "--set") : 0;
 }
 
 static int take_option(struct options *options, int option)
@@ -107,21 +145,16 @@ static int take_option(struct options *options, int option)
   struct mbp_error err = MAG_ERROR_INIT;
   switch (option) {
   case O_AGENT:
-    options->agent_file = optarg;
+    options->agent = optarg;
     return 0;
-  case O_MODEL:
-    options->model_given = true;
-    return set_text(&options->definition.model, optarg);
-  case O_SYSTEM:
-    return set_text(&options->definition.system, optarg);
-  case O_COMPUTE:
-    return set_text(&options->definition.compute, optarg);
-  case O_WORKSPACE:
-    return set_workspace(options, optarg);
-  case O_NETWORK:
-    return set_text(&options->definition.network, optarg);
+  case O_SET:
+    return cli_change(&options->definition, optarg, &err) < 0 ? cli_usage("run", "%s", err.message) : 0;
   case O_TOOLS:
-    return mag_definition_set_tools(&options->definition, optarg, &err) < 0 ? cli_usage("run", "%s", err.message) : 0;
+    return mag_definition_set_tools(&options->definition, optarg, &err) < 0 ? cli_usage("run", "--tools: %s", err.message)
+                                                                           : 0;
+  case O_NO_PROJECT:
+    options->no_project = true;
+    return 0;
   case O_SESSION:
     options->session = optarg;
     return 0;
@@ -143,7 +176,7 @@ static int take_option(struct options *options, int option)
     options->json = true;
     return 0;
   default:
-    return EXIT_USAGE;
+    return option >= O_KEY ? take_key(options, &mag_schema[option - O_KEY], optarg) : EXIT_USAGE;
   }
 }
 
@@ -164,30 +197,32 @@ static char *read_stdin(void)
 }
 
 /* A session keeps what it was made with; an option that would be ignored is refused. */
-static int check_session_options(const struct options *options)
+static int check_session_options(struct options *options)
 {
-  const struct mag_definition *given = &options->definition;
-  bool tools = given->tools || given->chosen_tools;
-  const char *name = options->agent_file ? "--agent"
-                     : given->compute    ? "--compute"
-                     : given->workspace  ? "--workspace"
-                     : given->network    ? "--network"
-                     : tools             ? "--tools"
-                     : options->title    ? "--title"
-                                         : NULL;
-  return name ? cli_usage("run", "%s cannot be changed in a session that exists; only --model and --system can", name)
+  struct mag_definition *given = &options->definition;
+  const char *name = options->agent                          ? "--agent"
+                     : given->tools || given->chosen_tools   ? "--tools"
+                     : options->title                        ? "--title"
+                                                             : NULL;
+  for (const struct mag_key *key = mag_schema; key->path && !name; key++)
+    if (strcmp(key->path, "model.id") != 0 && strcmp(key->path, "system") != 0 && mag_key_is_said(given, key))
+      name = key->option ? key->option : key->path;
+  return name ? cli_usage("run", "%s%s cannot be changed in a session that exists; only --model and --system can",
+                          *name == '-' ? "" : "--", name)
               : 0;
 }
 
 /* 0, a status to exit with, or -1: help was printed. */
 static int read_options(struct options *options, int argc, char **argv)
 {
+  struct option long_options[MAG_COUNT(own_options) + KEY_OPTIONS_MAX + 1];
   int option, status = 0;
+  make_options(long_options);
   optind = 1;
   opterr = 0;
   while (status == 0 && (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
     if (option == O_HELP || option == 'h') {
-      fputs(help_text, stdout);
+      print_help();
       return -1;
     }
     if (option == '?')
@@ -281,16 +316,46 @@ int cli_run_session(struct mag_session *session, const char *prompt, const struc
   return status;
 }
 
-static int open_session(struct options *options, struct mag_engine *engine, struct mag_session **ret_session,
+/* The project's file is told of, used or not: it has come with the directory. */
+static int lay_project(struct mag_definition *definition, struct mbp_error *err)
+{
+  mag_autofree char *path = NULL, *notice = NULL;
+  int r = mag_project_lay(definition, ".", &path, &notice, err);
+  if (r < 0)
+    return cli_hint(err, "mend it, or leave it out with --no-project");
+  if (path || notice) {
+    fputs("magent: ", stderr);
+    render_put_line(stderr, isatty(STDERR_FILENO), mbp_str(path ? path : notice));
+    fputs(path ? " takes part; --no-project leaves it out\n" : "\n", stderr);
+  }
+  return 0;
+}
+
+static int make_session(struct options *options, struct mag_engine *engine, struct mag_session **ret_session,
                         struct mbp_error *err)
 {
   struct mag_definition *definition = &options->definition;
-  if (options->session)
-    return mag_session_open(engine, options->session, definition, ret_session, err);
-  int r = options->agent_file ? mag_definition_load(definition, options->agent_file, err) : 0;
+  int r = options->agent ? mag_agent_use(engine, options->agent, definition, err) : 0;
+  if (r == -MBP_E_NOT_FOUND && !mag_agent_is_file(options->agent))
+    return cli_hint(err, "`magent agent list` shows those that exist; a file has a slash or an ending in its name");
+  if (r == 0 && !options->no_project)
+    r = lay_project(definition, err);
+  options->model_given = definition->model != NULL;
   if (r == 0)
     r = mag_definition_defaults(definition, err);
-  return r < 0 ? r : mag_session_create(engine, definition, mbp_str(options->title), ret_session, err);
+  if (r < 0)
+    return r;
+  r = mag_session_create(engine, definition, mbp_str(options->title), ret_session, err);
+  return r == -MBP_E_PERMISSION && definition->project ? cli_hint(err, "--no-project does that") : r;
+}
+
+static int open_session(struct options *options, struct mag_engine *engine, struct mag_session **ret_session,
+                        struct mbp_error *err)
+{
+  if (!options->session)
+    return make_session(options, engine, ret_session, err);
+  int r = mag_session_open(engine, options->session, &options->definition, ret_session, err);
+  return r == -MBP_E_NOT_FOUND ? cli_hint(err, "`magent session list` shows those that exist") : r;
 }
 
 static int run(struct cli *cli, struct options *options)

@@ -6,3 +6,4 @@ include plugins/llm-scripted/local.mk
 include plugins/toolset-agent/local.mk
 include plugins/compute-local/local.mk
 include plugins/compute-bubblewrap/local.mk
+include plugins/compute-docker/local.mk

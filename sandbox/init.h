@@ -1,17 +1,4 @@
-/* init.h - the parts of `magent-sandbox init`.
- *
- *   init ─┬─ leader ── process ── whatever it starts
- *         └─ leader ── process ── ...
- *
- * Each exec gets a leader: a fork of init that is a child subreaper, so that everything the process starts stays below
- * it, whatever it does with sessions and double forks. The leader tells through shared memory and an eventfd how its
- * process is, and leaves when nothing is below it.
- *
- * A tree is killed by killing its leader: all that was below becomes a child of init, and init kills every child that
- * is no leader until there is none. That needs no cooperation, and the same happens if a process of the sandbox kills a
- * leader (they share one uid): it kills a tree, and nothing escapes. Init itself takes no signal from inside its
- * namespace, is not dumpable (no tracing, no /proc/1/fd, no pidfd_getfd), and waits for nothing but poll.
- */
+/* init.h - what the parts of the sandbox's servers (init.c, serve.c; slots.c below both) have in common. */
 #ifndef MAGENT_SANDBOX_INIT_H
 #define MAGENT_SANDBOX_INIT_H
 
@@ -21,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* What a leader and its process tell init: written there, read here; never seen by what is exec'ed. */
+/* What a leader and its process tell the server: written there, read here; never seen by what is exec'ed. */
 struct shared {
   _Atomic int32_t pid;     /* of the process; 0: not started yet */
   _Atomic int32_t failed;  /* errno, once starting has failed */
@@ -30,14 +17,14 @@ struct shared {
   int32_t status;          /* as of waitpid */
 };
 
-/* One exec, as init keeps it. */
+/* One exec, as its server keeps it. */
 struct slot {
   uint32_t id;   /* 0: free */
   pid_t leader;  /* 0: has ended */
   bool killed;   /* its leader did not end by itself: told as exited only when all of it is gone */
   bool told_started, told_end, gone;
   unsigned limits, told_limits; /* bits 1 << MAG_BOX_LIMIT_*: those that it has broken */
-  bool has_status; /* of an orphaned process, reaped by init */
+  bool has_status; /* of an orphaned process, reaped by the server */
   int status;
 };
 
@@ -49,8 +36,9 @@ struct exec_args {
   uint64_t spool_limit;
 };
 
-/* init_exec.c: forks the leader, which starts the process. Its pid, or -errno. */
-pid_t init_start(const struct exec_args *args, struct shared *shared, int wake_fd, const int *close_fds, int n_close);
+/* init_exec.c: forks the leader, which starts the process. Its pid, or -errno. The leader keeps no descriptor but
+ * `wake_fd`. */
+pid_t init_start(const struct exec_args *args, struct shared *shared, int wake_fd);
 
 /* init_tree.c: processes as /proc shows them. */
 struct process {
@@ -75,6 +63,9 @@ void init_kill_process(const struct process *process);
 int init_kill_orphans(const pid_t *leaders, int n_leaders);
 /* Sends a signal to everything below `leader`. */
 void init_signal_tree(pid_t leader, int signal);
+
+/* The parent of a process, or -1; 0: it was put into this namespace from outside. */
+pid_t init_parent_of(pid_t pid);
 
 /* init_watch.c: limits of the whole, where no cgroup holds them. 0: no limit. `own_table`: /proc shows nothing but the
  * sandbox. */

@@ -19,6 +19,22 @@
 #define CLOSE_RANGE_CLOEXEC 4u
 #endif
 
+#define KEPT_FD 3          /* where a leader has the server's eventfd, and then what it copies output with */
+#define OUT_OF_THE_WAY 64
+#define OLD_KERNEL_FDS 65536
+
+/* Older kernels, and the filters of older container engines, do not know the call. */
+static void close_from(unsigned first, bool on_exec)
+{
+  if (syscall(SYS_close_range, first, ~0u, on_exec ? CLOSE_RANGE_CLOEXEC : 0u) == 0)
+    return;
+  for (unsigned fd = first; fd < OLD_KERNEL_FDS; fd++)
+    if (on_exec)
+      (void) fcntl((int) fd, F_SETFD, FD_CLOEXEC);
+    else
+      (void) close((int) fd);
+}
+
 struct start {
   const struct exec_args *args;
   struct shared *shared;
@@ -63,7 +79,7 @@ static void arrange_fds(const struct start *start)
   if (dup2(args->in >= 0 ? args->in : null_fd, 0) < 0 || dup2(out >= 0 ? out : null_fd, 1) < 0 ||
       dup2(args->merge ? 1 : err >= 0 ? err : null_fd, 2) < 0)
     fail(start->shared, MAG_BOX_AT_FORK, errno);
-  (void) syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC);
+  close_from(3, true);
 }
 
 static const char *search_path(char **envp)
@@ -222,7 +238,20 @@ static void lead(pid_t main_pid, struct shared *shared, int wake_fd, pid_t paren
   }
 }
 
-pid_t init_start(const struct exec_args *args, struct shared *shared, int wake_fd, const int *close_fds, int n_close)
+/* What we hold open beyond that would keep readers waiting and the server's peers alive. */
+static void keep_only(int wake_fd, struct spool *spool)
+{
+  int *kept[] = {&wake_fd, &spool->from, &spool->to};
+  for (int i = 0; i < 3; i++)
+    if (*kept[i] >= 0)
+      *kept[i] = fcntl(*kept[i], F_DUPFD, OUT_OF_THE_WAY);
+  for (int i = 0; i < 3; i++)
+    if (*kept[i] >= 0)
+      *kept[i] = dup2(*kept[i], KEPT_FD + i);
+  close_from(KEPT_FD + 3, false);
+}
+
+pid_t init_start(const struct exec_args *args, struct shared *shared, int wake_fd)
 {
   static char stack[64 * 1024] __attribute__((aligned(16)));
   pid_t parent = getpid(), leader = fork();
@@ -251,12 +280,7 @@ pid_t init_start(const struct exec_args *args, struct shared *shared, int wake_f
   if (!shared->failed)
     shared->pid = pid;
   wake(wake_fd);
-  /* What we hold open would keep readers waiting, and the host's socket alive. */
-  for (int i = 0; i < n_close; i++)
-    if (close_fds[i] >= 0)
-      (void) close(close_fds[i]);
-  if (start.spool_pipe >= 0)
-    (void) close(start.spool_pipe);
-  lead(pid, shared, wake_fd, parent, &spool);
+  keep_only(wake_fd, &spool);
+  lead(pid, shared, KEPT_FD, parent, &spool);
   _exit(0);
 }

@@ -73,6 +73,19 @@ static int open_proc(void)
   return open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+pid_t init_parent_of(pid_t pid)
+{
+  char name[16];
+  struct process process = {.parent = -1};
+  int proc = open_proc();
+  (void) snprintf(name, sizeof(name), "%d", (int) pid);
+  if (proc >= 0) {
+    (void) read_stat(proc, name, &process); /* which has no opinion of a parent outside */
+    (void) close(proc);
+  }
+  return process.parent;
+}
+
 int init_read_all(int most)
 {
   static char buf[32768] __attribute__((aligned(8)));

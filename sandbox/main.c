@@ -19,6 +19,8 @@ static const struct {
   int (*run)(int argc, char **argv);
 } modes[] = {
     {"init", mag_sandbox_init},
+    {"serve", mag_sandbox_serve},
+    {"connect", mag_sandbox_connect},
     {"put", mag_sandbox_put},
     {"get", mag_sandbox_get},
     {"read", mag_tool_read},

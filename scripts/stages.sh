@@ -1,7 +1,7 @@
 # shellcheck shell=sh disable=SC2154,SC2016,SC2034
 # Read by ./check: the stages of --all. Each adds lines to $results as scripts/test-results prints them.
 
-stages="style tests clang asan tsan ltdl options install skeleton valgrind distcheck vendors"
+stages="style tests docker clang asan tsan ltdl options install skeleton valgrind distcheck vendors"
 jobs=2
 
 want_for_all ()
@@ -13,6 +13,7 @@ want_for_all ()
   want mandoc mandoc
   want xz xz-utils
   want g++ g++
+  test -e /usr/share/perl5/Test/JSON/Schema/Acceptance.pm || missing="$missing libtest-json-schema-acceptance-perl"
   test -e /usr/include/ltdl.h || missing="$missing libltdl-dev"
 }
 
@@ -65,7 +66,9 @@ prepare ()
   return 1
 }
 
-# run_tests STAGE TREE [MAKE-ARGUMENT]...: make check, with every program counted.
+# run_tests STAGE TREE [MAKE-ARGUMENT]...: make check, with every program counted. $run_under, if set, is a command that
+# runs it, and may say with status 77 that it cannot be run here.
+run_under=
 run_tests ()
 {
   run_stage=$1
@@ -75,8 +78,13 @@ run_tests ()
     make -C "$run_tree" -j$jobs check TESTS= || { fail "$run_stage" tests "do not build"; return 1; }
   find "$run_tree" -name '*.trs' -exec rm -f {} +
   say "running the tests in ${run_tree#"$source_dir"/}/"
-  make -C "$run_tree" -j$jobs -k check "$@" > "$run_tree/check.log" 2>&1
+  $run_under make -C "$run_tree" -j$jobs -k check "$@" > "$run_tree/check.log" 2>&1
   run_status=$?
+  if test $run_status -eq 77; then
+    say "NOT TRIED: $(tail -n 1 "$run_tree/check.log")"
+    skip "$run_stage" tests "$(tail -n 1 "$run_tree/check.log")"
+    return
+  fi
   "$source_dir/scripts/test-results" "$run_tree" "$run_stage" > "$run_tree/tests.results"
   cat "$run_tree/tests.results" >> "$results"
   sed -n 's/^fail .*(\(.*\.log\))$/\1/p' "$run_tree/tests.results" | while read -r log; do
@@ -136,6 +144,31 @@ man_page ()
     echo "neither mandoc nor groff"
     return 77
   fi
+}
+
+# compute-docker against a real engine, of our own. Where there can be none, that is told at the end.
+stage_docker ()
+{
+  prepare docker "$build" || return
+  want dockerd docker.io
+  want ip iproute2
+  want curl curl
+  want busybox busybox-static
+  want mmdebstrap mmdebstrap
+  if ! install_missing "$build/packages-docker.log"; then
+    say "NOT TRIED: a Docker engine's packages cannot be installed"
+    skip docker tests "a Docker engine's packages cannot be installed, see $build/packages-docker.log"
+    missing=
+    return
+  fi
+  as_root=
+  test "$(id -u)" = 0 || as_root=sudo
+  run_under="$as_root $source_dir/scripts/docker-engine run $(mktemp -d /tmp/magent-docker-XXXXXX)"
+  run_under="$run_under --keep $build/docker-image.tar"
+  run_tests docker "$build" TESTS=tests/compute/compute_test
+  run_status=$?
+  run_under=
+  return $run_status
 }
 
 stage_clang ()

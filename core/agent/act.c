@@ -17,9 +17,10 @@ static bool has_result(const struct mag_batch *batch, const struct mag_tool_call
 {
   for (size_t i = 0; i < batch->n; i++) {
     mag_autojson json = NULL;
-    if (mbp_str_eq(batch->records[i].type, MAG_EV_TOOL_RESULT) &&
+    if (mbp_str_eq(batch->records[i].type, call->custom ? MAG_EV_USER_CUSTOM_RESULT : MAG_EV_TOOL_RESULT) &&
         mag_json_parse(batch->records[i].payload, &json, NULL) == 0 &&
-        mbp_str_eq(mag_json_str(mag_json_get(json, "tool_use_id")), call->event_id))
+        mbp_str_eq(mag_json_str(mag_json_get(json, call->custom ? "custom_tool_use_id" : "tool_use_id")),
+                   call->event_id))
       return true;
   }
   return false;
@@ -30,16 +31,28 @@ void mag_turn_close_calls(struct mag_turn *turn, const char *why)
   const struct mag_state *state = &turn->session->log.state;
   for (size_t i = 0; i < state->n_calls; i++)
     if (!state->calls[i].result && !has_result(&turn->batch, &state->calls[i]))
-      mag_batch_tool_text(&turn->batch, mbp_str(state->calls[i].event_id), mbp_str(why), /* is_error= */ true);
+      mag_batch_failure(&turn->batch, &state->calls[i], mbp_str(why));
 }
 
 /* ---- May it run? ---------------------------------------------------------------------------------------------- */
 
+static bool is_allowed(const struct mag_session *session, const struct mag_tool_call *call)
+{
+  return call->permission == MAG_PERMISSION_ALLOW ||
+         (call->permission == MAG_PERMISSION_ASK &&
+          (call->answered ? call->allowed : mag_state_granted(&session->log.state, call->name)));
+}
+
+/* Of a custom tool that nobody in this process can run. */
+static bool is_answered_outside(const struct mag_session *session, const struct mag_tool *tool)
+{
+  return tool->custom && !mag_custom_here(session, tool);
+}
+
 static bool may_run(const struct mag_session *session, const struct mag_tool_call *call)
 {
-  return !call->result && mag_toolbox_find(&session->toolbox, mbp_str(call->name)) &&
-         (call->permission == MAG_PERMISSION_ALLOW ||
-          (call->permission == MAG_PERMISSION_ASK && call->answered && call->allowed));
+  const struct mag_tool *tool = mag_toolbox_find(&session->toolbox, mbp_str(call->name));
+  return !call->result && tool && is_allowed(session, call) && !is_answered_outside(session, tool);
 }
 
 static bool has_room(const struct mag_session *session, const struct mag_tool_call *call)
@@ -127,12 +140,26 @@ static int take_result(void *ctx, const void *result, struct mbp_error *err)
   return run->content ? 0 : mag_error_no_memory(err);
 }
 
+static void invoke_custom(struct run *run)
+{
+  struct mag_custom_job job = {run->turn->session, run->turn->call, run->tool, run->call->event_id, run->call->input};
+  struct mag_custom_answer answer = {NULL, false};
+  if (mag_custom_run(&job, &answer, &run->error) < 0)
+    return;
+  run->content = answer.content;
+  run->is_error = answer.is_error;
+}
+
 static void invoke(struct run *run)
 {
+  mag_error_clear(&run->error);
+  if (run->tool->custom) {
+    invoke_custom(run);
+    return;
+  }
   const struct mbp_toolset_ops *ops = mag_instance_ops(run->tool->toolset);
   struct mag_call_options options = {
       .parent = run->turn->call, .sink = show_output, .on_result = take_result, .ctx = run};
-  mag_error_clear(&run->error);
   (void) MAG_RUN(run->tool->toolset, &options, &run->error,
                  ops->invoke(plugin, call, mbp_str(run->call->name), mbp_str(run->call->input), &run->error));
   mag_session_preview_rest(run->turn->session, &run->output);
@@ -196,16 +223,18 @@ static char *failure_text(const struct mbp_error *error)
 static bool add_result(struct run *run, bool sandbox_lost)
 {
   struct mag_turn *turn = run->turn;
-  struct mbp_str event_id = mbp_str(run->call->event_id);
+  struct mag_result result = {
+      .tool_event = mbp_str(run->call->event_id), .custom = run->call->custom, .is_error = run->is_error};
   if (!run->content) {
     mag_autofree char *text = failure_text(&run->error);
-    mag_batch_tool_text(&turn->batch, event_id, mbp_str(text), /* is_error= */ true);
+    mag_batch_failure(&turn->batch, run->call, mbp_str(text));
     return false;
   }
   mag_autofree char *content = run->content;
   const char *note = turn->session->log.state.workspace_lost ? WORKSPACE_LOST : SANDBOX_LOST;
   mag_autofree char *noted = sandbox_lost && run->tool->flags & MBP_TOOL_SANDBOX ? with_note(content, note) : NULL;
-  mag_batch_tool_result(&turn->batch, event_id, mbp_str(noted ? noted : content), run->is_error, noted != NULL);
+  result.sandbox_lost = noted != NULL;
+  mag_batch_result(&turn->batch, &result, mbp_str(noted ? noted : content));
   return noted != NULL;
 }
 
@@ -237,37 +266,35 @@ static void run_group(struct mag_turn *turn, const struct mag_tool_call *calls, 
 static bool ask_observer(struct mag_turn *turn, const struct mag_tool_call *call)
 {
   const struct mag_observer *observer = &turn->session->observer;
-  int answer = observer->confirm ? observer->confirm(observer->ctx, call->name, call->input) : -1;
-  if (answer < 0)
-    return false;
-  char id[MAG_ID_SIZE] = "";
-  struct mbp_writer *w = mag_batch_event(&turn->batch, MAG_EV_USER_CONFIRMATION, id);
-  mag_writer_string(w, "tool_use_id", mbp_str(call->event_id));
-  mag_writer_string(w, "result", mbp_str(answer ? "allow" : "deny"));
-  mag_batch_end(&turn->batch);
-  return true;
+  const struct mag_tool *tool = mag_toolbox_find(&turn->session->toolbox, mbp_str(call->name));
+  struct mag_question question = {call->event_id, call->name, call->input, tool->flags & MBP_TOOL_HOST};
+  struct mag_reply reply = {.answer = -1};
+  if (observer->ask)
+    observer->ask(observer->ctx, &question, &reply);
+  else if (observer->confirm)
+    reply.answer = observer->confirm(observer->ctx, call->name, call->input);
+  if (reply.answer >= 0)
+    mag_batch_confirmation(&turn->batch, mbp_str(call->event_id), &reply);
+  free(reply.message);
+  return reply.answer >= 0;
 }
 
 /* The session stops before the next request: see docs/LOG-FORMAT.md, section 9. */
 static void add_no_room(struct mag_turn *turn, const struct mag_tool_call *call)
 {
-  struct mbp_writer *w = mag_batch_event(&turn->batch, MAG_EV_TOOL_RESULT, NULL);
-  mag_writer_string(w, "tool_use_id", mbp_str(call->event_id));
-  mag_writer_array(w, "content");
-  mag_write_text_block(w, mbp_str("This call did not run: the budget of tool calls of this session is used up."));
-  mag_writer_end(w);
-  mag_writer_boolean(w, "is_error", true);
-  mag_writer_object(w, "x_magent");
-  mag_writer_string(w, "budget", mbp_str("tool_calls"));
-  mag_writer_end(w);
-  mag_batch_end(&turn->batch);
+  struct mag_result result = {
+      .tool_event = mbp_str(call->event_id), .custom = call->custom, .is_error = true, .budget = "tool_calls"};
+  mag_batch_result_text(&turn->batch, &result,
+                        mbp_str("This call did not run: the budget of tool calls of this session is used up."));
   turn->tools_refused = true;
 }
 
 static void refuse(struct mag_turn *turn, const struct mag_tool_call *call)
 {
   mag_autofree char *text = NULL;
-  if (!mag_toolbox_find(&turn->session->toolbox, mbp_str(call->name)))
+  if (call->problem)
+    text = mag_str_dup(mbp_str(call->problem));
+  else if (!mag_toolbox_find(&turn->session->toolbox, mbp_str(call->name)))
     text = mag_sprintf("There is no tool named \"%s\".", call->name);
   else if (call->permission == MAG_PERMISSION_DENY)
     text = mag_sprintf("The policy of this agent does not allow %s.", call->name);
@@ -277,13 +304,22 @@ static void refuse(struct mag_turn *turn, const struct mag_tool_call *call)
   } else
     text = mag_sprintf("The user did not allow this%s%s", call->deny_message ? ": " : ".",
                        call->deny_message ? call->deny_message : "");
-  mag_batch_tool_text(&turn->batch, mbp_str(call->event_id), mbp_str(text), /* is_error= */ true);
+  mag_batch_failure(&turn->batch, call, mbp_str(text));
 }
 
+/* For a yes or no. */
+static bool is_asked(const struct mag_session *session, const struct mag_tool_call *call)
+{
+  return !call->answered && call->permission == MAG_PERMISSION_ASK && !is_allowed(session, call);
+}
+
+/* For that, or for its result. */
 static bool is_waiting(const struct mag_session *session, const struct mag_tool_call *call)
 {
-  return !call->result && !call->answered && call->permission == MAG_PERMISSION_ASK && has_room(session, call) &&
-         mag_toolbox_find(&session->toolbox, mbp_str(call->name));
+  const struct mag_tool *tool = mag_toolbox_find(&session->toolbox, mbp_str(call->name));
+  return !call->result && tool &&
+         ((is_asked(session, call) && has_room(session, call)) ||
+          (is_allowed(session, call) && is_answered_outside(session, tool)));
 }
 
 int mag_turn_act(struct mag_turn *turn, size_t *ret_waiting, struct mbp_error *err)
@@ -306,7 +342,7 @@ int mag_turn_act(struct mag_turn *turn, size_t *ret_waiting, struct mbp_error *e
         open = state->n_open;
         settled = 0;
       }
-      if (ask_observer(turn, call))
+      if (is_asked(turn->session, call) && ask_observer(turn, call))
         return mag_turn_commit(turn, err); /* now it is in the inbox: come again */
       waiting++;
       continue;

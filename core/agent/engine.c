@@ -31,6 +31,7 @@ struct opened {
 struct mag_engine {
   struct mag_registry *registry;
   char *store_name, *store_config;
+  char *toolset; /* type of the defaults file's first toolset, or NULL */
   char *plugins; /* JSON object of "kind-name" to options, from the defaults file; or NULL */
   pthread_mutex_t lock;
   struct opened *opened;
@@ -45,6 +46,15 @@ char *mag_state_dir(void)
   if (state && state[0] == '/')
     return mag_sprintf("%s/magent", state);
   return home && home[0] == '/' ? mag_sprintf("%s/.local/state/magent", home) : NULL;
+}
+
+static char *first_toolset(const char *tools)
+{
+  mag_autojson json = NULL;
+  struct mbp_str type = {NULL, 0};
+  if (tools && mag_json_parse(mbp_str(tools), &json, NULL) == 0)
+    type = mag_json_str(mag_json_get(mag_json_first(json), "type"));
+  return type.len ? mag_str_dup(type) : NULL;
 }
 
 int mag_engine_new(const struct mag_engine_options *options, struct mag_engine **ret_engine, struct mbp_error *err)
@@ -64,6 +74,7 @@ int mag_engine_new(const struct mag_engine_options *options, struct mag_engine *
     return failed;
   }
   engine->plugins = mag_steal(&defaults.plugins);
+  engine->toolset = first_toolset(defaults.tools);
   const char *store = options->store ? options->store : defaults.store ? defaults.store : MAGENT_DEFAULT_STORE;
   engine->store_name = mag_str_dup(mbp_str(store));
   mag_definition_done(&defaults);
@@ -97,6 +108,7 @@ void mag_engine_free(struct mag_engine *engine)
   mag_registry_free(engine->registry);
   pthread_mutex_destroy(&engine->lock);
   sem_destroy(&engine->turns);
+  free(engine->toolset);
   mag_prices_free(engine->prices);
   free(engine->plugins);
   free(engine->store_name);
@@ -131,6 +143,11 @@ struct mbp_str mag_engine_config(struct mag_engine *engine, uint32_t kind, const
   struct mbp_str config;
   (void) snprintf(key, sizeof(key), "%s-%s", mag_kind_name(kind), name);
   return engine->plugins && mag_json_slice(mbp_str(engine->plugins), key, &config) ? config : mbp_str("");
+}
+
+const char *mag_engine_toolset(const struct mag_engine *engine)
+{
+  return engine->toolset;
 }
 
 int mag_engine_prices(struct mag_engine *engine, const struct mag_prices **ret_prices, struct mbp_error *err)

@@ -21,6 +21,10 @@ void mag_engine_free(struct mag_engine *engine); /* no session may be open; acce
 /* What the defaults file says of a plugin's options: a JSON object, or empty. Borrowed from the engine. */
 struct mbp_str mag_engine_config(struct mag_engine *engine, uint32_t kind, const char *name);
 
+/* The type of the toolset that the defaults file begins with, from which tools are chosen by name; NULL: it names none.
+ */
+const char *mag_engine_toolset(const struct mag_engine *engine);
+
 struct mag_registry *mag_engine_registry(struct mag_engine *engine);
 
 /* Opened on first use and kept; borrowed from the engine. In the place of one that has become unhealthy another is

@@ -104,7 +104,7 @@ int mag_log_open(struct mag_log *log, struct mag_instance *store, const char *id
 {
   struct mag_log opened;
   if (strlen(id) >= sizeof(opened.id))
-    return mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"; `magent session list` shows those that exist", id);
+    return mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"", id);
   start(&opened, store, id);
   /* Claimed first, read then: nobody else can append what we would not see. */
   int r = want_claim ? claim(&opened, err) : 0;
@@ -117,7 +117,7 @@ int mag_log_open(struct mag_log *log, struct mag_instance *store, const char *id
   if (r < 0) {
     mag_log_close(&opened);
     return r == -MBP_E_NOT_FOUND
-               ? mag_error(err, MBP_E_NOT_FOUND, "no session \"%s\"; `magent session list` shows those that exist", id)
+               ? mag_error(err, MBP_E_NOT_FOUND, "no session \"%s\"", id)
                : mag_error_wrap(err, "session %s", id);
   }
   *log = opened;

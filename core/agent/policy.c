@@ -34,14 +34,36 @@ static int read_rule(const struct mbp_json *rule, const char *tool, int *ret_sai
   return 0;
 }
 
-int mag_policy_decide(struct mbp_str entry, const char *tool, uint32_t flags, enum mag_permission *ret_permission,
-                      struct mbp_error *err)
+static bool is_about(const struct mbp_json *config, const char *tool, const struct mbp_json *aliases)
+{
+  struct mbp_str name = mag_json_str(mag_json_get(config, "name"));
+  bool named = mbp_str_eq(name, tool);
+  for (const struct mbp_json *i = mag_json_first(aliases); i; i = mag_json_next(i))
+    named |= mbp_str_eq(name, mag_json_str(i).ptr);
+  return named;
+}
+
+int mag_policy_custom(const struct mbp_json *entry, const char *tool, uint32_t flags,
+                      enum mag_permission *ret_permission, struct mbp_error *err)
+{
+  int said = -1;
+  int r = read_rule(entry, tool, &said, err);
+  if (r < 0)
+    return r;
+  if (said < 0)
+    said = flags & MBP_TOOL_HOST ? MAG_PERMISSION_ASK : MAG_PERMISSION_ALLOW;
+  *ret_permission = (enum mag_permission) said;
+  return 0;
+}
+
+int mag_policy_decide(struct mbp_str entry, const char *tool, const struct mbp_json *aliases, uint32_t flags,
+                      enum mag_permission *ret_permission, struct mbp_error *err)
 {
   mag_autojson json = NULL;
   int r = mag_json_parse(entry, &json, err), specific = -1, general = -1;
   const struct mbp_json *config = r == 0 ? mag_json_first(mag_json_get(json, "configs")) : NULL;
   for (; config && r == 0; config = mag_json_next(config))
-    if (mbp_str_eq(mag_json_str(mag_json_get(config, "name")), tool))
+    if (is_about(config, tool, aliases))
       r = read_rule(config, tool, &specific, err);
   if (r == 0)
     r = read_rule(mag_json_get(json, "default_config"), tool, &general, err);

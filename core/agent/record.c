@@ -1,5 +1,6 @@
 #include "agent/record.h"
 
+#include "agent/state.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/text.h"
@@ -130,19 +131,24 @@ void mag_batch_idle(struct mag_batch *batch, const char *stop_reason, struct mbp
   mag_batch_end(batch);
 }
 
-void mag_batch_tool_result(struct mag_batch *batch, struct mbp_str tool_event, struct mbp_str content, bool is_error,
-                           bool sandbox_lost)
+void mag_batch_result(struct mag_batch *batch, const struct mag_result *result, struct mbp_str content)
 {
-  struct mbp_writer *w = mag_batch_event(batch, MAG_EV_TOOL_RESULT, NULL);
-  mag_writer_string(w, "tool_use_id", tool_event);
+  char id[MAG_ID_SIZE] = "";
+  struct mbp_writer *w = mag_batch_event(batch, result->custom ? MAG_EV_USER_CUSTOM_RESULT : MAG_EV_TOOL_RESULT, id);
+  mag_writer_string(w, result->custom ? "custom_tool_use_id" : "tool_use_id", result->tool_event);
   mag_writer_raw(w, "content", content);
-  mag_writer_boolean(w, "is_error", is_error);
-  if (sandbox_lost) {
+  mag_writer_boolean(w, "is_error", result->is_error);
+  if (result->sandbox_lost || result->budget) {
     mag_writer_object(w, "x_magent");
-    mag_writer_boolean(w, "sandbox_lost", 1);
+    if (result->sandbox_lost)
+      mag_writer_boolean(w, "sandbox_lost", 1);
+    if (result->budget)
+      mag_writer_string(w, "budget", mbp_str(result->budget));
     mag_writer_end(w);
   }
   mag_batch_end(batch);
+  if (result->custom)
+    mag_batch_processed(batch, mbp_str(id));
 }
 
 void mag_write_text_block(struct mbp_writer *writer, struct mbp_str text)
@@ -153,14 +159,38 @@ void mag_write_text_block(struct mbp_writer *writer, struct mbp_str text)
   mag_writer_end(writer);
 }
 
-void mag_batch_tool_text(struct mag_batch *batch, struct mbp_str tool_event, struct mbp_str text, bool is_error)
+void mag_batch_result_text(struct mag_batch *batch, const struct mag_result *result, struct mbp_str text)
 {
-  struct mbp_writer *w = mag_batch_event(batch, MAG_EV_TOOL_RESULT, NULL);
-  mag_writer_string(w, "tool_use_id", tool_event);
-  mag_writer_array(w, "content");
+  mag_autowriter w = mag_writer_new();
+  struct mbp_str content;
+  mag_writer_array(w, NULL);
   mag_write_text_block(w, text);
   mag_writer_end(w);
-  mag_writer_boolean(w, "is_error", is_error);
+  if (mag_writer_text(w, &content) < 0)
+    batch->failed = true;
+  else
+    mag_batch_result(batch, result, content);
+}
+
+void mag_batch_failure(struct mag_batch *batch, const struct mag_tool_call *call, struct mbp_str text)
+{
+  struct mag_result result = {.tool_event = mbp_str(call->event_id), .custom = call->custom, .is_error = true};
+  mag_batch_result_text(batch, &result, text);
+}
+
+void mag_batch_confirmation(struct mag_batch *batch, struct mbp_str tool_event, const struct mag_reply *reply)
+{
+  char id[MAG_ID_SIZE] = "";
+  struct mbp_writer *w = mag_batch_event(batch, MAG_EV_USER_CONFIRMATION, id);
+  mag_writer_string(w, "tool_use_id", tool_event);
+  mag_writer_string(w, "result", mbp_str(reply->answer > 0 ? "allow" : "deny"));
+  if (reply->answer == 0 && reply->message)
+    mag_writer_string(w, "deny_message", mbp_str(reply->message));
+  if (reply->answer > 0 && reply->always) {
+    mag_writer_object(w, "x_magent");
+    mag_writer_boolean(w, "always", 1);
+    mag_writer_end(w);
+  }
   mag_batch_end(batch);
 }
 

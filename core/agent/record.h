@@ -24,6 +24,7 @@
 #define MAG_EV_USER_MESSAGE "user.message"
 #define MAG_EV_USER_INTERRUPT "user.interrupt"
 #define MAG_EV_USER_CONFIRMATION "user.tool_confirmation"
+#define MAG_EV_USER_CUSTOM_RESULT "user.custom_tool_result"
 #define MAG_EV_RUNNING "session.status_running"
 #define MAG_EV_IDLE "session.status_idle"
 #define MAG_EV_UPDATED "session.updated"
@@ -35,7 +36,15 @@
 #define MAG_EV_THINKING "agent.thinking"
 #define MAG_EV_MESSAGE "agent.message"
 #define MAG_EV_TOOL_USE "agent.tool_use"
+#define MAG_EV_CUSTOM_TOOL_USE "agent.custom_tool_use"
 #define MAG_EV_TOOL_RESULT "agent.tool_result"
+
+/* What somebody said about a call that waits. */
+struct mag_reply {
+  int answer;    /* 1 allow, 0 deny; -1: nobody is there to say */
+  bool always;   /* allow every later call of the same tool in this session as well */
+  char *message; /* for the model, of a no; or NULL */
+};
 
 /* x_magent.delivery of a user.message; without one it steers. */
 #define MAG_DELIVERY_STEER "steer"
@@ -69,11 +78,21 @@ void mag_batch_user_message(struct mag_batch *batch, char id[MAG_ID_SIZE], struc
 void mag_batch_processed(struct mag_batch *batch, struct mbp_str event_id);
 void mag_batch_running(struct mag_batch *batch);
 void mag_batch_idle(struct mag_batch *batch, const char *stop_reason, struct mbp_str details, struct mbp_str x_magent);
-/* `sandbox_lost`: the content tells the model that its sandbox was made anew. */
-void mag_batch_tool_result(struct mag_batch *batch, struct mbp_str tool_event, struct mbp_str content, bool is_error,
-                           bool sandbox_lost);
-/* A result of one text block. */
-void mag_batch_tool_text(struct mag_batch *batch, struct mbp_str tool_event, struct mbp_str text, bool is_error);
+/* The result of a call: agent.tool_result or, of a custom tool, user.custom_tool_result, processed at once.
+ * `sandbox_lost`: the content tells the model that its sandbox was made anew. */
+struct mag_result {
+  struct mbp_str tool_event;
+  bool custom, is_error, sandbox_lost;
+  const char *budget; /* that had no room for the call, or NULL */
+};
+void mag_batch_result(struct mag_batch *batch, const struct mag_result *result, struct mbp_str content);
+/* One text block. */
+void mag_batch_result_text(struct mag_batch *batch, const struct mag_result *result, struct mbp_str text);
+/* The same for a call that failed: the state's call says the rest. */
+struct mag_tool_call;
+void mag_batch_failure(struct mag_batch *batch, const struct mag_tool_call *call, struct mbp_str text);
+/* An answer to a question, on the user's behalf. */
+void mag_batch_confirmation(struct mag_batch *batch, struct mbp_str tool_event, const struct mag_reply *reply);
 /* `price` NULL or without a currency: the cost is not known. */
 void mag_batch_request_end(struct mag_batch *batch, struct mbp_str start_id, bool is_error, const struct mbp_usage *usage,
                            const struct mag_price *price);

@@ -29,7 +29,7 @@ static void close_call(struct mag_turn *turn, const struct mag_tool_call *call)
     mag_buf_add_text(&text, " ");
     mag_buf_add(&text, quote, len);
   }
-  mag_batch_tool_text(&turn->batch, mbp_str(call->event_id), mag_buf_str(&text), /* is_error= */ true);
+  mag_batch_failure(&turn->batch, call, mag_buf_str(&text));
 }
 
 void mag_turn_recover(struct mag_turn *turn)

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/id.h"
 #include "base/text.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -197,14 +198,16 @@ static int create(struct mag_sandbox *sandbox, struct mbp_call *parent, const ch
       .parent = parent, .sink = pass_remark, .on_result = take_made, .ctx = &making};
   int r = MAG_RUN(sandbox->compute, &options, err, sandbox->ops->create(plugin, call, &spec, err));
   struct box *box = making.box;
+  if (r == 0 && !box)
+    return mag_error(err, MBP_E_INTERNAL, "the provider told nothing of the sandbox that it made");
+  if (r == 0)
+    r = mag_sandbox_set_up(sandbox, parent, box, err);
   if (r < 0) {
     if (box) /* told of it and then failed: it is no use */
       destroy_box(sandbox, box);
     mag_box_unref(box);
     return r;
   }
-  if (!box)
-    return mag_error(err, MBP_E_INTERNAL, "the provider told nothing of the sandbox that it made");
   *ret_box = box;
   return 0;
 }
@@ -408,6 +411,7 @@ void mag_sandbox_unref(struct mag_sandbox *sandbox)
   mag_call_unref(sandbox->scope);
   free(sandbox->session);
   free(sandbox->attach_id);
+  free(sandbox->setup);
   free(sandbox->spec_text);
   free(sandbox->spec_env);
   pthread_cond_destroy(&sandbox->changed);
@@ -466,9 +470,12 @@ int mag_sandbox_new(const struct mag_sandbox_options *options, struct mag_sandbo
   sandbox->session = mag_str_dup(options->session);
   if (options->attach_id.len)
     sandbox->attach_id = mag_str_dup(options->attach_id);
+  if (options->setup.len)
+    sandbox->setup = mag_str_dup(options->setup);
   struct mag_call_options scope = {.session = options->session};
   sandbox->scope = mag_call_new_scope(&scope);
   if (!sandbox->session || !sandbox->scope || (options->attach_id.len && !sandbox->attach_id) ||
+      (options->setup.len && !sandbox->setup) ||
       copy_spec(sandbox, &options->spec) < 0) {
     mag_sandbox_unref(sandbox);
     return mag_error_no_memory(err);
@@ -540,7 +547,7 @@ void mag_sandbox_warm(struct mag_sandbox *sandbox, struct mbp_call *call)
   int r = warming ? intend(sandbox, warming->key, &err) : -MBP_E_NO_MEMORY;
   if (r == 0) {
     warming->sandbox = mag_sandbox_ref(sandbox);
-    r = mag_thread_start(warm_thread, warming);
+    r = mag_thread_start(warm_thread, warming, NULL);
     if (r < 0)
       mag_sandbox_unref(sandbox);
   }

@@ -17,6 +17,7 @@ struct mag_sandbox_options {
   struct mag_instance *compute; /* borrowed */
   struct mbp_str session;
   struct mbp_sandbox_spec spec; /* key and session are filled in by us; its text is copied */
+  struct mbp_str setup;         /* JSON array of shell commands that run in every new sandbox, or empty; copied */
   struct mbp_str attach_id;     /* a sandbox of an earlier process that may still be there, or empty */
   /* Both run in the tool's thread; negative: the sandbox is not made (intent) or destroyed again (made). May be NULL.
    * */
@@ -39,6 +40,14 @@ bool mag_sandbox_exists(struct mag_sandbox *sandbox);
 int64_t mag_sandbox_last_use_ms(struct mag_sandbox *sandbox);
 /* Destroys the provider's sandbox now; the next use makes a new one. Nothing happens while an operation uses it. */
 void mag_sandbox_drop(struct mag_sandbox *sandbox);
+
+/* Shows the provider's struct mbp_sandbox_info; nothing if there is no sandbox, or no more. Makes none. */
+int mag_sandbox_status(struct mag_sandbox *sandbox, struct mbp_call *parent, mag_call_result show, void *ctx,
+                       struct mbp_error *err);
+/* A file, piece by piece: `receiver` has a sink for MBP_EV_FILE_DATA, and may have an on_result for struct
+ * mbp_file_info. */
+int mag_sandbox_fetch(struct mag_sandbox *sandbox, struct mbp_call *parent, struct mbp_str path, int64_t limit,
+                      const struct mag_call_options *receiver, struct mbp_error *err);
 
 /* magent.compute/1; finds the sandbox by mag_call_scope, which must be a struct mag_sandbox. */
 extern const struct mbp_compute_v1 mag_compute_table;

@@ -36,6 +36,7 @@ struct mag_sandbox {
   struct mbp_call *scope; /* parent of what belongs to the session and not to one tool */
   struct mag_sandbox_options options;
   char *session, *attach_id, *spec_text;
+  char *setup; /* JSON array of shell commands, or NULL */
   struct mbp_pair *spec_env;
 
   struct box *box;  /* NULL: none */
@@ -68,8 +69,10 @@ void mag_box_unref(struct box *box);
 int mag_sandbox_wait(struct mag_sandbox *sandbox, struct mbp_call *call, struct mbp_error *err);
 void mag_sandbox_wake(struct mag_sandbox *sandbox); /* lock held */
 
-/* A detached thread with a small stack that no signal of the program is delivered to. */
-int mag_thread_start(void *(*run)(void *), void *argument);
+/* ---- sandbox_setup.c ---- */
+
+/* Runs the setup commands in a new sandbox. */
+int mag_sandbox_set_up(struct mag_sandbox *sandbox, struct mbp_call *parent, struct box *box, struct mbp_error *err);
 
 /* ---- sandbox_stream.c ---- */
 

@@ -5,21 +5,16 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
 #define QUEUE_BYTES (256u * 1024)
-#ifdef MAGENT_SANITIZED
-#define STACK_BYTES (2048u * 1024) /* red zones need room */
-#else
-#define STACK_BYTES (256u * 1024)
-#endif
 
 struct chunk {
   struct chunk *next;
@@ -50,23 +45,6 @@ struct mbp_stream {
   bool has_result;
   struct mbp_error error; /* of the exec */
 };
-
-int mag_thread_start(void *(*run)(void *), void *argument)
-{
-  sigset_t all, old;
-  pthread_t thread;
-  pthread_attr_t attributes;
-  if (pthread_attr_init(&attributes))
-    return -MBP_E_NO_MEMORY;
-  pthread_attr_setstacksize(&attributes, STACK_BYTES);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &old);
-  int number = pthread_create(&thread, &attributes, run, argument);
-  pthread_sigmask(SIG_SETMASK, &old, NULL);
-  pthread_attr_destroy(&attributes);
-  return number ? -MBP_E_LIMIT : 0;
-}
 
 /* ---- Memory ------------------------------------------------------------------------------------------------------ */
 
@@ -281,7 +259,7 @@ int mag_stream_open(struct mag_sandbox *sandbox, struct box *box, struct mbp_cal
     return mag_error(err, MBP_E_LOST, "the session's sandbox has been closed");
   }
   atomic_fetch_add(&stream->refs, 1);
-  r = mag_thread_start(run_exec, stream);
+  r = mag_thread_start(run_exec, stream, NULL);
   if (r < 0) {
     unlist(stream);
     if (!stream->keep)

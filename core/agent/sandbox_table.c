@@ -79,16 +79,11 @@ static int table_get(struct mbp_call *owner, struct mbp_str path, int64_t limit,
                      struct mbp_error *err)
 {
   struct mag_sandbox *sandbox = find(owner, err);
-  struct box *box = NULL;
   if (!sandbox)
     return -MBP_E_UNSUPPORTED;
-  int r = mag_sandbox_acquire(sandbox, owner, &box, err);
-  if (r < 0)
-    return r;
   struct collected collected = {.buf = MAG_BUF_INIT, .limit = limit};
-  struct mag_call_options options = {.parent = owner, .sink = collect, .ctx = &collected};
-  r = MAG_RUN(sandbox->compute, &options, err, sandbox->ops->get(plugin, call, box->info.id, path, limit, err));
-  mag_sandbox_release(sandbox, box, r);
+  struct mag_call_options receiver = {.sink = collect, .ctx = &collected};
+  int r = mag_sandbox_fetch(sandbox, owner, path, limit, &receiver, err);
   size_t len = collected.buf.len;
   char *text = r == 0 ? mag_buf_take(&collected.buf) : NULL;
   mag_buf_done(&collected.buf);

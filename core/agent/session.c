@@ -1,5 +1,6 @@
 #include "agent/session.h"
 
+#include "agent/demand.h"
 #include "agent/outside.h"
 #include "agent/sessions.h"
 #include "agent/turn.h"
@@ -17,6 +18,7 @@
 #include <sys/stat.h>
 
 #define SANDBOX_IDLE_MS 300000
+#define HOST_COMPUTE "local"
 
 /* Sandboxes that nobody uses. */
 static struct mag_rounds idle_rounds = MAG_ROUNDS_INIT(5000);
@@ -30,6 +32,14 @@ static const struct {
     {"none", MBP_NET_NONE}, {"limited", MBP_NET_LIMITED},   {"unrestricted", MBP_NET_UNRESTRICTED},
     {"host", MBP_NET_HOST}, {"provider", MBP_NET_PROVIDER},
 };
+
+const char *mag_network_name(uint32_t network)
+{
+  for (size_t i = 0; i < MAG_COUNT(networks); i++)
+    if (networks[i].bit == network)
+      return networks[i].name;
+  return "";
+}
 
 static int choose_network(struct mag_session *session, uint32_t *ret_network, struct mbp_error *err)
 {
@@ -70,6 +80,8 @@ int mag_session_check_id(const char *id, struct mbp_error *err)
 
 static int make_directories(char *path, struct mbp_error *err)
 {
+  if (mkdir(path, 0700) == 0) /* nearly always the ones above are there */
+    return 0;
   for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
     if (slash)
       *slash = 0;
@@ -110,45 +122,6 @@ static void sandbox_remark(void *ctx, struct mbp_str text)
   mag_session_preview(ctx, MAG_PREVIEW_PROGRESS, "", mbp_str(""), text);
 }
 
-static int env_pairs(const char *json, struct mbp_json **ret_document, struct mbp_pair **ret_pairs, size_t *ret_n,
-                     struct mbp_error *err)
-{
-  mag_autojson document = NULL;
-  size_t n = 0;
-  if (!json)
-    return 0;
-  int r = mag_json_parse(mbp_str(json), &document, err);
-  if (r < 0)
-    return r;
-  struct mbp_pair *pairs = calloc(mag_json_count(document) + 1, sizeof(*pairs));
-  if (!pairs)
-    return mag_error_no_memory(err);
-  for (const struct mbp_json *i = mag_json_first(document); i; i = mag_json_next(i)) {
-    if (mag_json_type(i) != MBP_JSON_STRING) {
-      free(pairs);
-      return mag_error(err, MBP_E_INVALID, "env: the value of %s must be text", mag_json_key(i).ptr);
-    }
-    if (mag_redact_wanted(mag_json_str(i))) {
-      free(pairs);
-      return mag_error(err, MBP_E_INVALID, "env: the value of %s is a key of this program: keys never enter a sandbox",
-                       mag_json_key(i).ptr);
-    }
-    pairs[n++] = (struct mbp_pair){mag_json_key(i), mag_json_str(i)};
-  }
-  *ret_document = mag_steal(&document);
-  *ret_pairs = pairs;
-  *ret_n = n;
-  return 0;
-}
-
-static int check_env(const char *json, struct mbp_error *err)
-{
-  mag_autojson document = NULL;
-  mag_autofree struct mbp_pair *pairs = NULL;
-  size_t n = 0;
-  return env_pairs(json, &document, &pairs, &n, err);
-}
-
 static int check_workspace(const char *path, struct mbp_error *err)
 {
   struct stat st;
@@ -160,14 +133,10 @@ static int check_workspace(const char *path, struct mbp_error *err)
 }
 
 /* What the environment asks for and the provider cannot give is refused here, before there is a log or a sandbox. */
-static int check_compute(struct mag_session *session, struct mbp_error *err)
+static int open_compute(struct mag_session *session, struct mbp_error *err)
 {
   const struct mag_definition *definition = &session->definition;
-  bool needed = false;
-  for (size_t i = 0; i < session->toolbox.n; i++)
-    needed |= (session->toolbox.tools[i].flags & MBP_TOOL_SANDBOX) != 0;
-  if (!needed)
-    return 0;
+  struct mag_demand_env env = {0};
   int r = mag_engine_compute(session->engine, definition->compute, mbp_str(definition->compute_options),
                              &session->compute, err);
   if (r == 0)
@@ -177,27 +146,35 @@ static int check_compute(struct mag_session *session, struct mbp_error *err)
                   definition->compute);
   if (r == 0 && definition->workspace)
     r = check_workspace(definition->workspace, err);
-  return r < 0 ? r : check_env(definition->env, err);
+  if (r == 0)
+    r = mag_demand_check(definition, session->compute, err);
+  if (r == 0)
+    r = mag_demand_env(definition, &env, err);
+  mag_demand_env_done(&env);
+  return r;
+}
+
+static bool needs_compute(const struct mag_session *session)
+{
+  bool needed = mag_demand_needs_compute(&session->definition);
+  for (size_t i = 0; i < session->toolbox.n; i++)
+    needed |= (session->toolbox.tools[i].flags & MBP_TOOL_SANDBOX) != 0;
+  return needed;
 }
 
 /* The session is ours, as if a turn ran, so that none begins meanwhile. */
-static bool begin_drop(struct mag_session *session)
+static bool begin_drop(struct mag_session *session, int64_t unused_ms)
 {
-  int64_t limit = session->definition.idle_ms ? session->definition.idle_ms : SANDBOX_IDLE_MS;
   pthread_mutex_lock(&session->call_lock);
-  session->dropping = !session->call && mag_sandbox_exists(session->sandbox) &&
-                      mag_clock_monotonic_ms() - mag_sandbox_last_use_ms(session->sandbox) >= limit;
-  bool begun = session->dropping;
+  bool begun = !session->dropping && !session->call && !session->holders && mag_sandbox_exists(session->sandbox) &&
+               mag_clock_monotonic_ms() - mag_sandbox_last_use_ms(session->sandbox) >= unused_ms;
+  session->dropping |= begun;
   pthread_mutex_unlock(&session->call_lock);
   return begun;
 }
 
-/* A sandbox that has not been used for a while goes; the next tool makes a new one. */
-static void drop_idle_sandbox(void *ctx)
+static void drop_sandbox(struct mag_session *session)
 {
-  struct mag_session *session = ctx;
-  if (!begin_drop(session))
-    return;
   mag_sandbox_drop(session->sandbox);
   if (!mag_sandbox_exists(session->sandbox)) {
     struct mag_batch batch = MAG_BATCH_INIT;
@@ -212,6 +189,26 @@ static void drop_idle_sandbox(void *ctx)
   pthread_mutex_unlock(&session->call_lock);
 }
 
+/* A sandbox that has not been used for a while goes; the next tool makes a new one. */
+static void drop_idle_sandbox(void *ctx)
+{
+  struct mag_session *session = ctx;
+  if (begin_drop(session, session->definition.idle_ms ? session->definition.idle_ms : SANDBOX_IDLE_MS))
+    drop_sandbox(session);
+}
+
+/* The session's own workspace, unless it was given one: then NULL. */
+static int make_workspace(const struct mag_session *session, char **ret_own, struct mbp_error *err)
+{
+  if (session->definition.workspace)
+    return 0;
+  mag_autofree char *own = mag_session_workspace(session->log.id);
+  int r = own ? make_directories(own, err) : mag_error(err, MBP_E_INVALID, "neither HOME nor XDG_STATE_HOME is set");
+  if (r == 0)
+    *ret_own = mag_steal(&own);
+  return r;
+}
+
 /* Makes nothing but the workspace: the sandbox itself is made when a tool needs it. */
 static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
 {
@@ -221,15 +218,11 @@ static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
     return 0;
   uint64_t caps = mag_instance_descriptor(session->compute)->caps;
   mag_autofree char *own = NULL;
-  mag_autojson env_document = NULL;
-  mag_autofree struct mbp_pair *env = NULL;
-  size_t n_env = 0;
-  if (!definition->workspace && caps & MBP_CAP_COMPUTE_WORKSPACE) {
-    own = mag_session_workspace(session->log.id);
-    r = own ? make_directories(own, err) : mag_error(err, MBP_E_INVALID, "neither HOME nor XDG_STATE_HOME is set");
-  }
+  struct mag_demand_env env = {0};
+  if (caps & MBP_CAP_COMPUTE_WORKSPACE)
+    r = make_workspace(session, &own, err);
   if (r == 0)
-    r = env_pairs(definition->env, &env_document, &env, &n_env, err);
+    r = mag_demand_env(definition, &env, err);
   if (r < 0)
     return r;
   bool attach = caps & MBP_CAP_COMPUTE_OUTLIVES && session->log.state.sandbox_there;
@@ -241,12 +234,15 @@ static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
                .workspace = mbp_str(definition->workspace ? definition->workspace : own),
                .working_dir = mbp_str(definition->working_dir),
                .image = mbp_str(definition->image),
-               .env = env,
-               .n_env = n_env,
+               .env = env.pairs,
+               .n_env = env.n,
                .network = session->network,
                .cpu_millis = (uint32_t) definition->cpu_millis,
                .memory_bytes = definition->memory_bytes,
-               .pids = (uint32_t) definition->pids},
+               .pids = (uint32_t) definition->pids,
+               .lifetime_ms = definition->lifetime_ms,
+               .allowed_hosts = mbp_str(definition->allowed_hosts)},
+      .setup = mbp_str(definition->setup),
       .attach_id = mbp_str(attach ? session->log.state.sandbox_id : NULL),
       .intent = sandbox_intent,
       .made = sandbox_made,
@@ -254,11 +250,68 @@ static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
       .ctx = session,
   };
   r = mag_sandbox_new(&options, &session->sandbox, err);
+  mag_demand_env_done(&env);
   if (r == 0) {
     session->idle = (struct mag_round){.look = drop_idle_sandbox, .ctx = session};
     mag_rounds_join(&idle_rounds, &session->idle);
   }
   return r;
+}
+
+int mag_session_need_sandbox(struct mag_session *session, struct mbp_error *err)
+{
+  if (session->sandbox)
+    return 0;
+  int r = session->compute ? 0 : open_compute(session, err);
+  return r < 0 ? r : prepare_sandbox(session, err);
+}
+
+void mag_session_hold_sandbox(struct mag_session *session)
+{
+  pthread_mutex_lock(&session->call_lock);
+  while (session->dropping)
+    pthread_cond_wait(&session->dropped, &session->call_lock);
+  session->holders++;
+  pthread_mutex_unlock(&session->call_lock);
+}
+
+void mag_session_release_sandbox(struct mag_session *session)
+{
+  pthread_mutex_lock(&session->call_lock);
+  session->holders--;
+  pthread_mutex_unlock(&session->call_lock);
+}
+
+int mag_session_drop_sandbox(struct mag_session *session, struct mbp_error *err)
+{
+  if (!session->sandbox || !mag_sandbox_exists(session->sandbox))
+    return 0;
+  if (begin_drop(session, 0))
+    drop_sandbox(session);
+  return mag_sandbox_exists(session->sandbox) ? mag_error(err, MBP_E_BUSY, "the sandbox is in use") : 0;
+}
+
+/* Custom tools on the host run in the workspace as well, with the provider that has no isolation. */
+static int prepare_host(struct mag_session *session, struct mbp_error *err)
+{
+  const struct mag_definition *definition = &session->definition;
+  mag_autofree char *own = NULL;
+  struct mag_sandbox_options options = {.session = mbp_str(session->log.id)};
+  bool needed = false;
+  for (size_t i = 0; i < session->toolbox.n; i++)
+    needed |= session->toolbox.tools[i].custom && session->toolbox.tools[i].flags & MBP_TOOL_HOST;
+  if (!needed)
+    return 0;
+  int r = mag_engine_compute(session->engine, HOST_COMPUTE, mbp_str(""), &options.compute, err);
+  if (r < 0)
+    return mag_error_wrap(err, "a tool with run_on: host");
+  r = make_workspace(session, &own, err);
+  if (r < 0)
+    return r;
+  options.spec = (struct mbp_sandbox_spec){.size = MBP_SIZE(struct mbp_sandbox_spec, allowed_hosts),
+                                           .workspace = mbp_str(definition->workspace ? definition->workspace : own),
+                                           .network = MBP_NET_HOST};
+  return mag_sandbox_new(&options, &session->host, err);
 }
 
 /* ---- Opening and closing -------------------------------------------------------------------------------------- */
@@ -284,6 +337,8 @@ void mag_session_close(struct mag_session *session)
   if (session->sandbox)
     mag_rounds_leave(&idle_rounds, &session->idle);
   mag_sandbox_free(session->sandbox, /* keep= */ false);
+  mag_sandbox_free(session->host, /* keep= */ false);
+  mag_handlers_done(&session->handlers);
   mag_toolbox_close(&session->toolbox);
   mag_output_done(&session->output, /* keep= */ session->log.state.status == MAG_STATUS_RUNNING);
   mag_log_close(&session->log);
@@ -315,7 +370,20 @@ static int open_parts(struct mag_session *session, struct mbp_error *err)
     mag_http_warm(); /* its start passes while the log is made */
   r = mag_toolbox_open(&session->toolbox, session->engine, mbp_str(session->definition.tools),
                        err);
-  return r < 0 ? r : check_compute(session, err);
+  return r == 0 && needs_compute(session) ? open_compute(session, err) : r;
+}
+
+int mag_session_check(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_error *err)
+{
+  struct mag_session *session = session_new(engine);
+  mag_autofree char *agent = NULL, *environment = NULL;
+  int r = session ? mag_definition_resources(definition, &agent, &environment, err) : mag_error_no_memory(err);
+  if (r == 0)
+    r = mag_definition_from_resources(&session->definition, mbp_str(agent), mbp_str(environment), err);
+  if (r == 0)
+    r = open_parts(session, err);
+  mag_session_close(session);
+  return r;
 }
 
 /* A budget in money needs a price. */
@@ -345,23 +413,27 @@ int mag_session_create(struct mag_engine *engine, const struct mag_definition *d
 {
   struct mag_session *session = session_new(engine);
   struct mag_instance *store = NULL;
-  mag_autofree char *agent = NULL, *environment = NULL;
-  int r = session ? 0 : mag_error_no_memory(err);
+  mag_autofree char *agent = NULL, *environment = NULL, *tools = NULL;
+  int r = session ? mag_toolbox_expand(engine, definition->tools, &tools, err) : mag_error_no_memory(err);
+  struct mag_definition expanded = *definition;
+  expanded.tools = tools;
   if (r == 0)
-    r = mag_definition_resources(definition, &agent, &environment, err);
+    r = mag_definition_resources(&expanded, &agent, &environment, err);
   if (r == 0)
     r = mag_definition_from_resources(&session->definition, mbp_str(agent), mbp_str(environment), err);
+  if (r == 0)
+    r = mag_engine_store(engine, &store, err); /* first: it opens its file beside what follows */
   if (r == 0)
     r = open_parts(session, err);
   if (r == 0)
     r = find_price(session, definition->budget_cost_micros, err);
-  if (r == 0)
-    r = mag_engine_store(engine, &store, err);
   struct mag_budget budget = budget_of(definition);
   if (r == 0)
     r = mag_log_create(&session->log, store, mbp_str(agent), mbp_str(environment), title, &budget, err);
   if (r == 0)
     r = prepare_sandbox(session, err);
+  if (r == 0)
+    r = prepare_host(session, err);
   if (r < 0) {
     mag_session_close(session);
     return r;
@@ -410,6 +482,8 @@ int mag_session_open(struct mag_engine *engine, const char *id, const struct mag
     r = find_price(session, session->log.state.budget.cost_micros, err);
   if (r == 0)
     r = prepare_sandbox(session, err);
+  if (r == 0)
+    r = prepare_host(session, err);
   if (r < 0) {
     mag_session_close(session);
     return r;
@@ -524,9 +598,21 @@ void mag_session_interrupt(struct mag_session *session)
   pthread_mutex_unlock(&session->call_lock);
 }
 
+void mag_session_forget_interrupt(struct mag_session *session)
+{
+  pthread_mutex_lock(&session->call_lock);
+  session->interrupted = false;
+  pthread_mutex_unlock(&session->call_lock);
+}
+
 static int run_turn(struct mag_session *session, const struct mag_limits *limits, struct mbp_str message,
                     struct mag_outcome *ret_outcome, struct mbp_error *err)
 {
+  if (session->log.state.budget.time_ms) {
+    int refreshed = mag_session_refresh(session, err); /* it may have been raised */
+    if (refreshed < 0)
+      return refreshed;
+  }
   int64_t left = mag_budget_time_left(&session->log.state), timeout = limits->timeout_ms;
   if (left && (timeout == 0 || left < timeout))
     timeout = left;
@@ -552,6 +638,8 @@ static int run_turn(struct mag_session *session, const struct mag_limits *limits
     *ret_outcome = (struct mag_outcome){.ending = MAG_END_INTERRUPTED}; /* while it waited for room to run */
     r = 0;
   }
+  if (session->host)
+    mag_sandbox_drop(session->host); /* nothing stays on the host between turns */
   pthread_mutex_lock(&session->call_lock);
   session->call = NULL;
   pthread_mutex_unlock(&session->call_lock);

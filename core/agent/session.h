@@ -5,6 +5,7 @@
 #ifndef MAG_AGENT_SESSION_H
 #define MAG_AGENT_SESSION_H
 
+#include "agent/custom_parts.h"
 #include "agent/definition.h"
 #include "agent/engine.h"
 #include "agent/log.h"
@@ -31,6 +32,12 @@ struct mag_preview {
   struct mbp_str name, data;
 };
 
+/* A call that waits for a person. */
+struct mag_question {
+  const char *event_id, *tool, *input; /* input: JSON object */
+  bool on_host;                        /* it would not run in the sandbox */
+};
+
 /* Who watches. Members may be NULL. Called from the session's thread and, for tool output, from tools' threads, one
  * at a time. */
 struct mag_observer {
@@ -39,6 +46,8 @@ struct mag_observer {
   void (*preview)(void *ctx, const struct mag_preview *preview);
   /* May this tool run? 1 yes, 0 no, -1 nobody is there to say. */
   int (*confirm)(void *ctx, const char *tool, const char *input);
+  /* The same with more to ask and to say; it goes before confirm. reply->message is malloced, and freed by us. */
+  void (*ask)(void *ctx, const struct mag_question *question, struct mag_reply *reply);
 };
 
 struct mag_limits {
@@ -74,6 +83,8 @@ struct mag_session {
   struct mag_instance *compute; /* NULL: the agent has no tool that needs one */
   uint32_t network;             /* MBP_NET_* */
   struct mag_sandbox *sandbox;
+  struct mag_sandbox *host;     /* for custom tools that run on the host; NULL: there is none */
+  struct mag_handlers handlers; /* of custom tools */
   bool sandbox_known;           /* what the log says of a sandbox is about one of this process */
   struct mag_output output;     /* of the running tool */
   struct mag_round idle;
@@ -81,7 +92,8 @@ struct mag_session {
   pthread_mutex_t observer_lock;
   pthread_mutex_t call_lock;
   struct mbp_call *call; /* of the running turn */
-  bool dropping;         /* the idle sandbox is being removed: no turn begins */
+  bool dropping;         /* the sandbox is being removed: no turn begins */
+  unsigned holders;      /* who uses the sandbox and is no turn: it is not removed */
   pthread_cond_t dropped;
   struct mag_round outside; /* of the running turn: what do others append? */
   bool watched;             /* it has joined */
@@ -89,7 +101,10 @@ struct mag_session {
   bool interrupted;      /* before there was a turn to interrupt: holds for the next one */
 };
 
-/* Both check everything that can be checked before anything is created: model, tools, provider, network. */
+/* Model, tools, provider and network: everything that can be checked before anything is created. */
+int mag_session_check(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_error *err);
+
+/* Both check the same first. */
 int mag_session_create(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_str title,
                        struct mag_session **ret_session, struct mbp_error *err);
 /* `overrides`: model and system that replace the recorded ones from now on, or NULL. */
@@ -116,6 +131,16 @@ int mag_session_ask(struct mag_session *session, struct mbp_str text, const stru
 
 /* Ends the running turn, or the next one as soon as it begins. Any thread. */
 void mag_session_interrupt(struct mag_session *session);
+/* While no turn runs: an interrupt that came too late for the last one does not hold for the next. */
+void mag_session_forget_interrupt(struct mag_session *session);
+
+/* The sandbox beside turns, without a model. While no turn runs: prepared, if no tool needs one. Makes none. */
+int mag_session_need_sandbox(struct mag_session *session, struct mbp_error *err);
+/* Between these two it may be used with mag_compute_table, also while a turn runs. */
+void mag_session_hold_sandbox(struct mag_session *session);
+void mag_session_release_sandbox(struct mag_session *session);
+/* While no turn runs: it goes, the workspace stays. MBP_E_BUSY: it is in use. */
+int mag_session_drop_sandbox(struct mag_session *session, struct mbp_error *err);
 
 /* With the lock; see mag_log_refresh and mag_log_commit. */
 int mag_session_refresh(struct mag_session *session, struct mbp_error *err);
@@ -134,6 +159,9 @@ struct mag_preview_stream {
 void mag_session_preview_piece(struct mag_session *session, struct mag_preview_stream *stream, uint32_t kind,
                                const char *event_id, const char *name, struct mbp_str data);
 void mag_session_preview_rest(struct mag_session *session, struct mag_preview_stream *stream);
+
+/* "none", "host" ...; "" if it is none of MBP_NET_*. Static. */
+const char *mag_network_name(uint32_t network);
 
 /* An id becomes a path: only what we make ourselves is one. -MBP_E_NOT_FOUND. */
 int mag_session_check_id(const char *id, struct mbp_error *err);

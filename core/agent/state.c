@@ -22,6 +22,7 @@ static void free_call(struct mag_tool_call *call)
   free(call->model_id);
   free(call->name);
   free(call->input);
+  free(call->problem);
   free(call->deny_message);
   free(call->result);
 }
@@ -51,6 +52,9 @@ void mag_state_done(struct mag_state *state)
   }
   for (size_t i = 0; i < state->n_inbox; i++)
     free_inbox_item(&state->inbox[i]);
+  for (size_t i = 0; i < state->n_granted; i++)
+    free(state->granted[i]);
+  free(state->granted);
   free(state->messages);
   free(state->inbox);
   free(state->id);
@@ -185,30 +189,44 @@ static int fold_fork(struct fold *fold)
   return r;
 }
 
-/* A list of at least one block of a kind that users may send. */
-bool mag_state_is_content(struct mbp_str content)
+/* A list of blocks of the first n kinds; *ret_n: how many. */
+static bool is_list_of(struct mbp_str content, size_t n_kinds, size_t *ret_n)
 {
-  static const char *const kinds[] = {"\"text\"", "\"image\"", "\"document\""};
+  static const char *const kinds[] = {"\"text\"", "\"image\"", "\"document\"", "\"search_result\""};
   struct mbp_str block, type;
   size_t at = 0, n = 0;
-  if (content.ptr[0] != '[')
+  if (content.len == 0 || content.ptr[0] != '[')
     return false;
   for (; mag_json_step(content, &at, NULL, &block); n++) {
     bool known = false;
     if (block.ptr[0] != '{' || !mag_json_slice(block, "type", &type))
       return false;
-    for (size_t i = 0; i < MAG_COUNT(kinds); i++)
+    for (size_t i = 0; i < n_kinds; i++)
       known |= mbp_str_eq(type, kinds[i]);
     if (!known)
       return false;
   }
-  return n > 0;
+  *ret_n = n;
+  return true;
 }
 
 bool mag_state_is_message(struct mbp_str payload)
 {
   struct mbp_str content;
-  return mag_json_slice(payload, "content", &content) && mag_state_is_content(content);
+  size_t n;
+  return mag_json_slice(payload, "content", &content) && is_list_of(content, 3, &n) && n > 0;
+}
+
+bool mag_state_is_content(struct mbp_str content)
+{
+  size_t n;
+  return is_list_of(content, 3, &n) && n > 0;
+}
+
+bool mag_state_is_result(struct mbp_str content)
+{
+  size_t n;
+  return is_list_of(content, 4, &n);
 }
 
 static int process_message(struct fold *fold, const struct mag_inbox_item *item)
@@ -224,6 +242,23 @@ static int process_message(struct fold *fold, const struct mag_inbox_item *item)
   return add_message(fold, MBP_ROLE_USER, content, mbp_str(""), /* left_out= */ false);
 }
 
+/* For good: from now on calls of the tool are not asked about. */
+static int grant(struct fold *fold, const char *tool)
+{
+  struct mag_state *state = fold->state;
+  if (mag_state_granted(state, tool))
+    return 0;
+  char **granted = realloc(state->granted, (state->n_granted + 1) * sizeof(*granted));
+  if (!granted)
+    return mag_error_no_memory(fold->err);
+  state->granted = granted;
+  granted[state->n_granted] = mag_str_dup(mbp_str(tool));
+  if (!granted[state->n_granted])
+    return mag_error_no_memory(fold->err);
+  state->n_granted++;
+  return 0;
+}
+
 static int process_confirmation(struct fold *fold, const struct mag_inbox_item *item)
 {
   mag_autojson json = NULL;
@@ -235,7 +270,45 @@ static int process_confirmation(struct fold *fold, const struct mag_inbox_item *
     return 0; /* too late, or for something else: harmless */
   call->answered = true;
   call->allowed = mbp_str_eq(mag_json_str(mag_json_get(json, "result")), "allow");
+  if (call->allowed && mag_json_truth(mag_json_get(mag_json_get(json, "x_magent"), "always"), 0))
+    return grant(fold, call->name);
   return set_text(fold, &call->deny_message, mag_json_str(mag_json_get(json, "deny_message")));
+}
+
+/* The call has its result. After the last one, all of them become one message, in call order. */
+static int settle(struct fold *fold, struct mag_tool_call *call, struct mbp_str content,
+                  const struct mbp_json *is_error, const struct mbp_json *x_magent)
+{
+  struct mag_state *state = fold->state;
+  call->result = mag_str_dup(content.len ? content : mbp_str("[]"));
+  if (!call->result)
+    return mag_error_no_memory(fold->err);
+  call->is_error = mag_json_truth(is_error, 0);
+  if (mag_json_truth(mag_json_get(x_magent, "sandbox_lost"), 0))
+    state->sandbox_lost = state->workspace_lost = false; /* this result says so */
+  state->tools_refused |= mag_json_str(mag_json_get(x_magent, "budget")).len > 0;
+  if (--state->n_open)
+    return 0;
+  mag_autofree char *message = mag_project_results(state);
+  if (!message)
+    return mag_error_no_memory(fold->err);
+  state->last_stop = 0;
+  return add_message(fold, MBP_ROLE_USER, mbp_str(message), mbp_str(""), false);
+}
+
+static int process_custom_result(struct fold *fold, const struct mag_inbox_item *item)
+{
+  mag_autojson json = NULL;
+  struct mbp_str content = {NULL, 0};
+  int r = mag_json_parse(mbp_str(item->payload), &json, fold->err);
+  if (r < 0)
+    return r;
+  struct mag_tool_call *call = mag_state_call(fold->state, mag_json_str(mag_json_get(json, "custom_tool_use_id")));
+  if (!call || !call->custom || call->result)
+    return 0; /* too late, or for something else: harmless */
+  if (mag_json_slice(mbp_str(item->payload), "content", &content) && !mag_state_is_result(content))
+    return 0;
+  return settle(fold, call, content, mag_json_get(json, "is_error"), mag_json_get(json, "x_magent"));
 }
 
 static int fold_processed(struct fold *fold)
@@ -255,6 +328,8 @@ static int fold_processed(struct fold *fold)
     r = process_message(fold, &item);
   else if (strcmp(item.type, MAG_EV_USER_CONFIRMATION) == 0)
     r = process_confirmation(fold, &item);
+  else if (strcmp(item.type, MAG_EV_USER_CUSTOM_RESULT) == 0)
+    r = process_custom_result(fold, &item);
   free_inbox_item(&item);
   return r;
 }
@@ -269,7 +344,7 @@ static uint32_t stop_of(struct mbp_str name)
   return 0;
 }
 
-/* calls: [{"event_id","id","name","input","permission"}] */
+/* calls: [{"event_id","id","name","input","permission","custom","problem"}] */
 static int fold_calls(struct fold *fold)
 {
   struct mag_state *state = fold->state;
@@ -299,6 +374,10 @@ static int fold_calls(struct fold *fold)
     call->permission = mbp_str_eq(permission, "allow") ? MAG_PERMISSION_ALLOW
                        : mbp_str_eq(permission, "ask") ? MAG_PERMISSION_ASK
                                                        : MAG_PERMISSION_DENY;
+    call->custom = mag_json_truth(mag_json_get(item, "custom"), 0);
+    int r = set_text(fold, &call->problem, mag_json_str(mag_json_get(item, "problem")));
+    if (r < 0)
+      return r;
   }
   state->tool_calls += (int64_t) n;
   return 0;
@@ -497,22 +576,7 @@ static int fold_tool_result(struct fold *fold)
     return corrupt(fold, "no such call");
   if (call->result)
     return corrupt(fold, "a second result");
-  call->result = mag_str_dup(content.len ? content : mbp_str("[]"));
-  if (!call->result)
-    return mag_error_no_memory(fold->err);
-  call->is_error = mag_json_truth(get_tree(fold, "is_error"), 0);
-  const struct mbp_json *x_magent = get_tree(fold, "x_magent");
-  if (mag_json_truth(mag_json_get(x_magent, "sandbox_lost"), 0))
-    state->sandbox_lost = state->workspace_lost = false; /* this result says so */
-  state->tools_refused |= mag_json_str(mag_json_get(x_magent, "budget")).len > 0;
-  if (--state->n_open)
-    return 0;
-  /* The last one: all of them become one message, in call order. */
-  mag_autofree char *message = mag_project_results(state);
-  if (!message)
-    return mag_error_no_memory(fold->err);
-  state->last_stop = 0;
-  return add_message(fold, MBP_ROLE_USER, mbp_str(message), mbp_str(""), false);
+  return settle(fold, call, content, get_tree(fold, "is_error"), get_tree(fold, "x_magent"));
 }
 
 /* ---- Dispatch ------------------------------------------------------------------------------------------------- */
@@ -534,6 +598,7 @@ static const struct rule event_rules[] = {
     {MAG_EV_USER_MESSAGE, fold_user_event},
     {MAG_EV_USER_INTERRUPT, fold_user_event},
     {MAG_EV_USER_CONFIRMATION, fold_user_event},
+    {MAG_EV_USER_CUSTOM_RESULT, fold_user_event},
     {MAG_EV_RUNNING, fold_running},
     {MAG_EV_IDLE, fold_idle},
     {MAG_EV_TERMINATED, fold_terminated},
@@ -645,6 +710,14 @@ struct mag_tool_call *mag_state_call(struct mag_state *state, struct mbp_str eve
     if (mbp_str_eq(event_id, state->calls[i].event_id))
       return &state->calls[i];
   return NULL;
+}
+
+bool mag_state_granted(const struct mag_state *state, const char *tool)
+{
+  for (size_t i = 0; i < state->n_granted; i++)
+    if (strcmp(state->granted[i], tool) == 0)
+      return true;
+  return false;
 }
 
 bool mag_state_owes(const struct mag_state *state)

@@ -24,6 +24,8 @@ struct mag_tool_call {
   char *event_id, *model_id, *name;
   char *input; /* JSON object, as the model wrote it */
   enum mag_permission permission;
+  bool custom;   /* answered by a user.custom_tool_result */
+  char *problem; /* why the input is not what the tool's schema allows, or NULL */
   bool answered, allowed; /* by a confirmation */
   char *deny_message;
   bool started, repeatable;
@@ -47,6 +49,8 @@ struct mag_state {
   size_t n_messages, cap_messages;
   struct mag_tool_call *calls;
   size_t n_calls, n_open;
+  char **granted; /* names of tools that a confirmation has allowed for good */
+  size_t n_granted;
   struct mag_inbox_item *inbox;
   size_t n_inbox;
   char *request;          /* id of a model request without its end, or NULL */
@@ -93,6 +97,11 @@ bool mag_state_is_content(struct mbp_str content); /* valid JSON */
 bool mag_state_owes(const struct mag_state *state);
 
 struct mag_tool_call *mag_state_call(struct mag_state *state, struct mbp_str event_id); /* or NULL */
+
+bool mag_state_granted(const struct mag_state *state, const char *tool);
+
+/* Is this a list of blocks that the result of a tool may be made of? */
+bool mag_state_is_result(struct mbp_str content);
 
 /* The unified view of a session, which lists show and filter: every member is always there. NULL without memory. */
 char *mag_state_summary(const struct mag_state *state);

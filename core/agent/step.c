@@ -1,5 +1,6 @@
 /* One request to the model: the durable start, the stream of previews, and the whole answer in one batch. */
 #include "agent/project.h"
+#include "agent/tool_input.h"
 #include "agent/turn.h"
 
 #include "base/buf.h"
@@ -38,6 +39,7 @@ static void drop_calls(struct step *step)
     free(step->calls[i].model_id);
     free(step->calls[i].name);
     free(step->calls[i].input);
+    free(step->calls[i].problem);
   }
   free(step->calls);
   step->calls = NULL;
@@ -112,6 +114,20 @@ static int show(void *ctx, const struct mbp_event *event)
 
 /* ---- Taking the answer ---------------------------------------------------------------------------------------- */
 
+/* A call with a problem is as good as denied: nobody is asked about it, and it never runs. */
+static int take_input(struct step *step, struct mag_tool_call *call, const struct mag_tool *tool, struct mbp_str input,
+                      struct mbp_error *err)
+{
+  int fits = tool ? mag_tool_input(tool, input, &call->input, &call->problem) : 0;
+  if (fits == 0) {
+    call->permission = MAG_PERMISSION_DENY;
+    call->input = mag_str_dup(input);
+  } else if (call->permission == MAG_PERMISSION_ASK && mag_state_granted(&step->turn->session->log.state, call->name)) {
+    call->permission = MAG_PERMISSION_ALLOW;
+  }
+  return fits < 0 || !call->input ? mag_error_no_memory(err) : 0;
+}
+
 static int take_call(struct step *step, struct mbp_str block, const struct mbp_json *json, struct mbp_error *err)
 {
   const struct mag_toolbox *toolbox = &step->turn->session->toolbox;
@@ -130,9 +146,11 @@ static int take_call(struct step *step, struct mbp_str block, const struct mbp_j
   *call = (struct mag_tool_call){.event_id = mag_str_dup(mbp_str(event_id)),
                                  .model_id = mag_str_dup(id),
                                  .name = mag_str_dup(name),
-                                 .input = mag_str_dup(input),
+                                 .custom = tool && tool->custom,
                                  .permission = tool ? tool->permission : MAG_PERMISSION_DENY};
-  return call->event_id && call->model_id && call->name && call->input ? 0 : mag_error_no_memory(err);
+  if (!call->event_id || !call->model_id || !call->name)
+    return mag_error_no_memory(err);
+  return take_input(step, call, tool, input, err);
 }
 
 /* Every block is a JSON object with a type; calls are collected. */
@@ -298,6 +316,10 @@ static void add_response(struct step *step)
     mag_writer_string(w, "name", mbp_str(step->calls[i].name));
     mag_writer_raw(w, "input", mbp_str(step->calls[i].input));
     mag_writer_string(w, "permission", mbp_str(mag_permission_name(step->calls[i].permission)));
+    if (step->calls[i].custom)
+      mag_writer_boolean(w, "custom", 1);
+    if (step->calls[i].problem)
+      mag_writer_string(w, "problem", mbp_str(step->calls[i].problem));
     mag_writer_end(w);
   }
   mag_writer_end(w);
@@ -307,10 +329,15 @@ static void add_response(struct step *step)
 
 static void add_tool_use(struct step *step, const struct mag_tool_call *call)
 {
-  struct mbp_writer *w = mag_batch_event(&step->turn->batch, MAG_EV_TOOL_USE, call->event_id);
+  const char *type = call->custom ? MAG_EV_CUSTOM_TOOL_USE : MAG_EV_TOOL_USE;
+  struct mbp_writer *w = mag_batch_event(&step->turn->batch, type, call->event_id);
   mag_writer_string(w, "name", mbp_str(call->name));
   mag_writer_raw(w, "input", mbp_str(call->input));
+  if (call->custom)
+    mag_writer_object(w, "x_magent"); /* the wire knows no permission of custom tools */
   mag_writer_string(w, "evaluated_permission", mbp_str(mag_permission_name(call->permission)));
+  if (call->custom)
+    mag_writer_end(w);
   mag_batch_end(&step->turn->batch);
 }
 

@@ -1,8 +1,10 @@
 #include "agent/toolbox.h"
 
+#include "agent/custom_entry.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/json_members.h"
 #include "base/text.h"
 
 #include <string.h>
@@ -39,7 +41,7 @@ static int find_toolset(struct mag_registry *registry, struct mbp_str type, cons
                         struct mbp_error *err)
 {
   struct search search = {registry, type, NULL, MAG_BUF_INIT};
-  if (mbp_str_eq(type, "custom") || mbp_str_eq(type, "mcp_toolset"))
+  if (mbp_str_eq(type, "mcp_toolset"))
     return mag_error(err, MBP_E_UNSUPPORTED, "tools of type \"%.*s\" are not supported by this version", (int) type.len,
                      type.ptr);
   mag_registry_each(registry, look_at, &search);
@@ -73,38 +75,73 @@ static bool name_is_legal(struct mbp_str name)
   return name.len > 0 && name.len <= 64;
 }
 
-static int add_tool(struct listing *listing, const struct mbp_event *event)
+/* A place for one more tool, whose name and schema are good. */
+static int new_tool(struct mag_toolbox *toolbox, struct mbp_str name, struct mbp_str description, struct mbp_str schema,
+                    struct mag_tool **ret_tool, struct mbp_error *err)
 {
-  struct mag_toolbox *toolbox = listing->toolbox;
-  mag_autojson json = NULL;
-  struct mbp_str schema;
-  if (!name_is_legal(event->name))
-    return mag_error(listing->err, MBP_E_INTERNAL, "a tool with an illegal name");
   if (toolbox->n == TOOLS_MAX)
-    return mag_error(listing->err, MBP_E_LIMIT, "more than %d tools", TOOLS_MAX);
-  if (mag_toolbox_find(toolbox, event->name))
-    return mag_error(listing->err, MBP_E_INVALID, "two tools are named \"%.*s\"", (int) event->name.len,
-                     event->name.ptr);
-  int r = mag_json_parse(event->data, &json, listing->err);
-  if (r < 0)
-    return r;
-  if (mag_json_type(mag_json_get(json, "input_schema")) != MBP_JSON_OBJECT ||
-      !mag_json_slice(event->data, "input_schema", &schema))
-    return mag_error(listing->err, MBP_E_INTERNAL, "tool %.*s has no input_schema", (int) event->name.len,
-                     event->name.ptr);
+    return mag_error(err, MBP_E_LIMIT, "more than %d tools", TOOLS_MAX);
+  if (mag_toolbox_find(toolbox, name))
+    return mag_error(err, MBP_E_INVALID, "two tools are named \"%.*s\"", (int) name.len, name.ptr);
   struct mag_tool *tools = realloc(toolbox->tools, (toolbox->n + 1) * sizeof(*tools));
   if (!tools)
-    return mag_error_no_memory(listing->err);
+    return mag_error_no_memory(err);
   toolbox->tools = tools;
   struct mag_tool *tool = &tools[toolbox->n++];
-  *tool = (struct mag_tool){.name = mag_str_dup(event->name),
-                            .description = mag_str_dup(mag_json_str(mag_json_get(json, "description"))),
-                            .schema = mag_str_dup(schema),
-                            .flags = event->flags,
-                            .toolset = listing->toolset};
+  *tool = (struct mag_tool){
+      .name = mag_str_dup(name), .description = mag_str_dup(description), .schema = mag_str_dup(schema)};
   if (!tool->name || !tool->description || !tool->schema)
-    return mag_error_no_memory(listing->err);
-  return mag_policy_decide(listing->entry, tool->name, tool->flags, &tool->permission, listing->err);
+    return mag_error_no_memory(err);
+  if (mag_schema_new(schema, &tool->input_schema, err) < 0)
+    return mag_error_wrap(err, "input_schema of %s", tool->name);
+  *ret_tool = tool;
+  return 0;
+}
+
+static int add_tool(struct listing *listing, const struct mbp_event *event)
+{
+  mag_automembers members = {0};
+  struct mag_tool *tool;
+  if (!name_is_legal(event->name))
+    return mag_error(listing->err, MBP_E_INTERNAL, "a tool with an illegal name");
+  int r = mag_json_members_read(&members, event->data, listing->err);
+  if (r < 0)
+    return r;
+  struct mbp_str schema = mag_json_member_raw(&members, "input_schema");
+  if (schema.len == 0 || schema.ptr[0] != '{')
+    return mag_error(listing->err, MBP_E_INTERNAL, "tool %.*s has no input_schema", (int) event->name.len,
+                     event->name.ptr);
+  r = new_tool(listing->toolbox, event->name, mag_json_member_str(&members, "description"), schema, &tool,
+               listing->err);
+  if (r < 0)
+    return r;
+  tool->flags = event->flags;
+  tool->toolset = listing->toolset;
+  return mag_policy_decide(listing->entry, tool->name, mag_json_member_tree(&members, "aliases"), tool->flags, &tool->permission,
+                           listing->err);
+}
+
+static int add_custom(struct mag_toolbox *toolbox, struct mbp_str text, struct mbp_error *err)
+{
+  struct mag_custom_entry *entry;
+  struct mag_tool *tool;
+  struct mbp_str schema = {NULL, 0};
+  int r = mag_custom_entry_new(text, &entry, err);
+  if (r < 0)
+    return r;
+  (void) mag_json_slice(text, "input_schema", &schema);
+  r = new_tool(toolbox, mag_json_str(mag_json_get(entry->json, "name")),
+               mag_json_str(mag_json_get(entry->json, "description")), schema, &tool, err);
+  if (r < 0) {
+    mag_custom_entry_free(entry);
+    return r;
+  }
+  tool->custom = entry;
+  if (entry->has_command)
+    tool->flags |= entry->on_host ? MBP_TOOL_HOST : MBP_TOOL_SANDBOX;
+  if (mag_json_truth(mag_json_get(entry->json, "read_only"), 0))
+    tool->flags |= MBP_TOOL_READ_ONLY | MBP_TOOL_REPEATABLE;
+  return mag_policy_custom(entry->json, tool->name, tool->flags, &tool->permission, err);
 }
 
 static int take_tool(void *ctx, const struct mbp_event *event)
@@ -126,6 +163,8 @@ static int open_entry(struct mag_toolbox *toolbox, struct mag_engine *engine, st
   struct mbp_str type = mag_json_str(mag_json_get(json, "type"));
   if (type.len == 0)
     return mag_error(err, MBP_E_INVALID, "an entry of tools needs a type");
+  if (mbp_str_eq(type, "custom"))
+    return add_custom(toolbox, entry, err);
   r = find_toolset(mag_engine_registry(engine), type, &found, err);
   if (r < 0)
     return r;
@@ -149,6 +188,61 @@ static int open_entry(struct mag_toolbox *toolbox, struct mag_engine *engine, st
   if (err)
     *err = own;
   return listing.result;
+}
+
+/* ---- Names among the entries ---------------------------------------------------------------------------------- */
+
+/* The default toolset with all tools off but those that are named. */
+static int write_chosen(struct mbp_writer *w, const char *toolset, struct mbp_str entries, struct mbp_error *err)
+{
+  size_t at = 0;
+  struct mbp_str entry;
+  if (!toolset)
+    return mag_error(err, MBP_E_INVALID, "defaults.json names no toolset that tools could be chosen from by name");
+  mag_writer_object(w, NULL);
+  mag_writer_string(w, "type", mbp_str(toolset));
+  mag_writer_object(w, "default_config");
+  mag_writer_boolean(w, "enabled", 0);
+  mag_writer_end(w);
+  mag_writer_array(w, "configs");
+  while (mag_json_step(entries, &at, NULL, &entry))
+    if (entry.ptr[0] == '"') {
+      mag_writer_object(w, NULL);
+      mag_writer_raw(w, "name", entry);
+      mag_writer_boolean(w, "enabled", 1);
+      mag_writer_end(w);
+    }
+  mag_writer_end(w);
+  mag_writer_end(w);
+  return 0;
+}
+
+int mag_toolbox_expand(struct mag_engine *engine, const char *entries, char **ret_entries, struct mbp_error *err)
+{
+  mag_autowriter w = mag_writer_new();
+  struct mbp_str text = mbp_str(entries), entry;
+  size_t at = 0;
+  bool chosen = false;
+  if (!entries) {
+    *ret_entries = NULL;
+    return 0;
+  }
+  if (mag_json_check(text, err) < 0)
+    return mag_error_wrap(err, "tools");
+  mag_writer_array(w, NULL);
+  while (mag_json_step(text, &at, NULL, &entry)) {
+    if (entry.ptr[0] != '"') {
+      mag_writer_raw(w, NULL, entry);
+    } else if (!chosen) {
+      int r = write_chosen(w, mag_engine_toolset(engine), text, err);
+      if (r < 0)
+        return mag_error_wrap(err, "tools");
+      chosen = true;
+    }
+  }
+  mag_writer_end(w);
+  *ret_entries = mag_writer_take(w);
+  return *ret_entries ? 0 : mag_error_no_memory(err);
 }
 
 int mag_toolbox_open(struct mag_toolbox *toolbox, struct mag_engine *engine, struct mbp_str entries,
@@ -181,6 +275,8 @@ void mag_toolbox_close(struct mag_toolbox *toolbox)
     free(toolbox->tools[i].name);
     free(toolbox->tools[i].description);
     free(toolbox->tools[i].schema);
+    mag_schema_free(toolbox->tools[i].input_schema);
+    mag_custom_entry_free(toolbox->tools[i].custom);
   }
   for (size_t i = 0; i < toolbox->n_toolsets; i++)
     mag_instance_close(toolbox->toolsets[i]);

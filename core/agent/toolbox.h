@@ -5,14 +5,17 @@
 #include "agent/state.h"
 #include "host/instance.h"
 #include "agent/engine.h"
+#include "agent/json_schema.h"
 
 #include <magent/mbp-toolset.h>
 
 struct mag_tool {
   char *name, *description, *schema;
+  struct mag_schema *input_schema; /* of `schema` */
   uint32_t flags; /* MBP_TOOL_* */
   enum mag_permission permission;
-  struct mag_instance *toolset; /* borrowed from the toolbox */
+  struct mag_instance *toolset;    /* borrowed from the toolbox; NULL: a custom tool */
+  struct mag_custom_entry *custom; /* what a custom tool's entry says; else NULL */
 };
 
 struct mag_toolbox {
@@ -23,7 +26,11 @@ struct mag_toolbox {
   struct mbp_tool *offer; /* the same tools as a model request shows them; n of them */
 };
 
-/* `entries`: the "tools" array of an agent. Each entry opens the toolset plugin that answers to its type. */
+/* The "tools" of an agent as they are recorded: names among the entries become one entry of the default toolset, in
+ * which all tools are off but these. NULL stays NULL. Caller frees. */
+int mag_toolbox_expand(struct mag_engine *engine, const char *entries, char **ret_entries, struct mbp_error *err);
+
+/* `entries`: that array. An entry is a custom tool, or opens the toolset plugin that answers to its type. */
 int mag_toolbox_open(struct mag_toolbox *toolbox, struct mag_engine *engine, struct mbp_str entries,
                      struct mbp_error *err);
 void mag_toolbox_close(struct mag_toolbox *toolbox);
@@ -32,9 +39,13 @@ void mag_toolbox_close(struct mag_toolbox *toolbox);
 const struct mag_tool *mag_toolbox_find(const struct mag_toolbox *toolbox, struct mbp_str name);
 
 /* What an agent's entry says of a tool: all rules that match count, deny before ask before allow; without one, what
- * runs in the sandbox is allowed and what touches the host is asked. */
-int mag_policy_decide(struct mbp_str entry, const char *tool, uint32_t flags, enum mag_permission *ret_permission,
-                      struct mbp_error *err);
+ * runs in the sandbox is allowed and what touches the host is asked. `aliases`: array of other names of the tool, or
+ * NULL. */
+int mag_policy_decide(struct mbp_str entry, const char *tool, const struct mbp_json *aliases, uint32_t flags,
+                      enum mag_permission *ret_permission, struct mbp_error *err);
+/* The same of a custom tool: its own permission_policy; without one, a program on the host is asked about. */
+int mag_policy_custom(const struct mbp_json *entry, const char *tool, uint32_t flags,
+                      enum mag_permission *ret_permission, struct mbp_error *err);
 
 const char *mag_permission_name(enum mag_permission permission); /* "allow", "ask", "deny" */
 

@@ -81,7 +81,7 @@ static int take_inbox(struct mag_turn *turn, struct mbp_error *err)
       continue;
     mag_batch_processed(&turn->batch, mbp_str(item->id));
     turn->owes |= message && mag_state_is_message(mbp_str(item->payload));
-    settle |= strcmp(item->type, MAG_EV_USER_CONFIRMATION) == 0;
+    settle |= strcmp(item->type, MAG_EV_USER_CONFIRMATION) == 0 || strcmp(item->type, MAG_EV_USER_CUSTOM_RESULT) == 0;
     stop |= strcmp(item->type, MAG_EV_USER_INTERRUPT) == 0 && state->status == MAG_STATUS_RUNNING;
   }
   if (stop)

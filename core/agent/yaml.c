@@ -1,5 +1,7 @@
 #include "agent/yaml.h"
 
+#include "base/buf.h"
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -27,48 +29,134 @@ static int fail(const yaml_mark_t *mark, const char *what, struct mbp_error *err
   return mag_error(err, MBP_E_INVALID, "line %zu: %s", mark->line + 1, what);
 }
 
-static void write_scalar(struct mbp_writer *w, const char *key, const yaml_node_t *node)
+/* JSON being written, and the line that it has come to. */
+struct output {
+  struct mag_buf text;
+  size_t line;
+};
+
+static void go_to_line(struct output *out, const yaml_mark_t *mark)
 {
-  struct mbp_str text = mbp_str_n((const char *) node->data.scalar.value, node->data.scalar.length);
-  bool plain = node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-  if (plain && (text.len == 0 || mbp_str_eq(text, "~")))
-    mag_writer_null(w, key);
-  else if (plain && is_json_scalar(text))
-    mag_writer_raw(w, key, text);
-  else
-    mag_writer_string(w, key, text);
+  for (; out->line < mark->line; out->line++)
+    mag_buf_add_char(&out->text, '\n');
 }
 
-static int write_node(yaml_document_t *document, struct mbp_writer *w, const char *key, int index, int depth,
-                      struct mbp_error *err)
+static void add_string(struct output *out, struct mbp_str text)
+{
+  mag_autowriter w = mag_writer_new();
+  struct mbp_str quoted = mbp_str("");
+  mag_writer_string(w, NULL, text);
+  if (mag_writer_text(w, &quoted) < 0)
+    out->text.failed = true;
+  mag_buf_add_str(&out->text, quoted);
+}
+
+static struct mbp_str scalar_text(const yaml_node_t *node)
+{
+  return mbp_str_n((const char *) node->data.scalar.value, node->data.scalar.length);
+}
+
+static void write_scalar(struct output *out, const yaml_node_t *node)
+{
+  struct mbp_str text = scalar_text(node);
+  bool plain = node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+  if (plain && (text.len == 0 || mbp_str_eq(text, "~")))
+    mag_buf_add_text(&out->text, "null");
+  else if (plain && is_json_scalar(text))
+    mag_buf_add_str(&out->text, text);
+  else
+    add_string(out, text);
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+  const yaml_node_t *one = *(const yaml_node_t *const *) a, *two = *(const yaml_node_t *const *) b;
+  int order = strcmp((const char *) one->data.scalar.value, (const char *) two->data.scalar.value);
+  return order ? order : one->start_mark.index < two->start_mark.index ? -1 : 1;
+}
+
+/* Keys are texts, and each stands once. */
+static int check_keys(yaml_document_t *document, const yaml_node_t *mapping, struct mbp_error *err)
+{
+  size_t n = (size_t) (mapping->data.mapping.pairs.top - mapping->data.mapping.pairs.start);
+  mag_autofree const yaml_node_t **keys = calloc(n + 1, sizeof(*keys));
+  if (!keys)
+    return mag_error_no_memory(err);
+  for (size_t i = 0; i < n; i++) {
+    keys[i] = yaml_document_get_node(document, mapping->data.mapping.pairs.start[i].key);
+    if (keys[i]->type != YAML_SCALAR_NODE)
+      return fail(&keys[i]->start_mark, "a key must be text", err);
+  }
+  qsort(keys, n, sizeof(*keys), compare_keys);
+  for (size_t i = 1; i < n; i++)
+    if (strcmp((const char *) keys[i - 1]->data.scalar.value, (const char *) keys[i]->data.scalar.value) == 0)
+      return mag_error(err, MBP_E_INVALID, "line %zu: \"%.60s\" stands twice: also on line %zu; keep one of them",
+                       keys[i]->start_mark.line + 1, (const char *) keys[i]->data.scalar.value,
+                       keys[i - 1]->start_mark.line + 1);
+  return 0;
+}
+
+static int write_node(yaml_document_t *document, struct output *out, int index, int depth, struct mbp_error *err);
+
+static int write_mapping(yaml_document_t *document, struct output *out, const yaml_node_t *node, int depth,
+                         struct mbp_error *err)
+{
+  int r = check_keys(document, node, err);
+  yaml_node_pair_t *first = node->data.mapping.pairs.start;
+  mag_buf_add_char(&out->text, '{');
+  for (yaml_node_pair_t *i = first; r == 0 && i < node->data.mapping.pairs.top; i++) {
+    const yaml_node_t *name = yaml_document_get_node(document, i->key);
+    if (i > first)
+      mag_buf_add_char(&out->text, ',');
+    go_to_line(out, &name->start_mark);
+    add_string(out, scalar_text(name));
+    mag_buf_add_char(&out->text, ':');
+    r = write_node(document, out, i->value, depth + 1, err);
+  }
+  mag_buf_add_char(&out->text, '}');
+  return r;
+}
+
+static int write_sequence(yaml_document_t *document, struct output *out, const yaml_node_t *node, int depth,
+                          struct mbp_error *err)
+{
+  yaml_node_item_t *first = node->data.sequence.items.start;
+  int r = 0;
+  mag_buf_add_char(&out->text, '[');
+  for (yaml_node_item_t *i = first; r == 0 && i < node->data.sequence.items.top; i++) {
+    if (i > first)
+      mag_buf_add_char(&out->text, ',');
+    r = write_node(document, out, *i, depth + 1, err);
+  }
+  mag_buf_add_char(&out->text, ']');
+  return r;
+}
+
+static int write_node(yaml_document_t *document, struct output *out, int index, int depth, struct mbp_error *err)
 {
   yaml_node_t *node = yaml_document_get_node(document, index);
-  int r = 0;
   if (depth == DEPTH)
     return fail(&node->start_mark, "nested too deeply", err);
   switch (node->type) {
   case YAML_SCALAR_NODE:
-    write_scalar(w, key, node);
+    write_scalar(out, node);
     return 0;
   case YAML_SEQUENCE_NODE:
-    mag_writer_array(w, key);
-    for (yaml_node_item_t *i = node->data.sequence.items.start; i < node->data.sequence.items.top && r == 0; i++)
-      r = write_node(document, w, NULL, *i, depth + 1, err);
-    mag_writer_end(w);
-    return r;
+    return write_sequence(document, out, node, depth, err);
   case YAML_MAPPING_NODE:
-    mag_writer_object(w, key);
-    for (yaml_node_pair_t *i = node->data.mapping.pairs.start; i < node->data.mapping.pairs.top && r == 0; i++) {
-      yaml_node_t *name = yaml_document_get_node(document, i->key);
-      if (name->type != YAML_SCALAR_NODE)
-        return fail(&name->start_mark, "a key must be text", err);
-      r = write_node(document, w, (const char *) name->data.scalar.value, i->value, depth + 1, err);
-    }
-    mag_writer_end(w);
-    return r;
+    return write_mapping(document, out, node, depth, err);
   default:
     return fail(&node->start_mark, "not understood", err);
   }
+}
+
+/* What libyaml says of the place where it stopped. Tabs are what people ask about. */
+static int syntax_error(const yaml_parser_t *parser, struct mbp_error *err)
+{
+  bool tab = parser->problem && strstr(parser->problem, "cannot start any token");
+  return mag_error(err, MBP_E_INVALID, "line %zu: %s%s", parser->problem_mark.line + 1,
+                   parser->problem ? parser->problem : "not YAML",
+                   tab ? "; is it a tab? Indent with spaces, and quote what begins with a special character" : "");
 }
 
 /* An alias can make a small file a huge document: they are refused before the document is built. */
@@ -82,8 +170,7 @@ static int refuse_aliases(struct mbp_str yaml, struct mbp_error *err)
   for (bool end = false; !end && r == 0;) {
     yaml_event_t event;
     if (!yaml_parser_parse(&parser, &event)) {
-      r = mag_error(err, MBP_E_INVALID, "line %zu: %s", parser.problem_mark.line + 1,
-                    parser.problem ? parser.problem : "not YAML");
+      r = syntax_error(&parser, err);
       break;
     }
     end = event.type == YAML_STREAM_END_EVENT;
@@ -106,23 +193,22 @@ int mag_yaml_to_json(struct mbp_str yaml, char **ret_json, struct mbp_error *err
     return mag_error_no_memory(err);
   yaml_parser_set_input_string(&parser, (const unsigned char *) yaml.ptr, yaml.len);
   if (!yaml_parser_load(&parser, &document)) {
-    r = mag_error(err, MBP_E_INVALID, "line %zu: %s", parser.problem_mark.line + 1,
-                  parser.problem ? parser.problem : "not YAML");
+    r = syntax_error(&parser, err);
     yaml_parser_delete(&parser);
     return r;
   }
-  mag_autowriter w = mag_writer_new();
+  struct output out = {MAG_BUF_INIT, 0};
   if (!yaml_document_get_root_node(&document))
-    r = mag_error(err, MBP_E_INVALID, "the file is empty");
+    mag_buf_add_text(&out.text, "{}"); /* an empty file says nothing, which is no error */
   else
-    r = write_node(&document, w, NULL, 1, 0, err);
+    r = write_node(&document, &out, 1, 0, err);
   yaml_document_delete(&document);
   yaml_parser_delete(&parser);
-  if (r < 0)
-    return r;
-  char *json = mag_writer_take(w);
-  if (!json)
-    return mag_error_no_memory(err);
+  char *json = mag_buf_take(&out.text);
+  if (r < 0 || !json) {
+    free(json);
+    return r < 0 ? r : mag_error_no_memory(err);
+  }
   *ret_json = json;
   return 0;
 }

@@ -45,3 +45,21 @@ void mag_clock_format(int64_t wall_ms, char text[MAG_TIME_TEXT])
   memcpy(text, buf, MAG_TIME_TEXT - 1);
   text[MAG_TIME_TEXT - 1] = 0;
 }
+
+int64_t mag_clock_parse(struct mbp_str text)
+{
+  struct tm tm = {0};
+  int ms = 0, end = 0;
+  char buf[MAG_TIME_TEXT];
+  if (text.len != MAG_TIME_TEXT - 1)
+    return 0;
+  memcpy(buf, text.ptr, text.len);
+  buf[text.len] = 0;
+  if (sscanf(buf, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
+             &tm.tm_sec, &ms, &end) != 7 ||
+      end != MAG_TIME_TEXT - 1)
+    return 0;
+  tm.tm_year -= 1900;
+  tm.tm_mon -= 1;
+  return (int64_t) timegm(&tm) * 1000 + ms;
+}

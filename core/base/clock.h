@@ -2,8 +2,7 @@
 #ifndef MAG_BASE_CLOCK_H
 #define MAG_BASE_CLOCK_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include <magent/mbp.h>
 
 int64_t mag_clock_monotonic_ms(void);
 int64_t mag_clock_monotonic_ns(void);
@@ -13,5 +12,7 @@ int64_t mag_clock_wall_ms(void);
 /* "2026-11-23T04:33:57.123Z", 24 characters and a 0. */
 #define MAG_TIME_TEXT 25
 void mag_clock_format(int64_t wall_ms, char text[MAG_TIME_TEXT]);
+/* And back; 0 if it is no such text. */
+int64_t mag_clock_parse(struct mbp_str text);
 
 #endif

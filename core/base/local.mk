@@ -1,3 +1,4 @@
+libmagcore_la_SOURCES += core/base/base64.c core/base/base64.h
 libmagcore_la_SOURCES += core/base/buf.c core/base/buf.h
 libmagcore_la_SOURCES += core/base/cleanup.h
 libmagcore_la_SOURCES += core/base/clock.c core/base/clock.h
@@ -8,6 +9,7 @@ libmagcore_la_SOURCES += core/base/json_members.c core/base/json_members.h
 libmagcore_la_SOURCES += core/base/json_scan.c core/base/json_scan.h
 libmagcore_la_SOURCES += core/base/log.c core/base/log.h
 libmagcore_la_SOURCES += core/base/text.c core/base/text.h
+libmagcore_la_SOURCES += core/base/thread.c core/base/thread.h
 libmagcore_la_SOURCES += core/base/tree.h
 libmagcore_la_SOURCES += core/base/tree_copy.c
 libmagcore_la_SOURCES += core/base/tree_remove.c

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "host/late.h"
 #include "host/redact.h"
 
 #include <stdio.h>
@@ -167,12 +168,27 @@ static int add_text(struct value *value, struct mbp_str text, struct mbp_error *
 
 /* ---- Whole configurations ------------------------------------------------------------------------------------- */
 
+/* A text of the configuration may refer to variables: they are looked up now, when it is used. */
+static int add_late(struct value *value, struct mbp_str text, struct mbp_error *err)
+{
+  mag_autofree char *resolved = NULL;
+  if (!mag_late_wanted(text))
+    return add_text(value, text, err);
+  int r = mag_late_resolve(text, &resolved, err);
+  if (r < 0)
+    return mag_error_wrap(err, "%s", value->param->name);
+  r = add_text(value, mbp_str(resolved), err);
+  if (r < 0) /* it may quote what it was given */
+    mag_redact_error(err);
+  return r;
+}
+
 static int add_json(struct value *value, struct mbp_str all, const struct mbp_json *json, struct mbp_error *err)
 {
   struct mbp_str text;
   switch (mag_json_type(json)) {
   case MBP_JSON_STRING:
-    return add_text(value, mag_json_str(json), err);
+    return add_late(value, mag_json_str(json), err);
   case MBP_JSON_BOOL:
     return add_text(value, mbp_str(mag_json_truth(json, 0) ? "true" : "false"), err);
   case MBP_JSON_NUMBER:

@@ -7,7 +7,8 @@
 
 /* Checks `json` (an object, or empty) against `params` (NULL-terminated, or NULL). Unknown keys name the nearest one;
  * missing values come from the parameter's environment variable (secure_getenv), then its default. Secret values are
- * told to the redaction. Values may be JSON strings, numbers or booleans; arrays for repeatable ones. */
+ * told to the redaction, and so is what ${NAME} in a value stands for (late.h). Values may be JSON strings, numbers or
+ * booleans; arrays for repeatable ones. */
 int mag_config_new(const char *plugin, const struct mbp_param *const *params, struct mbp_str json,
                    struct mbp_config **ret_config, struct mbp_error *err);
 void mag_config_free(struct mbp_config *config); /* accepts NULL; wipes secrets */

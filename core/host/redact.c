@@ -15,33 +15,40 @@ static struct {
   pthread_rwlock_t lock;
   char **forms;
   size_t *lengths;
+  bool *lent; /* may go into a sandbox */
   size_t n;
 } known = {.lock = PTHREAD_RWLOCK_INITIALIZER};
 
-static void add_form(const char *form, size_t len)
+static void add_form(const char *form, size_t len, bool lent)
 {
   if (len < LEAST)
     return;
   for (size_t i = 0; i < known.n; i++)
-    if (known.lengths[i] == len && memcmp(known.forms[i], form, len) == 0)
+    if (known.lengths[i] == len && memcmp(known.forms[i], form, len) == 0) {
+      known.lent[i] &= lent;
       return;
+    }
   char **forms = realloc(known.forms, (known.n + 1) * sizeof(*forms));
   if (forms)
     known.forms = forms;
   size_t *lengths = realloc(known.lengths, (known.n + 1) * sizeof(*lengths));
   if (lengths)
     known.lengths = lengths;
+  bool *lents = realloc(known.lent, (known.n + 1) * sizeof(*lents));
+  if (lents)
+    known.lent = lents;
   char *copy = mag_str_dup(mbp_str_n(form, len));
-  if (!forms || !lengths || !copy) {
+  if (!forms || !lengths || !lents || !copy) {
     free(copy);
     return;
   }
   known.forms[known.n] = copy;
+  known.lent[known.n] = lent;
   known.lengths[known.n++] = len;
 }
 
 /* The part of base64(prefix of `shift` bytes + secret) that depends on the secret alone. */
-static void add_base64(struct mbp_str secret, size_t shift, const char *alphabet)
+static void add_base64(struct mbp_str secret, size_t shift, const char *alphabet, bool lent)
 {
   mag_autobuf out = MAG_BUF_INIT;
   unsigned bits = 0, have = 0;
@@ -55,10 +62,10 @@ static void add_base64(struct mbp_str secret, size_t shift, const char *alphabet
   }
   size_t skip = (shift * 8 + 5) / 6;
   if (!out.failed && out.len > skip)
-    add_form(out.ptr + skip, out.len - skip);
+    add_form(out.ptr + skip, out.len - skip, lent);
 }
 
-static void add_percent(struct mbp_str secret, const char *hex)
+static void add_percent(struct mbp_str secret, const char *hex, bool lent)
 {
   mag_autobuf out = MAG_BUF_INIT;
   for (size_t i = 0; i < secret.len; i++) {
@@ -71,34 +78,44 @@ static void add_percent(struct mbp_str secret, const char *hex)
     }
   }
   if (!out.failed)
-    add_form(out.ptr, out.len);
+    add_form(out.ptr, out.len, lent);
 }
 
-static void add_json(struct mbp_str secret)
+static void add_json(struct mbp_str secret, bool lent)
 {
   mag_autowriter writer = mag_writer_new();
   struct mbp_str text;
   mag_writer_string(writer, NULL, secret);
   if (mag_writer_text(writer, &text) == 0)
-    add_form(text.ptr + 1, text.len - 2);
+    add_form(text.ptr + 1, text.len - 2, lent);
 }
 
-void mag_redact_add(struct mbp_str secret)
+static void add(struct mbp_str secret, bool lent)
 {
   static const char standard[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   static const char url_safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   if (secret.len < LEAST)
     return;
   pthread_rwlock_wrlock(&known.lock);
-  add_form(secret.ptr, secret.len);
+  add_form(secret.ptr, secret.len, lent);
   for (size_t shift = 0; shift < 3; shift++) {
-    add_base64(secret, shift, standard);
-    add_base64(secret, shift, url_safe);
+    add_base64(secret, shift, standard, lent);
+    add_base64(secret, shift, url_safe, lent);
   }
-  add_percent(secret, "0123456789ABCDEF");
-  add_percent(secret, "0123456789abcdef");
-  add_json(secret);
+  add_percent(secret, "0123456789ABCDEF", lent);
+  add_percent(secret, "0123456789abcdef", lent);
+  add_json(secret, lent);
   pthread_rwlock_unlock(&known.lock);
+}
+
+void mag_redact_add(struct mbp_str secret)
+{
+  add(secret, /* lent= */ false);
+}
+
+void mag_redact_add_lent(struct mbp_str secret)
+{
+  add(secret, /* lent= */ true);
 }
 
 /* The earliest form in `text`, or NULL. The lock is held. */
@@ -114,6 +131,16 @@ static const char *find(struct mbp_str text, size_t *ret_len)
     }
   }
   return best;
+}
+
+bool mag_redact_is_key(struct mbp_str text)
+{
+  bool is_key = false;
+  pthread_rwlock_rdlock(&known.lock);
+  for (size_t i = 0; i < known.n && text.len && !is_key; i++)
+    is_key = !known.lent[i] && memmem(text.ptr, text.len, known.forms[i], known.lengths[i]);
+  pthread_rwlock_unlock(&known.lock);
+  return is_key;
 }
 
 bool mag_redact_wanted(struct mbp_str text)

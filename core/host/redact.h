@@ -12,6 +12,10 @@
 #define MAG_REDACTED "[redacted]"
 
 void mag_redact_add(struct mbp_str secret);
+/* One that the user gives to a sandbox: it is removed like the others, and may go there. */
+void mag_redact_add_lent(struct mbp_str secret);
+/* Does `text` hold a secret of the other kind, which must not go anywhere? */
+bool mag_redact_is_key(struct mbp_str text);
 /* Appends `text` to `out` with every known secret replaced. */
 void mag_redact_into(struct mag_buf *out, struct mbp_str text);
 /* Is anything in `text` a known secret? Quick; lets the usual text pass without a copy. */

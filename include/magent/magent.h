@@ -1,25 +1,49 @@
-/* magent.h - running managed agents inside a program. Link with `pkg-config --cflags --libs magent`.
+/* magent.h - managed agents inside a program. Link with `pkg-config --cflags --libs magent`.
  *
- *   struct magent *magent;
- *   struct magent_session *session;
+ *   struct magent *magent = NULL;
+ *   struct magent_agent *agent = NULL;
  *   struct magent_error error;
+ *   char *answer = NULL;
+ *
  *   if (magent_open(NULL, &magent, &error) < 0 ||
- *       magent_session_create(magent, "{\"system\": \"Be concise.\"}", NULL, &session, &error) < 0 ||
- *       magent_session_run(session, "Write a Python script and run it", &callbacks, NULL, &outcome, &error) < 0)
+ *       magent_agent_new(magent, NULL, &agent, &error) < 0 ||
+ *       magent_execute(agent, "Write a Python script that prints Hello World and run it", &answer, &error) != 0)
  *     fprintf(stderr, "%s\n", error.message);
+ *   else
+ *     puts(answer);
+ *   free(answer);
+ *   magent_agent_free(agent);
+ *   magent_close(magent);
  *
- * This face is young: until 1.0 it may change with every release (the SONAME changes with it).
+ * A context (struct magent) has plugins and the session store; one is enough for a process, several do not disturb one
+ * another. An agent (struct magent_agent) is a definition of model, system prompt and tools, the environment that its
+ * tools work in, and the session that it is talking in. Nothing costs anything before it is used: a session begins with
+ * the first prompt, a sandbox with the first tool that needs one.
  *
- * Threads: a context may be used from any thread; a session by one thread at a time, except for
- * magent_session_interrupt. The library starts threads of its own, with all signals blocked; it leaves signal handlers,
- * working directory, locale, environment and umask alone, waits only for children of its own, and opens every
- * descriptor CLOEXEC. After fork, a child may only call exec or _exit.
+ * Until 1.0 this interface may change with a release, and the SONAME with it.
  *
- * Errors: functions return 0, or a negative number and a filled error; outputs are untouched then.
+ * Results. Functions return 0, or a negative MBP_E_* code and a filled error; outputs are untouched then.
+ * Functions that run a turn return how it ended: 0, or a positive MAGENT_* number and a filled error. `error` may be
+ * NULL. What comes out in a `char **` or `struct ... **` is one piece of memory, the caller's, for free(3); texts
+ * inside it are never NULL unless it is said. Text is UTF-8.
+ *
+ * Structs that the caller fills begin with `size`: sizeof(struct ...). So an older program runs with a newer library.
+ *
+ * Threads. A context may be used by any number of threads at once, and so may an agent; but an agent runs one turn at a
+ * time, and what begins, changes or ends its session (execute, stream, update, reset, restore, resume, free) is refused
+ * with MBP_E_BUSY beside another such function. Callbacks come from the thread that runs or pulls the turn, without any
+ * lock: they may call everything that another thread may call. Only tools (struct magent_tool) run in threads of the
+ * library.
+ *
+ * A guest in your program. The library leaves signal handlers, signal masks, working directory, locale, environment and
+ * umask alone. Its threads have all signals blocked. It waits only for children of its own, and never with wait(2); all
+ * of its descriptors are CLOEXEC. No function may be called from a signal handler: write to magent_interrupt_fd there.
+ * After fork(2) the child may call exec or _exit, and nothing of this library. Waiting is not ended by signals.
  */
 #ifndef MAGENT_MAGENT_H
 #define MAGENT_MAGENT_H
 
+#include <magent/mbp.h> /* MBP_E_* */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,83 +57,291 @@ extern "C" {
 #define MAGENT_API
 #endif
 
-struct magent;         /* plugins and the store; one is enough for a process */
-struct magent_session; /* one conversation, with its tools and sandbox */
+struct magent;           /* plugins and the store */
+struct magent_config;    /* an agent file that is being put together */
+struct magent_agent;     /* a managed agent and its present session */
+struct magent_stream;    /* a turn whose events are pulled */
+struct magent_tool_call; /* a call of a tool of the program's own */
 
 struct magent_error {
-  int32_t code;      /* MBP_E_* of mbp.h */
+  int32_t code; /* MBP_E_*; 0 for an ending of a turn that is nobody's failure */
   int32_t reserved;
-  char message[504]; /* one line of UTF-8, without secrets */
+  char message[504]; /* one line, without secrets; says what to do where that is known */
 };
 
 /* "0.1.0"; static. */
 MAGENT_API const char *magent_version(void);
 
+/* ---- Context ---------------------------------------------------------------------------------------------------- */
+
 struct magent_options {
-  size_t size;                    /* sizeof(struct magent_options) */
+  size_t size;
   const char *const *plugin_dirs; /* searched first and trusted; NULL-terminated, or NULL */
+  const char *store;              /* a store plugin's name; NULL: what the defaults say */
+  const char *store_options;      /* its options, YAML or JSON; NULL: what the defaults say */
 };
 
-/* `options` may be NULL. Reads directories, opens nothing. */
+/* Reads directories and the defaults file, opens nothing. `options` may be NULL. */
 MAGENT_API int magent_open(const struct magent_options *options, struct magent **ret_magent,
                            struct magent_error *error);
-/* All sessions must be closed. Accepts NULL. */
+/* Its agents must be freed before. Accepts NULL. */
 MAGENT_API void magent_close(struct magent *magent);
 
-/* A new session. `agent`: what an agent file holds, as YAML or JSON text; NULL or "": the defaults. `title` may be
- * NULL. What the compute provider cannot enforce is refused before anything is created. */
-MAGENT_API int magent_session_create(struct magent *magent, const char *agent, const char *title,
-                                     struct magent_session **ret_session, struct magent_error *error);
-/* One that exists, also of an earlier process. MBP_E_NOT_FOUND; MBP_E_BUSY while another process runs it. */
-MAGENT_API int magent_session_open(struct magent *magent, const char *id, struct magent_session **ret_session,
-                                   struct magent_error *error);
-/* Its sandbox goes, its log and workspace stay. Accepts NULL. */
-MAGENT_API void magent_session_close(struct magent_session *session);
-/* Valid until close. */
-MAGENT_API const char *magent_session_id(const struct magent_session *session);
+/* ---- Configuration ---------------------------------------------------------------------------------------------- */
 
-/* Who watches a turn. Texts are borrowed and not 0-terminated. Called one at a time, but not always from the thread
- * that runs the session. Members may be NULL. */
-struct magent_callbacks {
-  size_t size; /* sizeof(struct magent_callbacks) */
-  void *ctx;
-  /* A durable event: one JSON object in the wire shape of docs/LOG-FORMAT.md. */
-  void (*event)(void *ctx, const char *json, size_t len);
-  /* A piece of the answer, as it comes. */
-  void (*text)(void *ctx, const char *text, size_t len);
-  /* A piece of what a tool prints, as it comes. */
-  void (*tool_output)(void *ctx, const char *tool, const char *text, size_t len);
-  /* May this tool run? 1 yes, 0 no, -1 not known now: the session becomes idle and waits. `input` is JSON. */
-  int (*confirm)(void *ctx, const char *tool, const char *input);
-};
+/* What an agent file holds; the keys are those of magent-agent(5). NULL without memory. Not for two threads at once.
+ *
+ *   struct magent_config *config = magent_config_new();
+ *   magent_config_set(config, "model", "claude-sonnet-4-6");
+ *   magent_config_set(config, "system", "You are a helpful assistant. Be concise.");
+ *   magent_config_set(config, "compute.memory", "512M");
+ *   if (magent_agent_new(magent, config, &agent, &error) < 0) ...
+ */
+MAGENT_API struct magent_config *magent_config_new(void);
+MAGENT_API void magent_config_free(struct magent_config *config); /* accepts NULL */
+/* `value`: a text is taken as it is, for all other types it is YAML or JSON: "2", "[bash, read]", "{pip: [numpy]}". A
+ * key that is set again replaces what was said. The first mistake is remembered and told by magent_agent_new, so a row
+ * of sets needs no checks, not even of a NULL config. */
+MAGENT_API int magent_config_set(struct magent_config *config, const char *key, const char *value);
+/* A whole agent file: later ones win, key by key. MBP_E_INVALID tells line and key. */
+MAGENT_API int magent_config_parse(struct magent_config *config, const char *yaml_or_json, struct magent_error *error);
+MAGENT_API int magent_config_load(struct magent_config *config, const char *path, struct magent_error *error);
 
-struct magent_limits {
-  size_t size;         /* sizeof(struct magent_limits) */
-  int64_t max_steps;   /* model requests of this turn; 0: no limit */
-  int64_t timeout_ms;  /* of this turn; 0: none */
-};
+/* ---- Agents ----------------------------------------------------------------------------------------------------- */
 
+/* `config` is copied; NULL: the defaults. What can be checked without network or sandbox is checked now: keys
+ * (MBP_E_INVALID), model, tools and provider (MBP_E_NOT_FOUND), what the provider cannot enforce
+ * (MBP_E_UNSUPPORTED). */
+MAGENT_API int magent_agent_new(struct magent *magent, const struct magent_config *config,
+                                struct magent_agent **ret_agent, struct magent_error *error);
+/* Ends its sandbox; the session stays in the store, and can be resumed. No other function may be using the agent, and
+ * its streams must be closed. Accepts NULL. */
+MAGENT_API void magent_agent_free(struct magent_agent *agent);
+
+/* ---- Running ---------------------------------------------------------------------------------------------------- */
+
+/* How a turn ended. */
 #define MAGENT_END_TURN 0        /* answered */
-#define MAGENT_REQUIRES_ACTION 1 /* a tool call waits for an answer */
-#define MAGENT_LIMIT 2           /* a limit was reached; can be gone on with */
-#define MAGENT_REFUSED 3
+#define MAGENT_REQUIRES_ACTION 1 /* a tool call waits for an answer: magent_answer_* */
+#define MAGENT_LIMIT 2           /* a limit or budget was reached, which `error` names; can be gone on with */
+#define MAGENT_REFUSED 3         /* the model refused */
 #define MAGENT_FAILED 4          /* `error` says why; can be tried again */
 #define MAGENT_INTERRUPTED 5
 
-struct magent_outcome {
-  int32_t ending; /* MAGENT_* */
-  int32_t reserved;
-  struct magent_error error; /* for LIMIT, REFUSED, FAILED */
+/* Says `prompt` and waits until the session is idle. *ret_answer (may be NULL): what the agent said last, after its
+ * last tool call; "" if it said nothing. It is set for every ending. A NULL prompt goes on where the session stopped. */
+MAGENT_API int magent_execute(struct magent_agent *agent, const char *prompt, char **ret_answer,
+                              struct magent_error *error);
+
+#define MAGENT_EVENT 1       /* something durable: `json`, in the wire shape of docs/LOG-FORMAT.md */
+#define MAGENT_TEXT 2        /* a piece of the answer, as it comes: `text` */
+#define MAGENT_THINKING 3    /* a piece of what the model thinks, where it shows that: `text` */
+#define MAGENT_TOOL_OUTPUT 4 /* a piece of what the tool `tool` prints: `text`, bytes as they are */
+#define MAGENT_PROGRESS 5    /* a line for a human: `text`: an image is pulled, a request is tried again */
+
+/* Something that happened; the library's. Members that do not apply are "" and 0. New kinds may come: skip what you do
+ * not know. */
+struct magent_event {
+  uint32_t kind;
+  int32_t ending;   /* of "session.status_idle": how the turn ended */
+  const char *type; /* of an event: "agent.message", "agent.tool_use", ... */
+  const char *id;   /* of an event; of a piece: of the event that will hold it, where it is known */
+  const char *tool; /* the name of the tool that is called, or that prints */
+  const char *text; /* of "agent.message": its text; ends with a 0 that text_len does not count */
+  size_t text_len;
+  const char *json;
+  size_t json_len;
 };
 
-/* Says `prompt` (NULL: goes on where the session stopped) and runs until the session is idle. Returns negative only
- * if the session could not be run or recorded; how the turn went is in the outcome. `callbacks` and `limits` may be
- * NULL. */
-MAGENT_API int magent_session_run(struct magent_session *session, const char *prompt,
-                                  const struct magent_callbacks *callbacks, const struct magent_limits *limits,
-                                  struct magent_outcome *ret_outcome, struct magent_error *error);
-/* Ends the running turn, or the next one as soon as it begins. Any thread; not from a signal handler. */
-MAGENT_API void magent_session_interrupt(struct magent_session *session);
+/* The same as magent_execute, shown as it comes. `each` borrows the event; what it returns but 0 interrupts the turn,
+ * of which it is then shown the rest. */
+MAGENT_API int magent_stream(struct magent_agent *agent, const char *prompt,
+                             int (*each)(void *ctx, const struct magent_event *event), void *ctx,
+                             struct magent_error *error);
+
+/* The same, pulled: for programs with an event loop. The turn does not wait for its reader: what is not taken is kept,
+ * but of what tools print no more than 1 MiB.
+ *
+ *   struct pollfd fd = {.fd = magent_stream_fd(stream), .events = POLLIN};
+ *   while (poll(&fd, 1, -1) > 0)
+ *     while ((r = magent_stream_next(stream, 0, &event, &error)) == 1)
+ *       ...
+ */
+MAGENT_API int magent_stream_open(struct magent_agent *agent, const char *prompt, struct magent_stream **ret_stream,
+                                  struct magent_error *error);
+/* Readable while magent_stream_next has something to say. The stream's own: poll it, no more. */
+MAGENT_API int magent_stream_fd(const struct magent_stream *stream);
+/* Waits at most `timeout_ms` (-1: for ever). 1: *ret_event, borrowed until the next call. 0: that was all, the turn has
+ * ended. -MBP_E_TIMEOUT: nothing yet. Any other: the turn could not be run or recorded. One thread at a time. */
+MAGENT_API int magent_stream_next(struct magent_stream *stream, int timeout_ms, const struct magent_event **ret_event,
+                                  struct magent_error *error);
+/* Interrupts the turn if it still runs, waits for its end, and frees. Returns how the turn ended. NULL: 0. */
+MAGENT_API int magent_stream_close(struct magent_stream *stream, struct magent_error *error);
+
+/* ---- Meanwhile -------------------------------------------------------------------------------------------------- */
+
+/* Ends the running turn now, or the next one as soon as it begins. The session stays usable. */
+MAGENT_API void magent_interrupt(struct magent_agent *agent);
+/* The same from a signal handler: write(2) one byte or more to this descriptor. It is the agent's own, non-blocking,
+ * and valid until the agent is freed; the first call starts a thread. */
+MAGENT_API int magent_interrupt_fd(struct magent_agent *agent, struct magent_error *error);
+/* Speaks to the running turn: it reads `text` at the next tool boundary, before the model is asked again. Without a
+ * running turn the next one begins with it. Durable when it returns. */
+MAGENT_API int magent_steer(struct magent_agent *agent, const char *text, struct magent_error *error);
+/* The same, but read when the running turn has ended, as the beginning of another one. */
+MAGENT_API int magent_follow_up(struct magent_agent *agent, const char *text, struct magent_error *error);
+
+/* ---- Tools of the program's own --------------------------------------------------------------------------------- */
+
+#define MAGENT_DENY 0
+#define MAGENT_ALLOW 1
+#define MAGENT_LATER 2
+
+/* May this call run? Asked for tools whose policy is always_ask. MAGENT_LATER: the session becomes idle and waits for
+ * magent_answer_confirmation; so it does without a callback. `input` is JSON. Between turns; NULL takes it back. */
+MAGENT_API int magent_on_confirm(struct magent_agent *agent,
+                                 int (*confirm)(void *ctx, const char *tool, const char *input), void *ctx,
+                                 struct magent_error *error);
+
+/* ---- Sessions --------------------------------------------------------------------------------------------------- */
+
+struct magent_usage {
+  int64_t input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens;
+};
+
+struct magent_session_info {
+  const char *id;
+  const char *status; /* "idle", "running", "terminated" (archived); "" before the first turn */
+  const char *title;
+  const char *agent_id, *agent; /* the agent's id and name */
+  const char *model;
+  const char *environment_id;
+  const char *forked_from;   /* a session's id, or "" */
+  const char *error;         /* why the last turn failed, or "" */
+  const char *currency;
+  int64_t cost_micros;       /* millionths of `currency`; -1: not known */
+  struct magent_usage usage; /* sums; a request whose end was lost counts at its estimate */
+  int64_t turns, steps, tool_calls, active_ms;
+  int64_t created_ms, updated_ms, archived_ms; /* since 1970; 0: never */
+  uint32_t agent_version;
+  int32_t ending; /* of the last turn: MAGENT_* */
+};
+
+/* The agent's present session; before its first prompt texts are "" and numbers 0. Also while a turn runs. */
+MAGENT_API int magent_retrieve_session(struct magent_agent *agent, struct magent_session_info **ret_info,
+                                       struct magent_error *error);
+/* Any session. MBP_E_NOT_FOUND. */
+MAGENT_API int magent_get_session(struct magent *magent, const char *session_id, struct magent_session_info **ret_info,
+                                  struct magent_error *error);
+
+struct magent_query {
+  size_t size;
+  const char *status; /* NULL: any */
+  const char *agent;  /* id or name; NULL: any */
+  int64_t created_after_ms, created_before_ms; /* 0: no bound */
+  const char *page;   /* where the list before went on; NULL: the first */
+  uint32_t limit;     /* of a page; 0: 100 */
+  int32_t archived_too;
+  int32_t oldest_first;
+  int32_t reserved;
+};
+
+struct magent_session_list {
+  size_t n;
+  const struct magent_session_info *const *sessions; /* newest first */
+  const char *next; /* page token, or "" */
+};
+
+/* `query` may be NULL.
+ *
+ *   if (magent_list_sessions(magent, NULL, &list, &error) == 0)
+ *     for (size_t i = 0; i < list->n; i++)
+ *       printf("%s  %s\n", list->sessions[i]->id, list->sessions[i]->title);
+ *   free(list);
+ */
+MAGENT_API int magent_list_sessions(struct magent *magent, const struct magent_query *query,
+                                    struct magent_session_list **ret_list, struct magent_error *error);
+
+/* The next prompt begins a new session. Agent and environment stay, the old session stays in the store. */
+MAGENT_API int magent_reset_session(struct magent_agent *agent, struct magent_error *error);
+/* As if the agent had just been made from its configuration: its ids and its version are forgotten too. */
+MAGENT_API int magent_reset_all(struct magent_agent *agent, struct magent_error *error);
+/* Goes on with a session, of whatever process, with all that was said and the agent that it had. MBP_E_NOT_FOUND;
+ * MBP_E_BUSY while somebody else has it. The agent keeps its present session then. */
+MAGENT_API int magent_resume_session(struct magent_agent *agent, const char *session_id, struct magent_error *error);
+
+#define MAGENT_ID_SIZE 48 /* bytes of an id, with its 0 */
+
+/* What another process needs to go on. Plain data that never grows; "" and 0 for what there is not yet. */
+struct magent_ids {
+  char agent_id[MAGENT_ID_SIZE], environment_id[MAGENT_ID_SIZE], session_id[MAGENT_ID_SIZE];
+  uint32_t agent_version, environment_version;
+};
+
+MAGENT_API int magent_save_ids(struct magent_agent *agent, struct magent_ids *ret_ids, struct magent_error *error);
+/* Takes them over after checking that each is known (MBP_E_NOT_FOUND), and resumes the session if there is one. Changes
+ * nothing that is stored. */
+MAGENT_API int magent_restore_ids(struct magent_agent *agent, const struct magent_ids *ids, struct magent_error *error);
+/* The same as a file of a few lines of JSON, written whole or not at all. */
+MAGENT_API int magent_ids_write(const struct magent_ids *ids, const char *path, struct magent_error *error);
+MAGENT_API int magent_ids_read(const char *path, struct magent_ids *ret_ids, struct magent_error *error);
+
+/* A new session that shares what happened up to now, or up to the event `event_id`. */
+MAGENT_API int magent_fork_session(struct magent *magent, const char *session_id, const char *event_id,
+                                   char ret_id[MAGENT_ID_SIZE], struct magent_error *error);
+MAGENT_API int magent_set_title(struct magent *magent, const char *session_id, const char *title,
+                                struct magent_error *error);
+/* JSON or YAML: "{tokens: 100000, steps: 50}"; null removes a bound. Also while it runs. */
+MAGENT_API int magent_set_budget(struct magent *magent, const char *session_id, const char *budget,
+                                 struct magent_error *error);
+/* No more turns; it can still be read and forked. MBP_E_BUSY while it is open. */
+MAGENT_API int magent_archive_session(struct magent *magent, const char *session_id, struct magent_error *error);
+/* Removes its log and its private workspace. MBP_E_BUSY while it is open. */
+MAGENT_API int magent_delete_session(struct magent *magent, const char *session_id, struct magent_error *error);
+
+/* ---- Compute, without a model ----------------------------------------------------------------------------------- */
+
+/* The sandbox of the agent's session: the same that its tools work in, also while a turn runs. A session begins if
+ * there is none, since what is made must be found again after a crash. */
+
+struct magent_compute_info {
+  const char *provider;
+  const char *status;      /* "none", "running" */
+  const char *id;          /* the provider's name for it, or "" */
+  const char *working_dir; /* inside, or "" */
+  const char *network;     /* the policy that is enforced: "none", "host", ... */
+  const char *limits;      /* for people: which limits are in force and how, or "" */
+  int32_t isolated;        /* 0: what runs there has your own rights */
+  int32_t reserved;
+};
+
+/* Makes the sandbox now, not with the first tool. */
+MAGENT_API int magent_compute_provision(struct magent_agent *agent, struct magent_error *error);
+/* Makes nothing. */
+MAGENT_API int magent_compute_status(struct magent_agent *agent, struct magent_compute_info **ret_info,
+                                     struct magent_error *error);
+
+struct magent_command_result {
+  int32_t exit_code; /* 0..255; 128 + signal */
+  int32_t timed_out;
+  const char *output, *errors; /* stdout and stderr; end with a 0 that the lengths do not count */
+  size_t output_len, errors_len;
+  int64_t dropped;     /* bytes beyond 1 MiB of both together */
+  const char *message; /* one line about an end that was no exit: "killed: memory limit of 512 MiB"; or "" */
+};
+
+/* Runs `command` with the sandbox's sh -c, stdin empty. 0 whatever its exit code; timeout_ms 0: 2 minutes, then its
+ * whole process tree is killed. */
+MAGENT_API int magent_compute_execute(struct magent_agent *agent, const char *command, int64_t timeout_ms,
+                                      struct magent_command_result **ret_result, struct magent_error *error);
+/* Regular files between this machine and the sandbox, with their mode; relative paths inside are below the working
+ * directory; missing directories are made there, and what is there is replaced. */
+MAGENT_API int magent_compute_upload(struct magent_agent *agent, const char *local_path, const char *path,
+                                     struct magent_error *error);
+MAGENT_API int magent_compute_download(struct magent_agent *agent, const char *path, const char *local_path,
+                                       struct magent_error *error);
+/* The sandbox goes, the workspace stays; the next use makes a new one. MBP_E_BUSY while something runs in it. */
+MAGENT_API int magent_compute_shutdown(struct magent_agent *agent, struct magent_error *error);
 
 #ifdef __cplusplus
 }

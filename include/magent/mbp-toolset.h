@@ -28,7 +28,9 @@ struct mbp_toolset_info {
 #define MBP_TOOL_REPEATABLE 0x8u /* doing it twice is the same as once */
 
 /* Emitted by list_tools, once a tool, in a stable order. name: the tool's name; flags: MBP_TOOL_*;
- * data: JSON {"description":string,"input_schema":object}. */
+ * data: JSON {"description":string,"input_schema":object,"aliases":[string]}. The schema is one that the host can check
+ * (docs/TOOLS.md). aliases, which may be absent: other names of the tool that `config` may have for it, so that the
+ * host knows whose permission policy stands there. */
 #define MBP_EV_TOOL 300
 /* Emitted by invoke: previews. data: bytes, UTF-8 not promised; index: 1 stdout, 2 stderr. */
 #define MBP_EV_TOOL_OUTPUT 301
@@ -48,7 +50,7 @@ struct mbp_toolset_ops {
    * {"type":"agent_toolset_20260401","configs":[{"name":"bash","enabled":false}]}. Emits MBP_EV_TOOL for each
    * enabled tool; an unknown tool or key in it is refused. Quick, touches nothing. done: no result. */
   int (*list_tools)(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str config, struct mbp_error *err);
-  /* Required. `input` is a JSON object, not yet checked against the schema. done: struct mbp_tool_result. */
+  /* Required. `input` is a JSON object that holds to the tool's input_schema. done: struct mbp_tool_result. */
   int (*invoke)(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str tool, struct mbp_str input,
                 struct mbp_error *err);
 };

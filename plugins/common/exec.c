@@ -242,7 +242,7 @@ static struct state watch(struct run *run)
     int64_t now = plug_now_ms(run->box->host);
     if (state.started && !run->told_started) {
       run->told_started = true;
-      if (run->sink->started && run->sink->started(run->sink->ctx, run->proc) < 0)
+      if (run->sink->started && run->sink->started(run->sink->ctx, run->proc->pid, run->proc->key) < 0)
         stop(run);
     }
     if (state.failed || (background && state.started && !run->stopped))
@@ -277,16 +277,15 @@ static const char *failure_text(int at)
   }
 }
 
-static void not_started(struct run *run, struct mag_exec_end *end)
+void mag_exec_not_started(struct mag_exec_end *end, int number, int at)
 {
-  const struct mag_proc *proc = run->proc;
   char text[64];
-  if (strerror_r(proc->number, text, sizeof(text)) != 0)
-    (void) snprintf(text, sizeof(text), "errno %d", proc->number);
+  if (strerror_r(number, text, sizeof(text)) != 0)
+    (void) snprintf(text, sizeof(text), "errno %d", number);
   end->result.reason = MBP_EXIT_NOT_STARTED;
-  end->result.exit_code = proc->number == ENOENT ? 127 : 126;
-  (void) snprintf(end->message, sizeof(end->message), "%s: %s%s", failure_text(proc->at), text,
-                  proc->number == EAGAIN ? " (the limit of processes is reached)" : "");
+  end->result.exit_code = number == ENOENT ? 127 : 126;
+  (void) snprintf(end->message, sizeof(end->message), "%s: %s%s", failure_text(at), text,
+                  number == EAGAIN ? " (the limit of processes is reached)" : "");
 }
 
 static bool memory_was_short(struct run *run, int64_t *ret_peak)
@@ -344,7 +343,7 @@ static int finish(struct run *run, struct state state, struct mag_exec_end *end,
   if (state.dead && !state.exited && !state.failed)
     return plug_error(err, MBP_E_LOST, "the sandbox is gone");
   if (state.failed)
-    not_started(run, end);
+    mag_exec_not_started(end, run->proc->number, run->proc->at);
   else if (run->detached || (background && !run->stopped && !state.exited))
     result->reason = MBP_EXIT_RUNNING;
   else

@@ -1,6 +1,5 @@
 #include "plugins/common/files.h"
 
-#include "plugins/common/exec.h"
 #include "sandbox/transfer.h"
 
 #include <errno.h>
@@ -58,11 +57,11 @@ static int receive(void *ctx, unsigned stream, int64_t offset, const char *data,
   return 0;
 }
 
-static int run(struct mag_box *box, struct mbp_call *call, struct mbp_str *argv, size_t n_argv, struct mbp_str path,
+static int run(const struct mag_files *files, struct mbp_call *call, struct mbp_str *argv, size_t n_argv, struct mbp_str path,
                struct transfer *transfer, struct mbp_error *err)
 {
-  mag_autofree char *beneath = box->beneath ? plug_printf("beneath=%s", box->beneath) : NULL;
-  if (box->beneath && !beneath)
+  mag_autofree char *beneath = files->beneath ? plug_printf("beneath=%s", files->beneath) : NULL;
+  if (files->beneath && !beneath)
     return plug_no_memory(err);
   if (beneath)
     argv[n_argv++] = mbp_str(beneath);
@@ -73,7 +72,7 @@ static int run(struct mag_box *box, struct mbp_call *call, struct mbp_str *argv,
   exec.flags = transfer->put ? MBP_EXEC_STDIN : 0;
   struct mag_exec_sink sink = {.ctx = transfer, .output = receive, .input = transfer->put ? give : NULL};
   struct mag_exec_end end;
-  int r = mag_exec_run(box, call, &exec, &sink, &end, err);
+  int r = files->exec(files->ctx, call, &exec, &sink, &end, err);
   if (r < 0)
     return r;
   int shown = (int) PLUG_MIN(path.len, (size_t) 200);
@@ -96,7 +95,7 @@ static int run(struct mag_box *box, struct mbp_call *call, struct mbp_str *argv,
   return 0;
 }
 
-int mag_files_put(struct mag_box *box, struct mbp_call *call, const struct mbp_put *given, struct mbp_error *err)
+int mag_files_put(const struct mag_files *files, struct mbp_call *call, const struct mbp_put *given, struct mbp_error *err)
 {
   struct mbp_put put = {0};
   PLUG_COPY(put, given);
@@ -105,20 +104,20 @@ int mag_files_put(struct mag_box *box, struct mbp_call *call, const struct mbp_p
   char mode[24], length[40];
   (void) snprintf(mode, sizeof(mode), "mode=%o", put.mode & 0777);
   (void) snprintf(length, sizeof(length), "length=%lld", (long long) put.length);
-  struct mbp_str argv[8] = {mbp_str(box->helper), mbp_str("put"), mbp_str(mode), mbp_str(length)};
+  struct mbp_str argv[8] = {mbp_str(files->helper), mbp_str("put"), mbp_str(mode), mbp_str(length)};
   struct transfer transfer = {.put = &put};
-  return run(box, call, argv, 4, put.path, &transfer, err);
+  return run(files, call, argv, 4, put.path, &transfer, err);
 }
 
-int mag_files_get(struct mag_box *box, struct mbp_call *call, struct mbp_str path, int64_t limit,
+int mag_files_get(const struct mag_files *files, struct mbp_call *call, struct mbp_str path, int64_t limit,
                   int (*data)(void *ctx, const char *bytes, size_t len), void *ctx, struct mbp_file_info *ret_info,
                   struct mbp_error *err)
 {
   char text[40];
   (void) snprintf(text, sizeof(text), "limit=%lld", (long long) (limit > 0 ? limit : 0));
-  struct mbp_str argv[8] = {mbp_str(box->helper), mbp_str("get"), mbp_str(text)};
+  struct mbp_str argv[8] = {mbp_str(files->helper), mbp_str("get"), mbp_str(text)};
   struct transfer transfer = {.limit = limit, .data = data, .ctx = ctx};
-  int r = run(box, call, argv, 3, path, &transfer, err);
+  int r = run(files, call, argv, 3, path, &transfer, err);
   if (r == 0 && transfer.have_header != sizeof(transfer.header))
     r = plug_error(err, MBP_E_PROTOCOL, "get: what came back is no file");
   if (r == 0)

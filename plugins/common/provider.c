@@ -2,6 +2,7 @@
 
 #include "plugins/common/exec.h"
 #include "plugins/common/files.h"
+#include "plugins/common/show.h"
 
 #include <stdio.h>
 
@@ -246,27 +247,6 @@ static int op_destroy(struct mbp_instance *instance, struct mbp_call *call, stru
 
 /* ---- Processes -------------------------------------------------------------------------------------------------- */
 
-struct show {
-  const struct mbp_host *host;
-  struct mbp_call *call;
-};
-
-static int show_started(void *ctx, const struct mag_proc *proc)
-{
-  struct show *show = ctx;
-  struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_EXEC_STARTED,
-                            .number = proc->pid, .name = mbp_str(proc->key)};
-  return show->host->emit(show->call, &event);
-}
-
-static int show_output(void *ctx, unsigned stream, int64_t offset, const char *data, size_t len)
-{
-  struct show *show = ctx;
-  struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_EXEC_OUTPUT, .index = stream,
-                            .number = offset, .data = mbp_str_n(data, len)};
-  return show->host->emit(show->call, &event);
-}
-
 static int op_exec(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str id,
                    const struct mbp_exec *given, struct mbp_error *err)
 {
@@ -281,8 +261,8 @@ static int op_exec(struct mbp_instance *instance, struct mbp_call *call, struct 
   struct mag_box *box = need(instance, id, err);
   if (!box)
     return -err->code;
-  struct show show = {instance->host, call};
-  struct mag_exec_sink sink = {.ctx = &show, .started = show_started, .output = show_output};
+  struct mag_show show = {instance->host, call};
+  struct mag_exec_sink sink = {.ctx = &show, .started = mag_show_started, .output = mag_show_output};
   struct mag_exec_end end;
   int r = mag_exec_run(box, call, &exec, &sink, &end, err);
   mag_box_unref(box);
@@ -360,23 +340,27 @@ static int op_list_processes(struct mbp_instance *instance, struct mbp_call *cal
 
 /* ---- Files ------------------------------------------------------------------------------------------------------ */
 
+static int exec_in_box(void *box, struct mbp_call *call, const struct mbp_exec *exec, const struct mag_exec_sink *sink,
+                       struct mag_exec_end *ret_end, struct mbp_error *err)
+{
+  return mag_exec_run(box, call, exec, sink, ret_end, err);
+}
+
+static struct mag_files files_of(struct mag_box *box)
+{
+  return (struct mag_files){.helper = box->helper, .beneath = box->beneath, .exec = exec_in_box, .ctx = box};
+}
+
 static int op_put(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str id, const struct mbp_put *put,
                   struct mbp_error *err)
 {
   struct mag_box *box = need(instance, id, err);
   if (!box)
     return -err->code;
-  int r = mag_files_put(box, call, put, err);
+  struct mag_files files = files_of(box);
+  int r = mag_files_put(&files, call, put, err);
   mag_box_unref(box);
   return r < 0 ? r : conclude(instance, call, 0, NULL, NULL);
-}
-
-static int show_data(void *ctx, const char *bytes, size_t len)
-{
-  struct show *show = ctx;
-  struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_FILE_DATA,
-                            .data = mbp_str_n(bytes, len)};
-  return show->host->emit(show->call, &event);
 }
 
 static int op_get(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str id, struct mbp_str path,
@@ -385,9 +369,10 @@ static int op_get(struct mbp_instance *instance, struct mbp_call *call, struct m
   struct mag_box *box = need(instance, id, err);
   if (!box)
     return -err->code;
-  struct show show = {instance->host, call};
+  struct mag_show show = {instance->host, call};
   struct mbp_file_info info;
-  int r = mag_files_get(box, call, path, limit, show_data, &show, &info, err);
+  struct mag_files files = files_of(box);
+  int r = mag_files_get(&files, call, path, limit, mag_show_data, &show, &info, err);
   mag_box_unref(box);
   return r < 0 ? r : conclude(instance, call, 0, &info, NULL);
 }

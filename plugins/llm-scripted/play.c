@@ -85,25 +85,41 @@ int play_call(struct play *play, struct mbp_str name, struct mbp_str id, struct 
 
 /* ---- Replies of a script -------------------------------------------------------------------------------------- */
 
-/* {{user}} and {{tool_result}}; inside JSON their text is escaped. */
+/* What stands between {{ and }} at `mark` is added to `value`: 1; 0 if it is nothing that we know. */
+static int mark_value(struct play *play, const char *mark, size_t len, const struct view *view, struct llm_buf *value,
+                      struct mbp_error *err)
+{
+  static const char recall[] = "recall:";
+  if (len > sizeof(recall) - 1 && strncmp(mark, recall, sizeof(recall) - 1) == 0) {
+    struct mbp_str words = mbp_str_n(mark + sizeof(recall) - 1, len - (sizeof(recall) - 1));
+    int r = view_recall(play->json, view, words, value, err);
+    return r < 0 ? r : 1;
+  }
+  struct mbp_str name = mbp_str_n(mark, len);
+  if (!mbp_str_eq(name, "user") && !mbp_str_eq(name, "tool_result"))
+    return 0;
+  llm_buf_str(value, llm_buf_view(mbp_str_eq(name, "user") ? &view->user : &view->result));
+  return value->failed ? llm_no_memory(err) : 1;
+}
+
+/* {{user}}, {{tool_result}} and {{recall:WORDS}}; inside JSON their text is escaped. */
 static int fill_in(struct play *play, const char *from, const struct view *view, int in_json, struct llm_buf *to,
                    struct mbp_error *err)
 {
-  static const char user[] = "{{user}}", result[] = "{{tool_result}}";
   for (const char *mark; (mark = strstr(from, "{{")) != NULL;) {
-    int is_user = strncmp(mark, user, sizeof(user) - 1) == 0;
-    int is_result = strncmp(mark, result, sizeof(result) - 1) == 0;
-    llm_autobuf quoted = {0};
-    llm_buf_add(to, from, (size_t) (mark - from) + (is_user || is_result ? 0 : 1));
-    from = mark + (is_user ? sizeof(user) - 1 : is_result ? sizeof(result) - 1 : 1);
-    if (!is_user && !is_result)
-      continue;
-    struct mbp_str value = llm_buf_view(is_user ? &view->user : &view->result);
-    if (in_json && llm_quote(play->json, value, &quoted, err) < 0)
+    const char *end = strstr(mark, "}}");
+    llm_autobuf value = {0}, quoted = {0};
+    int known = end ? mark_value(play, mark + 2, (size_t) (end - mark - 2), view, &value, err) : 0;
+    if (known < 0)
+      return known;
+    llm_buf_add(to, from, (size_t) (mark - from) + (known ? 0 : 1));
+    from = known ? end + 2 : mark + 1;
+    if (known && in_json && llm_quote(play->json, llm_buf_view(&value), &quoted, err) < 0)
       return -MBP_E_NO_MEMORY;
-    if (in_json)
-      value = mbp_str_n(quoted.ptr + 1, quoted.len - 2);
-    llm_buf_str(to, value);
+    if (known && in_json)
+      llm_buf_str(to, mbp_str_n(quoted.ptr + 1, quoted.len - 2));
+    else
+      llm_buf_str(to, llm_buf_view(&value));
     if (to->len > LLM_MAX_RESPONSE)
       return llm_error(err, MBP_E_LIMIT, "the reply is larger than %zu MiB", LLM_MAX_RESPONSE >> 20);
   }

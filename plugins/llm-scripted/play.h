@@ -6,6 +6,7 @@
 
 /* What is read out of a request. */
 struct view {
+  const struct mbp_llm_request *request; /* borrowed */
   size_t assistants; /* assistant messages */
   size_t in_turn;    /* ... since the last user text */
   struct llm_buf user;   /* the last user text */
@@ -16,6 +17,10 @@ struct view {
 int view_read(const struct mbp_json_v1 *json, const struct mbp_llm_request *request, struct view *ret_view,
               struct mbp_error *err);
 void view_done(struct view *view);
+/* Adds what the user said behind these words, up to the end of the sentence, the last time that it was said; nothing if
+ * it never was. */
+int view_recall(const struct mbp_json_v1 *json, const struct view *view, struct mbp_str words, struct llm_buf *to,
+                struct mbp_error *err);
 
 /* An answer being played. */
 struct play {
@@ -35,7 +40,7 @@ int play_call(struct play *play, struct mbp_str name, struct mbp_str id, struct 
 int play_block(struct play *play, struct mbp_str block, struct mbp_error *err);
 int play_pause(struct play *play, int64_t ms, struct mbp_error *err);
 
-/* Plays a reply of a script; {{user}} and {{tool_result}} stand for what the view holds. */
+/* Plays a reply of a script; {{user}}, {{tool_result}} and {{recall:WORDS}} stand for what the view holds. */
 int play_reply(struct play *play, struct script_reply *reply, const struct view *view, struct mbp_error *err);
 /* Plays what is built in under the model's name. */
 int play_builtin(struct play *play, const struct mbp_llm_request *request, const struct view *view,

@@ -113,8 +113,14 @@ END_TEST
 
 /* ---- Playing -------------------------------------------------------------------------------------------------- */
 
-#define USER(text) {MBP_ROLE_USER, 0, mbp_str("[{\"type\":\"text\",\"text\":\"" text "\"}]")}
-#define CALLED {MBP_ROLE_ASSISTANT, 0, mbp_str("[{\"type\":\"tool_use\",\"id\":\"a\",\"name\":\"bash\",\"input\":{}}]")}
+#define USER(text)                                                                                                     \
+  {                                                                                                                    \
+    MBP_ROLE_USER, 0, mbp_str("[{\"type\":\"text\",\"text\":\"" text "\"}]")                                           \
+  }
+#define CALLED                                                                                                         \
+  {                                                                                                                    \
+    MBP_ROLE_ASSISTANT, 0, mbp_str("[{\"type\":\"tool_use\",\"id\":\"a\",\"name\":\"bash\",\"input\":{}}]")            \
+  }
 #define RESULT(text, is_error)                                                                                         \
   {                                                                                                                    \
     MBP_ROLE_USER, 0,                                                                                                  \
@@ -127,8 +133,12 @@ static const struct mbp_tool tools[] = {{{"bash", 4}, {0}, {"{}", 2}}, {{"write"
 static void ask(const char *config, const char *model, const struct mbp_message *messages, size_t n, size_t n_tools,
                 struct test_outcome *outcome)
 {
-  struct mbp_llm_request request = {.size = MBP_SIZE(struct mbp_llm_request, params), .model = mbp_str(model),
-                                    .messages = messages, .n_messages = n, .tools = tools, .n_tools = n_tools};
+  struct mbp_llm_request request = {.size = MBP_SIZE(struct mbp_llm_request, params),
+                                    .model = mbp_str(model),
+                                    .messages = messages,
+                                    .n_messages = n,
+                                    .tools = tools,
+                                    .n_tools = n_tools};
   test_generate(mbp_plugin_v0(), config, &request, outcome);
 }
 
@@ -195,6 +205,21 @@ START_TEST(what_was_said_can_be_quoted)
 }
 END_TEST
 
+START_TEST(what_was_said_earlier_is_recalled)
+{
+  struct mbp_message messages[] = {USER("my color is red"), CALLED, USER("No, my color is  dark \\\"blue\\\". Yes."),
+                                   CALLED, USER("What is my color?")};
+  struct test_outcome o = {0};
+  const char *path =
+      with_script("{\"text\":\"a\"}\n{\"text\":\"b\"}\n{\"text\":\"<{{recall:My color is}}> <{{recall:not said}}> "
+                  "{{recall:}} {{recall\"}");
+  ask(config_text, "scripted", messages, 5, 2, &o);
+  ck_assert_msg(o.r == 0, "%s", o.err.message);
+  ck_assert_str_eq(o.content, "[{\"type\":\"text\",\"text\":\"<dark \\\"blue\\\"> <> {{recall:}} {{recall\"}]");
+  (void) unlink(path);
+}
+END_TEST
+
 START_TEST(errors_are_played_as_written_and_may_pass)
 {
   struct script *script =
@@ -223,10 +248,10 @@ END_TEST
 
 START_TEST(stops_can_be_chosen)
 {
-  static const char *const names[] = {"end_turn", "tool_use", "max_tokens", "refusal", "pause_turn",
-                                      "model_context_window_exceeded", "stop_sequence"};
+  static const char *const names[] = {
+      "end_turn", "tool_use", "max_tokens", "refusal", "pause_turn", "model_context_window_exceeded", "stop_sequence"};
   static const uint32_t stops[] = {MBP_STOP_END_TURN, MBP_STOP_TOOL_USE, MBP_STOP_MAX_TOKENS, MBP_STOP_REFUSAL,
-                                   MBP_STOP_PAUSE, MBP_STOP_CONTEXT, MBP_STOP_SEQUENCE};
+                                   MBP_STOP_PAUSE,    MBP_STOP_CONTEXT,  MBP_STOP_SEQUENCE};
   for (size_t i = 0; i < 7; i++) {
     char text[128];
     (void) snprintf(text, sizeof(text), "{\"text\":\"a\",\"stop\":\"%s\"}", names[i]);
@@ -253,8 +278,10 @@ START_TEST(a_pause_ends_when_the_call_is_cancelled)
   struct mbp_instance *instance = NULL;
   struct mbp_error err = MAG_ERROR_INIT;
   struct mbp_message messages[] = {USER("go")};
-  struct mbp_llm_request request = {.size = MBP_SIZE(struct mbp_llm_request, params), .model = mbp_str("scripted"),
-                                    .messages = messages, .n_messages = 1};
+  struct mbp_llm_request request = {.size = MBP_SIZE(struct mbp_llm_request, params),
+                                    .model = mbp_str("scripted"),
+                                    .messages = messages,
+                                    .n_messages = 1};
   ck_assert_int_eq(mag_config_new("scripted", plugin->params, mbp_str(config_text), &config, &err), 0);
   host = mag_host_for("scripted");
   ck_assert_int_eq(plugin->open(host, config, &instance, &err), 0);
@@ -361,6 +388,7 @@ int main(void)
   tcase_set_timeout(t, 30);
   tcase_add_test(t, a_reply_is_played_step_by_step);
   tcase_add_test(t, what_was_said_can_be_quoted);
+  tcase_add_test(t, what_was_said_earlier_is_recalled);
   tcase_add_test(t, errors_are_played_as_written_and_may_pass);
   tcase_add_test(t, a_pause_ends_when_the_call_is_cancelled);
   tcase_add_test(t, scripts_that_are_not_there_or_no_files_are_told);

@@ -51,7 +51,7 @@ static int is_results(const struct mbp_json_v1 *json, struct mbp_str content)
 int view_read(const struct mbp_json_v1 *json, const struct mbp_llm_request *request, struct view *ret_view,
               struct mbp_error *err)
 {
-  struct view view = {0};
+  struct view view = {.request = request};
   int r = 0;
   for (size_t i = 0; i < request->n_messages; i++)
     view.assistants += request->messages[i].role == MBP_ROLE_ASSISTANT;
@@ -78,4 +78,40 @@ int view_read(const struct mbp_json_v1 *json, const struct mbp_llm_request *requ
   else
     *ret_view = view;
   return r;
+}
+
+/* The rest of the sentence behind `words` in `text`, or empty. */
+static struct mbp_str behind(const char *text, const char *words)
+{
+  const char *found = text ? strcasestr(text, words) : NULL;
+  if (!found)
+    return mbp_str("");
+  found += strlen(words);
+  found += strspn(found, " ");
+  return mbp_str_n(found, strcspn(found, ".,;!?\n"));
+}
+
+int view_recall(const struct mbp_json_v1 *json, const struct view *view, struct mbp_str words, struct llm_buf *to,
+                struct mbp_error *err)
+{
+  const struct mbp_llm_request *request = view->request;
+  llm_autobuf wanted = {0};
+  struct mbp_str found = {0};
+  llm_buf_str(&wanted, words);
+  if (wanted.failed)
+    return llm_no_memory(err);
+  for (size_t i = request ? request->n_messages : 0; i > 0 && found.len == 0 && wanted.len; i--) {
+    struct mbp_json *content = NULL;
+    llm_autobuf text = {0};
+    if (request->messages[i - 1].role != MBP_ROLE_USER)
+      continue;
+    int r = json->parse(request->messages[i - 1].content, &content, err);
+    if (r < 0)
+      return r;
+    read_texts(json, content, &text);
+    json->free(content);
+    found = behind(text.ptr, wanted.ptr);
+    llm_buf_str(to, found);
+  }
+  return to->failed ? llm_no_memory(err) : 0;
 }

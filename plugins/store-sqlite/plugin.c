@@ -294,6 +294,7 @@ static int store_open(const struct mbp_host *host, const struct mbp_config *conf
     store_close(instance);
     return store_no_memory(err);
   }
+  store_writer_early(instance);
   *ret_instance = instance;
   return 0;
 }

@@ -193,6 +193,7 @@ struct store_writer {
   pthread_cond_t wake;
   pthread_t thread;
   bool started, stop;
+  bool early; /* the thread opens its connection before the first job */
   struct store_job *first, **end;
   struct store_watcher *watchers;
   /* The thread's own. */
@@ -203,6 +204,8 @@ struct store_writer {
 };
 
 int store_writer_init(struct store_writer *writer);
+/* Where the file is there already, it is opened beside whatever the caller does next. */
+void store_writer_early(struct mbp_instance *instance);
 void store_writer_done(struct mbp_instance *instance);
 /* A zeroed job; NULL: err says why. */
 struct store_job *store_job_new(struct mbp_call *call, struct mbp_error *err);

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -95,11 +96,41 @@ static void roll_back(struct mbp_instance *instance)
     drop_connection(writer);
 }
 
-/* All jobs of a list or none. *ret_job_failed: SQLite failed inside a job, not before or behind them. */
-static int transact(struct mbp_instance *instance, struct store_job *jobs, bool *ret_job_failed, struct mbp_error *err)
+static size_t bytes_of(const struct store_job *job)
+{
+  size_t bytes = job->text.len;
+  for (size_t i = 0; job->append && i < job->append->n_records; i++)
+    bytes += job->append->records[i].payload.len;
+  return bytes;
+}
+
+/* There is at least one. */
+static struct store_job *take_batch(struct store_writer *writer)
+{
+  pthread_mutex_lock(&writer->lock);
+  struct store_job *jobs = writer->first, *last = jobs;
+  size_t n = 1, bytes = bytes_of(jobs);
+  while (last->next && n < BATCH_JOBS && (bytes += bytes_of(last->next)) <= BATCH_BYTES) {
+    last = last->next;
+    n++;
+  }
+  writer->first = last->next;
+  if (!writer->first)
+    writer->end = &writer->first;
+  last->next = NULL;
+  pthread_mutex_unlock(&writer->lock);
+  return jobs;
+}
+
+/* All jobs of a list or none; an empty list: those that wait once the transaction has begun, so that who asks for two
+ * things at a time waits for the disk once. *ret_job_failed: SQLite failed inside a job, not before or behind them. */
+static int transact(struct mbp_instance *instance, struct store_job **list, bool *ret_job_failed, struct mbp_error *err)
 {
   *ret_job_failed = false;
   int r = begin(instance, err);
+  if (!*list)
+    *list = take_batch(&instance->writer);
+  struct store_job *jobs = *list;
   for (struct store_job *job = jobs; job && r == 0; job = job->next) {
     store_error_init(&job->error);
     job->code = store_cancelled(instance, job->call, &job->error);
@@ -156,12 +187,13 @@ static void answer(struct mbp_instance *instance, struct store_job *jobs, int r,
   }
 }
 
-static void run_jobs(struct mbp_instance *instance, struct store_job *jobs)
+static void run_jobs(struct mbp_instance *instance)
 {
   struct mbp_error err;
   bool job_failed;
+  struct store_job *jobs = NULL;
   store_error_init(&err);
-  int r = transact(instance, jobs, &job_failed, &err);
+  int r = transact(instance, &jobs, &job_failed, &err);
   if (r == 0 || !job_failed || !jobs->next) {
     answer(instance, jobs, r, &err);
     return;
@@ -172,33 +204,9 @@ static void run_jobs(struct mbp_instance *instance, struct store_job *jobs)
     jobs = job->next;
     job->next = NULL;
     store_error_init(&err);
-    r = transact(instance, job, &job_failed, &err);
+    r = transact(instance, &job, &job_failed, &err);
     answer(instance, job, r, &err);
   }
-}
-
-static size_t bytes_of(const struct store_job *job)
-{
-  size_t bytes = job->text.len;
-  for (size_t i = 0; job->append && i < job->append->n_records; i++)
-    bytes += job->append->records[i].payload.len;
-  return bytes;
-}
-
-/* The lock is held. */
-static struct store_job *take_batch(struct store_writer *writer)
-{
-  struct store_job *jobs = writer->first, *last = jobs;
-  size_t n = 1, bytes = bytes_of(jobs);
-  while (last->next && n < BATCH_JOBS && (bytes += bytes_of(last->next)) <= BATCH_BYTES) {
-    last = last->next;
-    n++;
-  }
-  writer->first = last->next;
-  if (!writer->first)
-    writer->end = &writer->first;
-  last->next = NULL;
-  return jobs;
 }
 
 /* ---- What the thread does beside jobs ------------------------------------------------------------------------- */
@@ -280,20 +288,37 @@ static void look_for_commits(struct mbp_instance *instance, int64_t *looked_ms)
     wake(watcher);
 }
 
+/* The connections that the first operations will want. What fails here fails again there, where somebody is told. */
+static void open_connection(struct mbp_instance *instance, enum store_role role)
+{
+  struct mbp_error ignored;
+  struct store_conn *reader = NULL;
+  store_error_init(&ignored);
+  if (role == STORE_WRITER)
+    (void) connect_file(instance, &ignored);
+  else if (store_conn_take(instance, &reader, &ignored) == 0)
+    store_conn_give(reader);
+}
+
 static void *work(void *arg)
 {
   struct mbp_instance *instance = arg;
   struct store_writer *writer = &instance->writer;
   int64_t stopped_ms = 0, looked_ms = 0;
+  bool reader_wanted = writer->early;
+  if (writer->early)
+    open_connection(instance, STORE_WRITER);
   pthread_mutex_lock(&writer->lock);
   for (;;) {
     if (writer->stop && !stopped_ms)
       stopped_ms = now_ms(instance);
     look_for_commits(instance, &looked_ms);
     if (writer->first) {
-      struct store_job *jobs = take_batch(writer);
       pthread_mutex_unlock(&writer->lock);
-      run_jobs(instance, jobs);
+      run_jobs(instance);
+      if (reader_wanted) /* who writes reads next */
+        open_connection(instance, STORE_READER);
+      reader_wanted = false;
       pthread_mutex_lock(&writer->lock);
     } else if (writer->garbage && writer->conn && !writer->conn->read_only &&
                !(stopped_ms && now_ms(instance) - stopped_ms > LAST_GARBAGE_MS)) {
@@ -335,6 +360,19 @@ static int start(struct mbp_instance *instance, struct mbp_error *err)
     return store_error(err, MBP_E_LIMIT, "cannot start the store's thread: too many threads or too little memory");
   writer->started = true;
   return 0;
+}
+
+void store_writer_early(struct mbp_instance *instance)
+{
+  struct stat status;
+  struct mbp_error ignored;
+  if (stat(instance->path, &status) < 0 || status.st_size == 0 || access(instance->path, W_OK) < 0)
+    return; /* nothing is made before somebody asks for it */
+  store_error_init(&ignored);
+  pthread_mutex_lock(&instance->writer.lock);
+  instance->writer.early = true;
+  (void) start(instance, &ignored);
+  pthread_mutex_unlock(&instance->writer.lock);
 }
 
 struct store_job *store_job_new(struct mbp_call *call, struct mbp_error *err)

@@ -58,6 +58,11 @@ static int emit_tool(struct mbp_instance *agent, struct mbp_call *call, const st
   json->object(writer, NULL);
   json->string(writer, "description", mbp_str(tool->description));
   json->raw(writer, "input_schema", mbp_str(tool->schema));
+  json->array(writer, "aliases");
+  for (const struct alias *alias = aliases; alias->name; alias++)
+    if (strcmp(alias->tool, tool->name) == 0)
+      json->string(writer, NULL, mbp_str(alias->name));
+  json->end(writer);
   json->end(writer);
   int r = json->text(writer, &text);
   if (r == 0) {

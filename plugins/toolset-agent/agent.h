@@ -35,6 +35,13 @@ struct tool {
 
 extern const struct tool tools[N_TOOLS];
 
+/* Names that other systems have for our tools, accepted wherever a configuration names one. Frozen: none ever goes or
+ * changes its meaning. */
+struct alias {
+  const char *name, *tool;
+};
+extern const struct alias aliases[];
+
 /* A checked input: values in the order of the tool's inputs; strings are borrowed from the document. */
 struct input {
   struct mbp_json *document;

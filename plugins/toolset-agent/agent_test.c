@@ -590,6 +590,27 @@ START_TEST(what_is_not_understood_is_refused)
 }
 END_TEST
 
+/* Names of other systems: this table never changes (behaviour 85). */
+START_TEST(every_alias_means_the_same_for_ever)
+{
+  static const struct {
+    const char *alias, *listed;
+  } frozen[] = {{"execute_command", "bash:1 "}, {"read_file", "read:d "},  {"write_file", "write:9 "},
+                {"apply_diff", "edit:1 "},      {"list_files", "glob:d "}, {"search_file", "grep:d "}};
+  char config[256];
+  for (size_t i = 0; i < sizeof(frozen) / sizeof(frozen[0]); i++) {
+    (void) snprintf(config, sizeof(config),
+                    TYPE ",\"default_config\":{\"enabled\":false},\"configs\":[{\"name\":\"%s\",\"enabled\":true}]}",
+                    frozen[i].alias);
+    lists(config, frozen[i].listed);
+  }
+  refuses(TYPE ",\"configs\":[" NAME("search_web") "}]}", MBP_E_UNSUPPORTED, "web_search comes with");
+  refuses(TYPE ",\"configs\":[" NAME("search") "}]}", MBP_E_UNSUPPORTED, "web_search comes with");
+  refuses(TYPE ",\"configs\":[" NAME("bash") "}," NAME("execute_command") "}]}", MBP_E_INVALID, "names bash twice");
+  refuses(TYPE ",\"configs\":[" NAME("list_file") "}]}", MBP_E_INVALID, "did you mean \"list_files\"?");
+}
+END_TEST
+
 START_TEST(a_disabled_tool_cannot_be_run)
 {
   lists(TYPE ",\"configs\":[" NAME("bash") ",\"enabled\":false}]}", "read:d write:9 edit:1 glob:d grep:d ");
@@ -732,6 +753,7 @@ static void add_tests(TCase *fake, TCase *own)
   tcase_add_test(fake, without_bash_there_is_sh);
   tcase_add_test(fake, tools_are_enabled_and_disabled);
   tcase_add_test(fake, what_is_not_understood_is_refused);
+  tcase_add_test(fake, every_alias_means_the_same_for_ever);
   tcase_add_test(fake, a_disabled_tool_cannot_be_run);
   tcase_add_test(fake, a_mark_is_found_however_the_stream_is_split);
   tcase_add_test(fake, head_and_tail_meet_at_every_size);

@@ -9,6 +9,15 @@ static const char *const tool_names[] = {"bash", "read",      "write",      "edi
 static const char *const web_keys[] = {
     "allowed_domains", "blocked_domains", "max_content_tokens", "url_sources", "max_uses", "user_location", NULL};
 
+/* What an alias stands for; any other name is itself. */
+static struct mbp_str real_name(struct mbp_str name)
+{
+  for (const struct alias *alias = aliases; alias->name; alias++)
+    if (mbp_str_eq(name, alias->name))
+      return mbp_str(alias->tool);
+  return name;
+}
+
 static int in_list(struct mbp_str name, const char *const *names)
 {
   for (int i = 0; names[i]; i++)
@@ -22,6 +31,21 @@ static int unknown(struct mbp_error *err, const char *what, struct mbp_str name,
   const char *near = nearest(name, names);
   return fail(err, MBP_E_INVALID, TYPE_NAME ": unknown %s \"%.*s\"%s%s%s", what, (int) (name.len < 64 ? name.len : 64),
               name.ptr ? name.ptr : "", near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
+/* The nearest name may be an alias. */
+static int unknown_tool(struct mbp_error *err, struct mbp_str name)
+{
+  const char *names[24];
+  size_t n = 0;
+  while (tool_names[n]) {
+    names[n] = tool_names[n];
+    n++;
+  }
+  for (const struct alias *alias = aliases; alias->name && n < sizeof(names) / sizeof(names[0]) - 1; alias++)
+    names[n++] = alias->name;
+  names[n] = NULL;
+  return unknown(err, "tool", name, names);
 }
 
 /* Every key of the object must be in the list (or in `also`). */
@@ -75,17 +99,17 @@ static int parse_entry(const struct mbp_json_v1 *json, const struct mbp_json *en
   if (json->type(entry) != MBP_JSON_OBJECT)
     return fail(err, MBP_E_INVALID, TYPE_NAME ": configs must hold objects");
   struct mbp_str name = json->str(json->get(entry, "name")), type = json->str(json->get(entry, "type"));
-  int id = in_list(name, tool_names), on = 0;
+  int id = in_list(real_name(name), tool_names), on = 0;
   if (name.len == 0)
     return fail(err, MBP_E_INVALID, TYPE_NAME ": an entry of configs has no name");
   if (id < 0)
-    return unknown(err, "tool", name, tool_names);
+    return unknown_tool(err, name);
   int r = check_keys(json, entry, "an entry of configs", keys, id >= N_TOOLS ? web_keys : NULL, err);
   if (r == 0)
     r = get_enabled(json, entry, by_default, &on, err);
   if (r < 0)
     return r;
-  if (is_there(json, json->get(entry, "type")) && !mbp_str_eq(type, tool_names[id]))
+  if (is_there(json, json->get(entry, "type")) && !mbp_str_eq(real_name(type), tool_names[id]))
     return fail(err, MBP_E_INVALID, TYPE_NAME ": the type of %s must be \"%s\"", tool_names[id], tool_names[id]);
   if (*seen >> id & 1)
     return fail(err, MBP_E_INVALID, TYPE_NAME ": configs names %s twice", tool_names[id]);

@@ -88,3 +88,9 @@ const struct tool tools[N_TOOLS] = {
                    "\"required\":[\"pattern\"],\"additionalProperties\":false}",
                    {{"pattern", INPUT_STRING, 1}, {"path", INPUT_STRING, 0}}},
 };
+
+const struct alias aliases[] = {
+    {"execute_command", "bash"}, {"read_file", "read"},   {"write_file", "write"},    {"apply_diff", "edit"},
+    {"list_files", "glob"},      {"search_file", "grep"}, {"search_web", "web_search"}, {"search", "web_search"},
+    {NULL, NULL},
+};

@@ -135,7 +135,7 @@ static void add_turn(struct mag_batch *batch)
     request[0] = 0;
     add_request_start(batch, request);
     add_response(batch, request, call);
-    mag_batch_tool_text(batch, mbp_str(call), mbp_str(paragraph()), false);
+    mag_batch_result_text(batch, &(struct mag_result){.tool_event = mbp_str(call)}, mbp_str(paragraph()));
   }
   mag_batch_idle(batch, "end_turn", mbp_str(""), mbp_str(""));
 }

@@ -37,8 +37,9 @@ void finish(struct rig *rig)
 
 int main(void)
 {
+  providers_choose();
   if (n_providers == 0) {
-    (void) fprintf(stderr, "compute_test: SKIPPED: no compute plugin is built\n");
+    (void) fprintf(stderr, "compute_test: SKIPPED: no such compute plugin is built\n");
     return 77;
   }
   Suite *suite = suite_create("compute");
@@ -46,6 +47,7 @@ int main(void)
   add_process_cases(suite);
   add_limit_cases(suite);
   add_wall_cases(suite);
+  add_docker_cases(suite);
   SRunner *runner = srunner_create(suite);
   srunner_run_all(runner, CK_ENV);
   int failed = srunner_ntests_failed(runner);

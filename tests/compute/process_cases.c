@@ -38,8 +38,10 @@ START_TEST(timeouts_keep_the_output_and_kill_the_tree)
   ck_assert(host_gone("12.345", 2000));
   int64_t begun = mag_clock_monotonic_ms();
   struct run_options hard = {.soft_ms = 100, .hard_ms = 250};
-  rig_sh(&rig, "a", "trap '' TERM; echo part; (setsid sh -c 'trap \"\" TERM; sleep 23.456; sleep 23.456' &) ; "
-                    "while :; do sleep 1; done", &hard, &outcome);
+  rig_sh(&rig, "a",
+         "trap '' TERM; echo part; (setsid sh -c 'trap \"\" TERM; sleep 23.456; sleep 23.456' &) ; "
+         "while :; do sleep 1; done",
+         &hard, &outcome);
   ck_assert_uint_eq(outcome.result.reason, MBP_EXIT_HARD_TIMEOUT);
   ck_assert(out_is(&outcome, 1, "part\n") && outcome.message[0]);
   ck_assert_int_lt(mag_clock_monotonic_ms() - begun, 3000);
@@ -152,8 +154,10 @@ START_TEST(background_processes_write_their_spool_and_can_be_ended)
   ck_assert_uint_eq(outcome.result.reason, MBP_EXIT_RUNNING);
   ck_assert(outcome.started && outcome.out[1].len == 0);
   outcome_done(&outcome);
-  ck_assert_str_eq(rig_text(&rig, "a", "for i in 1 2 3 4 5 6 7 8 9; do grep -q oops logs/server.out && break; "
-                                       "sleep 0.1; done; cat logs/server.out"), "up\noops\n");
+  ck_assert_str_eq(rig_text(&rig, "a",
+                            "for i in 1 2 3 4 5 6 7 8 9; do grep -q oops logs/server.out && break; "
+                            "sleep 0.1; done; cat logs/server.out"),
+                   "up\noops\n");
   ck_assert(strstr(rig_processes(&rig, "a"), "server:1 sh -c"));
   rig_sh(&rig, "a", "true", &options, &outcome);
   ck_assert_int_eq(outcome.r, -MBP_E_EXISTS);
@@ -254,9 +258,12 @@ START_TEST(destroy_ends_what_runs)
 }
 END_TEST
 
+/* A sandbox that outlives its process has a deadline and a key instead: see docker_cases.c. */
 START_TEST(sigkill_of_the_host_leaves_nothing)
 {
   int ends[2];
+  if (providers[_i].engine)
+    return;
   ck_assert_int_eq(pipe(ends), 0);
   pid_t host = fork();
   if (host == 0) {
@@ -265,8 +272,10 @@ START_TEST(sigkill_of_the_host_leaves_nothing)
     char ok = begin(&rig, _i, NULL) ? 'y' : 'n';
     struct run_options options = {.flags = MBP_EXEC_BACKGROUND, .spool = "out"};
     if (ok == 'y')
-      rig_sh(&rig, "a", "trap '' TERM HUP INT; setsid -f sleep 92.345; for i in 1 2 3 4 5 6 7 8; do sleep 92.345 & "
-                        "done; wait", &options, &outcome);
+      rig_sh(&rig, "a",
+             "trap '' TERM HUP INT; setsid -f sleep 92.345; for i in 1 2 3 4 5 6 7 8; do sleep 92.345 & "
+             "done; wait",
+             &options, &outcome);
     (void) poll(NULL, 0, 100);
     if (write(ends[1], &ok, 1) != 1 || write(ends[1], rig.work, sizeof(rig.work)) != sizeof(rig.work))
       _exit(1);
@@ -294,7 +303,8 @@ START_TEST(a_killed_init_is_a_lost_sandbox)
   if (!begin(&rig, _i, NULL))
     return;
   if (rig.info->isolation == MBP_ISOLATION_NONE) { /* with walls nobody inside can */
-    rig_sh(&rig, "a", "setsid -f sleep 93.456; kill -9 $(cut -d' ' -f4 /proc/$PPID/stat); exec sleep 93.456", NULL, &outcome);
+    rig_sh(&rig, "a", "setsid -f sleep 93.456; kill -9 $(cut -d' ' -f4 /proc/$PPID/stat); exec sleep 93.456", NULL,
+           &outcome);
     ck_assert_int_eq(outcome.r, -MBP_E_LOST);
     outcome_done(&outcome);
     ck_assert(host_gone("93.456", 2000));

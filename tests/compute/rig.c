@@ -30,6 +30,12 @@ static char *replaced(const char *text, const char *what, const char *with)
   return mag_buf_take(&buf);
 }
 
+const char *rig_environment(const char *name)
+{
+  const char *value = secure_getenv(name);
+  return value ? value : "";
+}
+
 static int keep_remark(void *ctx, const struct mbp_event *event)
 {
   struct rig *rig = ctx;
@@ -78,6 +84,23 @@ static const struct mbp_host *host_without_groups(const char *name)
   return &host;
 }
 
+/* They live as long as the process. */
+static const struct mbp_host *host_for(const char *name)
+{
+  static struct {
+    const char *name;
+    const struct mbp_host *host;
+  } hosts[8];
+  size_t i = 0;
+  while (i < MAG_COUNT(hosts) - 1 && hosts[i].name && strcmp(hosts[i].name, name) != 0)
+    i++;
+  if (!hosts[i].host) {
+    hosts[i].name = name;
+    hosts[i].host = mag_host_for(name);
+  }
+  return hosts[i].host;
+}
+
 static void open_with(struct rig *rig, const struct provider *provider, const struct mbp_host *other_host)
 {
   struct mbp_error err = MAG_ERROR_INIT;
@@ -87,8 +110,8 @@ static void open_with(struct rig *rig, const struct provider *provider, const st
   ck_assert_ptr_nonnull(mkdtemp(rig->work));
   (void) snprintf(rig->workspace, sizeof(rig->workspace), "%s/ws", rig->work);
   ck_assert_int_eq(mkdir(rig->workspace, 0755), 0);
-  mag_autofree char *path = mag_sprintf("%s/plugins/compute-%s/.libs/magent-compute-%s.so", TEST_BUILDDIR,
-                                        provider->name, provider->name);
+  mag_autofree char *path =
+      mag_sprintf("%s/plugins/compute-%s/.libs/magent-compute-%s.so", TEST_BUILDDIR, provider->name, provider->name);
   void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   ck_assert_msg(module != NULL, "%s", dlerror());
   mbp_entry_fn entry = (mbp_entry_fn) (uintptr_t) dlsym(module, MBP_ENTRY_NAME);
@@ -96,13 +119,11 @@ static void open_with(struct rig *rig, const struct provider *provider, const st
   rig->plugin = entry();
   rig->ops = rig->plugin->ops;
   rig->info = rig->plugin->info;
-  static const struct mbp_host *hosts[8]; /* they live as long as the process */
-  size_t index = (size_t) (provider - providers) % MAG_COUNT(hosts);
-  if (!hosts[index])
-    hosts[index] = mag_host_for(provider->name);
-  rig->host = other_host ? other_host : hosts[index];
+  rig->host = other_host ? other_host : host_for(provider->name);
   mag_autofree char *with_helper = replaced(provider->config, "%HELPER%", TEST_BUILDDIR "/sandbox/magent-sandbox");
-  mag_autofree char *json = replaced(with_helper, "%WORK%", rig->work);
+  mag_autofree char *with_work = replaced(with_helper, "%WORK%", rig->work);
+  mag_autofree char *with_engine = replaced(with_work, "%DOCKER%", rig_environment("MAGENT_TEST_DOCKER"));
+  mag_autofree char *json = replaced(with_engine, "%IMAGE%", rig_environment("MAGENT_TEST_DOCKER_IMAGE"));
   int r = mag_config_new(provider->name, rig->plugin->params, mbp_str(json), &rig->config, &err);
   ck_assert_msg(r == 0, "%s", err.message);
   r = rig->plugin->open(rig->host, rig->config, &rig->instance, &err);
@@ -143,18 +164,26 @@ void rig_close(struct rig *rig)
 /* ---- Sandboxes -------------------------------------------------------------------------------------------------- */
 
 struct info_result {
-  struct rig *rig; /* for remarks */
+  struct rig *rig;
   struct mbp_sandbox_info info;
   bool have;
 };
 
+/* The provider's texts are gone afterwards: ours stay until the rig's next result. */
 static int keep_info(void *ctx, const void *result, struct mbp_error *err)
 {
   struct info_result *kept = ctx;
   (void) err;
-  if (result) {
-    memcpy(&kept->info, result, MAG_MIN(((const struct mbp_sandbox_info *) result)->size, sizeof(kept->info)));
-    kept->have = true;
+  if (!result)
+    return 0;
+  memcpy(&kept->info, result, MAG_MIN(((const struct mbp_sandbox_info *) result)->size, sizeof(kept->info)));
+  kept->have = true;
+  struct mbp_str *const members[] = {&kept->info.id,          &kept->info.key,    &kept->info.session,
+                                     &kept->info.working_dir, &kept->info.helper, &kept->info.limits};
+  for (size_t i = 0; i < MAG_COUNT(members); i++) {
+    (void) snprintf(kept->rig->texts[i], sizeof(kept->rig->texts[i]), "%.*s", (int) members[i]->len,
+                    members[i]->len ? members[i]->ptr : "");
+    *members[i] = mbp_str(kept->rig->texts[i]);
   }
   return 0;
 }
@@ -162,6 +191,22 @@ static int keep_info(void *ctx, const void *result, struct mbp_error *err)
 static int keep_create_remark(void *ctx, const struct mbp_event *event)
 {
   return keep_remark(((struct info_result *) ctx)->rig, event);
+}
+
+static void remember(struct rig *rig, const char *key, struct mbp_str id)
+{
+  struct rig_id *kept = &rig->ids[rig->n_ids++ % RIG_IDS];
+  (void) snprintf(kept->key, sizeof(kept->key), "%s", key);
+  (void) snprintf(kept->id, sizeof(kept->id), "%.*s", (int) id.len, id.ptr);
+}
+
+/* The provider's name of the newest sandbox with this key; the key itself, if none was made. */
+static struct mbp_str id_of(struct rig *rig, const char *key)
+{
+  for (size_t i = rig->n_ids; i > 0 && rig->n_ids - i < RIG_IDS; i--)
+    if (strcmp(rig->ids[(i - 1) % RIG_IDS].key, key) == 0)
+      return mbp_str(rig->ids[(i - 1) % RIG_IDS].id);
+  return mbp_str(key);
 }
 
 int rig_try_create(struct rig *rig, const char *key, const struct box_options *given, struct mbp_sandbox_info *info,
@@ -185,6 +230,7 @@ int rig_try_create(struct rig *rig, const char *key, const struct box_options *g
       .memory_bytes = options->memory_bytes,
       .disk_bytes = options->disk_bytes,
       .lifetime_ms = options->lifetime_ms,
+      .image = mbp_str(options->image),
       .env = options->env,
       .n_env = options->n_env,
   };
@@ -192,7 +238,8 @@ int rig_try_create(struct rig *rig, const char *key, const struct box_options *g
   mag_call_unref(call);
   if (r == 0) {
     ck_assert(kept.have);
-    *info = kept.info; /* its texts live as long as the sandbox here: used at once */
+    *info = kept.info;
+    remember(rig, key, info->id);
   }
   return r;
 }
@@ -205,23 +252,28 @@ void rig_create(struct rig *rig, const char *key, const struct box_options *opti
   ck_assert_msg(r == 0, "create '%s': %s", key, err.message);
 }
 
+int rig_try_destroy(struct rig *rig, const char *key, struct mbp_error *err)
+{
+  struct mag_call_options options = {.timeout_ms = 20000};
+  struct mbp_call *call = mag_call_new(&options);
+  int r = mag_call_wait(call, rig->ops->destroy(rig->instance, call, id_of(rig, key), err), NULL, err);
+  mag_call_unref(call);
+  return r;
+}
+
 void rig_destroy(struct rig *rig, const char *key)
 {
   struct mbp_error err = MAG_ERROR_INIT;
-  struct mag_call_options options = {.timeout_ms = 20000};
-  struct mbp_call *call = mag_call_new(&options);
-  int r = mag_call_wait(call, rig->ops->destroy(rig->instance, call, mbp_str(key), &err), NULL, &err);
-  mag_call_unref(call);
-  ck_assert_msg(r == 0, "destroy: %s", err.message);
+  ck_assert_msg(rig_try_destroy(rig, key, &err) == 0, "destroy: %s", err.message);
 }
 
 uint32_t rig_state(struct rig *rig, const char *key)
 {
   struct mbp_error err = MAG_ERROR_INIT;
-  struct info_result kept = {0};
+  struct info_result kept = {.rig = rig};
   struct mag_call_options options = {.timeout_ms = 20000, .on_result = keep_info, .ctx = &kept};
   struct mbp_call *call = mag_call_new(&options);
-  int r = mag_call_wait(call, rig->ops->status(rig->instance, call, mbp_str(key), &err), NULL, &err);
+  int r = mag_call_wait(call, rig->ops->status(rig->instance, call, id_of(rig, key), &err), NULL, &err);
   mag_call_unref(call);
   ck_assert_msg(r == 0 && kept.have, "status: %s", err.message);
   return kept.info.state;
@@ -282,7 +334,9 @@ static void run(struct rig *rig, const char *key, const char *const *argv, const
   (void) snprintf(name, sizeof(name), "p%d", atomic_fetch_add(&counter, 1));
   struct watch watch = {outcome, started};
   struct mag_call_options call_options = {.timeout_ms = options->call_timeout_ms ? options->call_timeout_ms : 60000,
-                                          .sink = on_event, .on_result = on_result, .ctx = &watch};
+                                          .sink = on_event,
+                                          .on_result = on_result,
+                                          .ctx = &watch};
   struct mbp_call *call = mag_call_new(&call_options);
   if (options->call)
     atomic_store(options->call, call);
@@ -300,7 +354,7 @@ static void run(struct rig *rig, const char *key, const char *const *argv, const
       .output_limit = options->limit,
       .spool = mbp_str(options->spool),
   };
-  outcome->r = mag_call_wait(call, rig->ops->exec(rig->instance, call, mbp_str(key), &exec, &outcome->err), NULL,
+  outcome->r = mag_call_wait(call, rig->ops->exec(rig->instance, call, id_of(rig, key), &exec, &outcome->err), NULL,
                              &outcome->err);
   if (options->call)
     atomic_store(options->call, NULL);
@@ -386,7 +440,7 @@ int rig_write(struct rig *rig, const char *key, const char *process, struct mbp_
   struct mag_call_options options = {.timeout_ms = timeout_ms};
   struct mbp_call *call = mag_call_new(&options);
   int r = mag_call_wait(
-      call, rig->ops->write_stdin(rig->instance, call, mbp_str(key), mbp_str(process), data, flags, err), NULL, err);
+      call, rig->ops->write_stdin(rig->instance, call, id_of(rig, key), mbp_str(process), data, flags, err), NULL, err);
   mag_call_unref(call);
   return r;
 }
@@ -397,7 +451,7 @@ int rig_signal(struct rig *rig, const char *key, const char *process, uint32_t s
   struct mag_call_options options = {.timeout_ms = 10000};
   struct mbp_call *call = mag_call_new(&options);
   int r = mag_call_wait(
-      call, rig->ops->signal(rig->instance, call, mbp_str(key), mbp_str(process), signal, flags, &err), NULL, &err);
+      call, rig->ops->signal(rig->instance, call, id_of(rig, key), mbp_str(process), signal, flags, &err), NULL, &err);
   mag_call_unref(call);
   return r;
 }
@@ -423,9 +477,13 @@ int rig_put(struct rig *rig, const char *key, const char *path, struct mbp_str c
   struct mag_call_options options = {.timeout_ms = 20000};
   struct mbp_call *call = mag_call_new(&options);
   struct source source = {content};
-  struct mbp_put put = {.size = MBP_SIZE(struct mbp_put, ctx), .mode = mode, .path = mbp_str(path),
-                        .length = (int64_t) content.len, .read = read_source, .ctx = &source};
-  int r = mag_call_wait(call, rig->ops->put(rig->instance, call, mbp_str(key), &put, err), NULL, err);
+  struct mbp_put put = {.size = MBP_SIZE(struct mbp_put, ctx),
+                        .mode = mode,
+                        .path = mbp_str(path),
+                        .length = (int64_t) content.len,
+                        .read = read_source,
+                        .ctx = &source};
+  int r = mag_call_wait(call, rig->ops->put(rig->instance, call, id_of(rig, key), &put, err), NULL, err);
   mag_call_unref(call);
   return r;
 }
@@ -457,7 +515,8 @@ int rig_get(struct rig *rig, const char *key, const char *path, int64_t limit, s
   struct mag_call_options options = {.timeout_ms = 20000, .sink = on_data, .on_result = on_file, .ctx = &target};
   struct mbp_call *call = mag_call_new(&options);
   mag_buf_clear(content);
-  int r = mag_call_wait(call, rig->ops->get(rig->instance, call, mbp_str(key), mbp_str(path), limit, err), NULL, err);
+  int r =
+      mag_call_wait(call, rig->ops->get(rig->instance, call, id_of(rig, key), mbp_str(path), limit, err), NULL, err);
   mag_call_unref(call);
   return r;
 }
@@ -476,7 +535,7 @@ const char *rig_processes(struct rig *rig, const char *key)
   mag_autobuf buf = MAG_BUF_INIT;
   struct mag_call_options options = {.timeout_ms = 10000, .sink = on_process, .ctx = &buf};
   struct mbp_call *call = mag_call_new(&options);
-  int r = mag_call_wait(call, rig->ops->list_processes(rig->instance, call, mbp_str(key), &err), NULL, &err);
+  int r = mag_call_wait(call, rig->ops->list_processes(rig->instance, call, id_of(rig, key), &err), NULL, &err);
   mag_call_unref(call);
   ck_assert_msg(r == 0, "list: %s", err.message);
   (void) snprintf(text, sizeof(text), "%s", buf.ptr ? buf.ptr : "");

@@ -12,14 +12,19 @@
 
 /* One provider of the suite. A new one is a row in providers.c. */
 struct provider {
-  const char *name;     /* as in magent-compute-NAME */
-  const char *config;   /* JSON; %HELPER% and %WORK% are replaced */
-  uint32_t network;     /* of ordinary sandboxes */
-  bool persistent;      /* host paths mean the same inside: the sandbox has no walls */
+  const char *name;   /* as in magent-compute-NAME */
+  const char *config; /* JSON; %HELPER%, %WORK%, and of an engine %DOCKER% and %IMAGE% are replaced */
+  uint32_t network;   /* of ordinary sandboxes */
+  bool engine;        /* sandboxes are made by a daemon, from an image */
+  int64_t start_ms;   /* what making one may take, on a slow day, of its own lifetime */
 };
 
-extern const struct provider providers[];
-extern const size_t n_providers;
+extern const struct provider *providers;
+extern size_t n_providers;
+/* By the environment. Before anything else. */
+void providers_choose(void);
+
+#define RIG_IDS 16
 
 struct rig {
   const struct provider *provider;
@@ -29,10 +34,15 @@ struct rig {
   const struct mbp_host *host;
   struct mbp_config *config;
   struct mbp_instance *instance;
-  char work[64];       /* a host directory of the test's own */
-  char workspace[80];  /* below it: given to sandboxes */
-  char remark[256];    /* of probe: limits in force; as much as doctor shows */
-  char why_not[512];   /* probe's message where no sandbox can be made; else empty */
+  char work[64];      /* a host directory of the test's own */
+  char workspace[80]; /* below it: given to sandboxes */
+  char remark[256];   /* of probe: limits in force; as much as doctor shows */
+  char why_not[512];  /* probe's message where no sandbox can be made; else empty */
+  struct rig_id {
+    char key[64], id[128];
+  } ids[RIG_IDS]; /* of the sandboxes that were made, the newest at (n_ids - 1) % RIG_IDS */
+  size_t n_ids;
+  char texts[6][512]; /* of the newest info */
 };
 
 /* Fails the test if the plugin cannot be opened. */
@@ -40,13 +50,15 @@ void rig_open(struct rig *rig, const struct provider *provider);
 /* The same on a machine whose cgroups cannot limit anything. */
 void rig_open_without_groups(struct rig *rig, const struct provider *provider);
 void rig_close(struct rig *rig);
-void rig_remove(const char *work); /* a rig's directory */
+const char *rig_environment(const char *name); /* a variable's value, or "" */
+void rig_remove(const char *work);             /* a rig's directory */
 
 /* A sandbox with the workspace; the id, which is static for each key. Fails the test. */
 struct box_options {
   uint32_t flags, network, pids, cpu_millis;
   int64_t memory_bytes, disk_bytes, lifetime_ms;
   const char *workspace; /* NULL: the rig's; "": none */
+  const char *image;     /* NULL: the provider's default */
   const struct mbp_pair *env;
   size_t n_env;
 };
@@ -54,10 +66,11 @@ void rig_create(struct rig *rig, const char *key, const struct box_options *opti
 int rig_try_create(struct rig *rig, const char *key, const struct box_options *options, struct mbp_sandbox_info *info,
                    struct mbp_error *err);
 void rig_destroy(struct rig *rig, const char *key);
+int rig_try_destroy(struct rig *rig, const char *key, struct mbp_error *err);
 uint32_t rig_state(struct rig *rig, const char *key);
 
 struct outcome {
-  int r;               /* 0 or negative */
+  int r; /* 0 or negative */
   struct mbp_error err;
   struct mbp_exec_result result;
   char message[256];

@@ -53,7 +53,9 @@ START_TEST(other_files_and_processes_are_not_there)
                                           rig.work, rig.work);
   ck_assert_int_eq(rig_code(&rig, "a", script), 0);
   ck_assert(!strstr(rig_last_output, "secret") && !strstr(rig_last_output, "root:"));
-  ck_assert_str_eq(rig_text(&rig, "a", "ls -d /root /home /boot /srv /sys /var/log 2>/dev/null | wc -l"), "0\n");
+  /* What is the host's own /usr there has nothing else of the host's beside it. */
+  if (rig.info->isolation == MBP_ISOLATION_NAMESPACE)
+    ck_assert_str_eq(rig_text(&rig, "a", "ls -d /root /home /boot /srv /sys /var/log 2>/dev/null | wc -l"), "0\n");
   /* init, the leader, sh, ls, wc */
   ck_assert_str_eq(rig_text(&rig, "a", "n=$(ls -d /proc/[0-9]* | wc -l); test $n -lt 8 && echo few"), "few\n");
   finish(&rig);
@@ -79,6 +81,10 @@ START_TEST(the_hosts_network_is_out_of_reach)
   ck_assert_str_eq(rig_text(&rig, "a", "tail -n +2 /proc/net/route | wc -l"), "0\n");
   /* The same attack must be able to succeed, or it proves nothing. */
   struct box_options shared = {.network = MBP_NET_HOST};
+  if (!(rig.info->networks & MBP_NET_HOST)) {
+    finish(&rig);
+    return;
+  }
   rig_destroy(&rig, "a");
   rig_create(&rig, "a", &shared);
   mag_autofree char *again = mag_sprintf("./attack %s", words);

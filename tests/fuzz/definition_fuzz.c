@@ -1,6 +1,7 @@
 /* Agent files: any bytes give a definition or an error of one line; a definition survives the way into its resources
  * and back. */
 #include "agent/definition.h"
+#include "agent/schema.h"
 #include "agent/yaml.h"
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -68,7 +69,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   mag_error_clear(&err);
   r = mag_definition_set_tools(&definition, text, &err);
   if (r == 0)
-    r = mag_definition_take_defaults(&definition, mbp_str("{\"tools\":[{\"type\":\"set\"}]}"), "defaults", &err);
+    r = mag_definition_take_in(&definition, mbp_str("{\"tools\":[{\"type\":\"set\"}]}"), MAG_IN_DEFAULTS, "defaults", true,
+                               &err);
   must(r < 0 || mag_json_check(mbp_str(definition.tools), NULL) == 0);
   mag_definition_done(&definition);
   return 0;

@@ -227,21 +227,22 @@ START_TEST(agent_files_are_yaml_or_json_and_strict)
   } rows[] = {
       {"a.yaml", "model: scripted/scripted-echo\nsystem: |\n  Be kind.\ntools: []\n", 0, "hello", NULL},
       {"a.json", "{\"model\":{\"id\":\"scripted/scripted-echo\",\"temperature\":0.5},\"tools\":[]}", 0, "hello", NULL},
-      {"b.yaml", "modle: scripted/scripted-echo\n", 1, NULL, "b.yaml: unknown key \"modle\"; did you mean \"model\"?"},
-      {"b.json", "{\"tools\":[],\"zzzzzz\":1}", 1, NULL, "b.json: unknown key \"zzzzzz\"; known are name"},
-      {"c.yaml", "tools: bash\n", 1, NULL, "c.yaml: tools: expected a list"},
+      {"b.yaml", "modle: scripted/scripted-echo\n", 1, NULL, "b.yaml:1: modle: unknown key; did you mean \"model\"?"},
+      {"b.json", "{\"tools\":[],\"zzzzzz\":1}", 1, NULL, "b.json:1: zzzzzz: unknown key; known are name"},
+      {"c.yaml", "tools: bash\n", 1, NULL, "c.yaml:1: tools: expected a list"},
       {"d.yaml", "a: b: c\n", 1, NULL, "d.yaml: line 1"},
-      {"e.yaml", "", 1, NULL, "e.yaml: the file is empty"},
+      {"e.yaml", "# nothing but a remark\n", 0, "ok", NULL}, /* behaviour 37: an empty file is all defaults */
       {"f.yaml", "x: &a [1]\ny: *a\n", 1, NULL, "f.yaml: line 2: aliases"},
       {"g.yaml", "compute: {provider: local, memry: 1G}\n", 1, NULL,
-       "g.yaml: compute: unknown key \"memry\"; did you mean \"memory\"?"},
-      {"h.yaml", "packages: {pip: [x]}\n", 1, NULL, "h.yaml: packages"},
-      {"i.yaml", "networking: {type: limited, allowed_hosts: [a]}\n", 1, NULL, "allowed_hosts"},
+       "g.yaml:1: compute.memry: unknown key; did you mean \"memory\"?"},
+      {"h.yaml", "packages: {pip: [x]}\n", 1, NULL, "packages.pip: this version cannot install packages"},
+      {"i.yaml", "networking: {type: limited, allowed_hosts: [a]}\n", 1, NULL, "\"limited\" cannot be enforced"},
       {"j.json", "{\"model\":", 1, NULL, "j.json"},
-      {"k.yaml", "- a\n- b\n", 1, NULL, "k.yaml: expected a mapping"},
-      {"l.yaml", "model: scripted/x\nmodel: scripted/y\n", 1, NULL, "l.yaml"},
+      {"k.yaml", "- a\n- b\n", 1, NULL, "k.yaml:1: expected a mapping"},
+      {"l.yaml", "model: scripted/x\nmodel: scripted/y\n", 1, NULL, "l.yaml: line 2: \"model\" stands twice: also on line 1"},
   };
   command_begin();
+  command_script("[{\"text\":\"ok\"}]");
   for (size_t i = 0; i < MAG_COUNT(rows); i++) {
     command_write_file(rows[i].name, rows[i].text);
     mag_autofree char *line = mag_sprintf("run --agent %s hello", command_path(rows[i].name));
@@ -280,7 +281,7 @@ START_TEST(tools_can_be_chosen)
                      "\"compute\":\"bubblewrap\"}");
   check("run --tools bash go", 1, NULL, "other_toolset_1");
   command_write_file("conf/defaults.json", "{\"models\":[{\"model\":\"scripted/x\"}],\"compute\":\"bubblewrap\"}");
-  check("run --tools bash go", 1, NULL, "no default toolset for --tools");
+  check("run --tools bash go", 1, NULL, "no default toolset to choose tools from");
   check("run --tools none go", 0, NULL, NULL);
   command_end();
 }
@@ -293,7 +294,7 @@ START_TEST(what_cannot_be_enforced_is_refused_and_nothing_is_left)
   if (rig_has_bubblewrap()) {
     check_error_line("run --network limited hello", 1, "\"limited\" cannot be enforced");
     check_error_line("run --network unrestricted hello", 1, "\"unrestricted\" cannot be enforced");
-    check_error_line("run --network sideways hello", 1, "sideways");
+    check_error_line("run --network sideways hello", 2, "--network: networking.type: \"sideways\" is not known; there are none");
   }
   check_error_line("run --compute nowhere hello", 1, "nowhere");
   check_error_line("run --model nobody/x hello", 1, "nobody");
@@ -449,7 +450,8 @@ START_TEST(a_plugin_that_crashes_when_it_is_asked_does_not_crash_a_run)
   mag_autofree char *line = mag_sprintf("--plugin-dir %s --plugin-dir %s run --model answers-to-nobody --tools none hi",
                                         command_path("bad"), plugins);
   check(line, 1, NULL, "no plugin answers to the model 'answers-to-nobody'");
-  mag_autofree char *named = mag_sprintf("--plugin-dir %s run --model crash/x --tools none hi", command_path("bad"));
+  mag_autofree char *named = mag_sprintf("--plugin-dir %s --plugin-dir %s run --model crash/x --tools none hi",
+                                         command_path("bad"), plugins);
   check(named, 1, NULL, "crashed with SIGSEGV while being asked");
   command_end();
 }
@@ -643,9 +645,9 @@ START_TEST(bad_weather_gives_one_clear_line)
   command_write_file("conf/defaults.json", "{\"models\":[{\"env\":7}]}");
   check_error_line("run --tools none hello", 1, "models: expected entries");
   command_write_file("conf/defaults.json", "{\"models\":[]}");
-  check_error_line("run --tools none hello", 1, "names none; give --model");
+  check_error_line("run --tools none hello", 1, "names none; say which in the agent file");
   ck_assert_int_eq(unlink(command_path("conf/defaults.json")), 0);
-  check_error_line("run --tools none hello", 1, "is missing; give --model");
+  check_error_line("run --tools none hello", 1, "is missing; say which in the agent file");
   check("run --tools none --model scripted/scripted-echo --compute bubblewrap hello", 0, "hello", NULL);
   command_end();
 

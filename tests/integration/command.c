@@ -23,7 +23,13 @@ static struct {
   char dir[64];
   char *env[64];
   size_t n_env;
+  const char *directory; /* where runs start; NULL: where the test is */
 } place;
+
+void command_directory(const char *path)
+{
+  place.directory = path;
+}
 
 const char *command_path(const char *name)
 {
@@ -121,6 +127,7 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 
 void command_end(void)
 {
+  place.directory = NULL;
   while (place.n_env)
     free(place.env[--place.n_env]);
   memset(place.env, 0, sizeof(place.env));
@@ -156,7 +163,7 @@ static void run_child(char **words)
   char program[PATH_MAX];
   for (int signal_number = 1; signal_number < 32; signal_number++)
     (void) signal(signal_number, SIG_DFL);
-  if (realpath("magent", program))
+  if (realpath("magent", program) && (!place.directory || chdir(place.directory) == 0))
     (void) execve(program, words, place.env);
   _exit(127);
 }

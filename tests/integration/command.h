@@ -24,6 +24,8 @@ void command_write_file(const char *name, const char *text);
 char *command_read_file(const char *name); /* caller frees; "" if it is not there */
 /* "NAME=VALUE" or "NAME" (unset) for the following runs. */
 void command_env(const char *assignment);
+/* Following runs start in `path` (borrowed; NULL: in the test's own directory). */
+void command_directory(const char *path);
 /* A script for the scripted model, as JSON. */
 void command_script(const char *json);
 

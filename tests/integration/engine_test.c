@@ -25,7 +25,8 @@ int main(int argc, char **argv)
   if (argc > 1 && strcmp(argv[1], "--child") == 0)
     return crash_child(argc - 2, argv + 2);
   Suite *suite = suite_create("engine");
-  TCase *const cases[] = {turn_tests(), stream_tests(), tool_tests(), crash_tests(), outside_tests()};
+  TCase *const cases[] = {turn_tests(), stream_tests(), tool_tests(), crash_tests(), outside_tests(), custom_tests(),
+                          command_tests()};
   for (size_t i = 0; i < MAG_COUNT(cases); i++) {
     tcase_set_timeout(cases[i], 120);
     suite_add_tcase(suite, cases[i]);

@@ -12,6 +12,8 @@ TCase *stream_tests(void);
 TCase *tool_tests(void);
 TCase *crash_tests(void);
 TCase *outside_tests(void);
+TCase *custom_tests(void);
+TCase *command_tests(void);
 /* What a child of the crash tests does; its exit status. */
 int crash_child(int argc, char **argv);
 

@@ -418,7 +418,7 @@ START_TEST(a_key_never_enters_a_sandbox)
     rig_define(&rig, MODEL, "[" TOOLSET "]", compute);
     set_text(&rig.definition.env, envs[i]);
     ck_assert_int_eq(mag_session_create(rig.engine, &rig.definition, mbp_str("t"), &rig.session, &err), -MBP_E_INVALID);
-    ck_assert_str_eq(err.message, "env: the value of TOKEN is a key of this program: keys never enter a sandbox");
+    ck_assert_str_eq(err.message, "compute.env: the value of TOKEN is a key of this program: keys never enter a sandbox");
     mag_autofree char *list = summaries(&rig);
     ck_assert(!list || !*list);
     rig_close(&rig);

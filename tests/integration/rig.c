@@ -81,6 +81,8 @@ static const char *short_name(struct mbp_str type)
       {MAG_EV_USER_MESSAGE, "message"},
       {MAG_EV_USER_INTERRUPT, "interrupt"},
       {MAG_EV_USER_CONFIRMATION, "confirm"},
+      {MAG_EV_USER_CUSTOM_RESULT, "answer"},
+      {MAG_EV_CUSTOM_TOOL_USE, "custom"},
       {MAG_EV_RUNNING, "running"},
       {MAG_EV_IDLE, "idle"},
       {MAG_EV_ERROR, "error"},
@@ -348,10 +350,9 @@ bool records_hold(const struct records *records, const char *text)
   return false;
 }
 
-const char *records_result(const struct records *records, size_t n, bool *ret_is_error)
+static const char *text_of(const struct record *record, size_t n, bool *ret_is_error)
 {
   static struct mag_buf text;
-  const struct record *record = records_find(records, MAG_EV_TOOL_RESULT, n);
   mag_autojson json = NULL;
   ck_assert_msg(record, "there is no tool result %zu", n);
   ck_assert_int_eq(mag_json_parse(mbp_str(record->payload), &json, NULL), 0);
@@ -364,6 +365,16 @@ const char *records_result(const struct records *records, size_t n, bool *ret_is
   if (ret_is_error)
     *ret_is_error = mag_json_truth(mag_json_get(json, "is_error"), 0);
   return text.ptr;
+}
+
+const char *records_result(const struct records *records, size_t n, bool *ret_is_error)
+{
+  return text_of(records_find(records, MAG_EV_TOOL_RESULT, n), n, ret_is_error);
+}
+
+const char *records_custom(const struct records *records, size_t n, bool *ret_is_error)
+{
+  return text_of(records_find(records, MAG_EV_USER_CUSTOM_RESULT, n), n, ret_is_error);
 }
 
 /* Calls are answered at once, in order, and nothing is empty: what every service wants. */

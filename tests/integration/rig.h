@@ -75,6 +75,8 @@ size_t records_count(const struct records *records, const char *type);
 bool records_hold(const struct records *records, const char *text);
 /* The text of all blocks of the n-th tool result, joined. In a buffer that the next call overwrites. */
 const char *records_result(const struct records *records, size_t n, bool *ret_is_error);
+/* The same of the n-th user.custom_tool_result. */
+const char *records_custom(const struct records *records, size_t n, bool *ret_is_error);
 /* Folds them from the beginning and asserts that every prefix is legal to project. */
 void records_check(const struct records *records);
 

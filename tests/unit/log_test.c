@@ -23,6 +23,7 @@ static unsigned pick(unsigned n)
 struct script {
   struct mag_batch batch;
   char calls[4][MAG_ID_SIZE];
+  bool custom[4];
   unsigned n_calls, serial;
   bool request_open;
   char request[MAG_ID_SIZE];
@@ -92,12 +93,29 @@ static void answer(struct script *s, unsigned n_calls, const char *stop, const c
     mag_writer_string(w, "name", mbp_str("bash"));
     mag_writer_raw(w, "input", mbp_str("{}"));
     mag_writer_string(w, "permission", mbp_str(pick(4) ? "allow" : "ask"));
+    s->custom[i] = pick(3) == 0;
+    if (s->custom[i] || pick(9) == 0)
+      mag_writer_boolean(w, "custom", s->custom[i]);
+    if (pick(8) == 0)
+      mag_writer_string(w, "problem", mbp_str("/a: expected string, got number"));
     mag_writer_end(w);
   }
   mag_writer_end(w);
   mag_batch_end(&s->batch);
   s->n_calls = n_calls;
   mag_batch_request_end(&s->batch, mbp_str(s->request), false, NULL, NULL);
+}
+
+/* From outside. */
+static void custom_result(struct script *s, const char *call, const char *content, bool taken)
+{
+  char id[MAG_ID_SIZE] = "";
+  struct mbp_writer *w = mag_batch_event(&s->batch, MAG_EV_USER_CUSTOM_RESULT, id);
+  mag_writer_string(w, "custom_tool_use_id", mbp_str(call));
+  mag_writer_raw(w, "content", mbp_str(content));
+  mag_batch_end(&s->batch);
+  if (taken)
+    mag_batch_processed(&s->batch, mbp_str(id));
 }
 
 static void settle(struct script *s)
@@ -115,11 +133,20 @@ static void settle(struct script *s)
       mag_writer_boolean(w, "repeatable", (int) pick(2));
       mag_batch_end(&s->batch);
     }
-  for (unsigned i = 0; i < s->n_calls; i++)
-    if (pick(5))
-      mag_batch_tool_text(&s->batch, mbp_str(s->calls[order[i]]), mbp_str("out"), pick(3) == 0);
+  for (unsigned i = 0; i < s->n_calls; i++) {
+    unsigned n = order[i];
+    struct mag_result result = {.tool_event = mbp_str(s->calls[n]), .custom = s->custom[n], .is_error = pick(3) == 0};
+    if (s->custom[n] && pick(3) == 0)
+      custom_result(s, s->calls[n], "\"nonsense\"", true); /* processed as nothing */
+    if (s->custom[n] && pick(2))
+      custom_result(s, s->calls[n], pick(2) ? "[{\"type\":\"text\",\"text\":\"outside\"}]" : "[]", true);
+    else if (pick(5))
+      mag_batch_result_text(&s->batch, &result, mbp_str("out"));
     else
-      mag_batch_tool_result(&s->batch, mbp_str(s->calls[order[i]]), mbp_str("[]"), false, false);
+      mag_batch_result(&s->batch, &result, mbp_str("[]"));
+    if (s->custom[n] && pick(3) == 0)
+      custom_result(s, s->calls[n], "[]", pick(2)); /* too late */
+  }
 }
 
 /* A user event that is taken at once, or stays in the inbox. */

@@ -1,0 +1,249 @@
+#include "cli.h"
+#include "render.h"
+
+#include "agent/agents.h"
+#include "agent/schema.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/text.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static const char help_text[] =
+    "Usage: magent agent validate FILE...\n"
+    "       magent agent create FILE [--set KEY=VALUE]... [--json]\n"
+    "       magent agent list [--all] [--json]\n"
+    "       magent agent show AGENT [--json]\n"
+    "       magent agent update AGENT [FILE] [--set KEY=VALUE]... [--version N] [--json]\n"
+    "       magent agent archive AGENT [--json]\n"
+    "\n"
+    "  validate  check agent files, and say what is wrong where\n"
+    "  create    store an agent, with the defaults of today filled in\n"
+    "  list      stored agents, newest first; --all: archived ones as well\n"
+    "  show      what an agent says, each key that it has\n"
+    "  update    store a new version: keys of FILE and --set replace, null (or an empty VALUE) clears, mappings are\n"
+    "            joined; nothing changed: nothing stored; --version: only if that is the version now\n"
+    "  archive   no new versions and no new sessions from now on\n"
+    "\n"
+    "AGENT is a name or an id, with @VERSION for an earlier version. `magent run --agent AGENT PROMPT` uses one.\n"
+    "`magent help config` lists the keys.\n";
+
+#define SETS_MAX 64
+
+struct arguments {
+  const char *words[2];
+  size_t n_words;
+  const char *sets[SETS_MAX];
+  size_t n_sets;
+  int64_t version;
+  bool json, all;
+};
+
+/* 0, or a status to exit with. */
+static int read_arguments(struct arguments *arguments, int argc, char **argv, size_t least, size_t most, bool changes)
+{
+  for (int i = 1; i < argc; i++) {
+    bool value = i + 1 < argc;
+    if (strcmp(argv[i], "--json") == 0)
+      arguments->json = true;
+    else if (strcmp(argv[i], "--all") == 0 && strcmp(argv[0], "list") == 0)
+      arguments->all = true;
+    else if (strcmp(argv[i], "--set") == 0 && changes && value && arguments->n_sets < SETS_MAX)
+      arguments->sets[arguments->n_sets++] = argv[++i];
+    else if (strcmp(argv[i], "--version") == 0 && strcmp(argv[0], "update") == 0 && value) {
+      if (mag_parse_int(mbp_str(argv[++i]), &arguments->version) < 0 || arguments->version < 1)
+        return cli_usage("agent", "--version %s: not a number from 1 on", argv[i]);
+    } else if (argv[i][0] == '-' || arguments->n_words == most)
+      return cli_usage("agent", "%s: unexpected \"%s\"", argv[0], argv[i]);
+    else
+      arguments->words[arguments->n_words++] = argv[i];
+  }
+  return arguments->n_words < least ? cli_usage("agent", "%s: %s is needed", argv[0], changes ? "a file" : "an agent") : 0;
+}
+
+/* ---- What is printed ----------------------------------------------------------------------------------------------- */
+
+static void print_value(struct mag_definition *definition, const struct mag_key *key)
+{
+  int64_t number = mag_key_is_number(key) ? *mag_key_number(definition, key) : 0;
+  switch (key->type) {
+  case MAG_KEY_TRUTH:
+    fputs(number > 0 ? "true" : "false", stdout);
+    break;
+  case MAG_KEY_CPU:
+    printf("%.10g", (double) number / 1000);
+    break;
+  case MAG_KEY_MONEY:
+    printf("%.10g USD", (double) number / 1000000);
+    break;
+  case MAG_KEY_DURATION:
+    printf("%lld%s", (long long) (number % 1000 ? number : number / 1000), number % 1000 ? "ms" : "s");
+    break;
+  case MAG_KEY_NUMBER:
+  case MAG_KEY_SIZE:
+    printf("%lld", (long long) number);
+    break;
+  default:
+    render_put_line(stdout, isatty(STDOUT_FILENO), mbp_str(*mag_key_text(definition, key)));
+  }
+}
+
+static void print_agent(struct mag_agent *agent, bool json)
+{
+  if (json) {
+    printf("{\"agent\":%s,\"environment\":%s}\n", agent->agent, agent->environment);
+    return;
+  }
+  printf("%-34s %s, version %lld%s\n", "id", agent->definition.agent_id, (long long) agent->definition.agent_version,
+         agent->archived ? ", archived" : "");
+  for (const struct mag_key *key = mag_schema; key->path; key++)
+    if (key->path[0] != '.' && mag_key_is_said(&agent->definition, key)) {
+      printf("%-34s ", key->path);
+      print_value(&agent->definition, key);
+      putchar('\n');
+    }
+}
+
+static int print_listed(void *ctx, struct mbp_str json)
+{
+  struct arguments *arguments = ctx;
+  mag_autojson document = NULL;
+  arguments->n_words++; /* counts what was printed */
+  if (arguments->json) {
+    printf("%.*s\n", (int) json.len, json.ptr);
+    return 0;
+  }
+  if (mag_json_parse(json, &document, NULL) < 0)
+    return 0;
+  if (arguments->n_words == 1)
+    printf("%-32s %7s  %-16s  %-24s %s\n", "ID", "VERSION", "UPDATED", "NAME", "MODEL");
+  printf("%-32s %7lld  %-16.16s  ", mag_json_str(mag_json_get(document, "id")).ptr,
+         (long long) mag_json_num(mag_json_get(document, "version"), 0),
+         mag_json_str(mag_json_get(document, "updated_at")).ptr);
+  mag_autofree char *line = mag_sprintf(
+      "%-24s %s%s", mag_json_str(mag_json_get(document, "name")).ptr,
+      mag_json_str(mag_json_get(mag_json_get(document, "model"), "id")).ptr,
+      mag_json_type(mag_json_get(document, "archived_at")) == MBP_JSON_STRING ? "  (archived)" : "");
+  render_put_line(stdout, isatty(STDOUT_FILENO), mbp_str(line));
+  putchar('\n');
+  return 0;
+}
+
+/* ---- Commands ------------------------------------------------------------------------------------------------------ */
+
+static int validate(int argc, char **argv)
+{
+  int status = EXIT_OK;
+  if (argc < 2)
+    return cli_usage("agent", "validate: a file is needed");
+  for (int i = 1; i < argc; i++) {
+    struct mbp_error err = MAG_ERROR_INIT;
+    struct mag_definition definition = {0};
+    if (argv[i][0] == '-')
+      return cli_usage("agent", "validate: unexpected \"%s\"", argv[i]);
+    if (mag_definition_load(&definition, argv[i], &err) < 0)
+      status = cli_fail(&err);
+    else
+      printf("%s: ok\n", argv[i]);
+    mag_definition_done(&definition);
+  }
+  return status;
+}
+
+static int create(struct mag_engine *engine, struct arguments *arguments, struct mag_agent *agent, struct mbp_error *err)
+{
+  struct mag_definition definition = {0};
+  int r = mag_definition_load(&definition, arguments->words[0], err);
+  for (size_t i = 0; i < arguments->n_sets && r == 0; i++)
+    r = cli_change(&definition, arguments->sets[i], err);
+  if (r == 0)
+    r = mag_definition_defaults(&definition, err);
+  if (r == 0)
+    r = mag_agent_create(engine, &definition, agent, err);
+  mag_definition_done(&definition);
+  return r;
+}
+
+static int update(struct mag_engine *engine, struct arguments *arguments, struct mag_agent *agent, struct mbp_error *err)
+{
+  struct mag_agent old = {0};
+  mag_autofree char *json = NULL;
+  int r = mag_agent_get(engine, arguments->words[0], &old, err);
+  if (r == 0 && arguments->n_words > 1)
+    r = mag_definition_read_file(arguments->words[1], &json, err);
+  if (r == 0 && json)
+    r = mag_definition_change(&old.definition, mbp_str(json), arguments->words[1], true, err);
+  for (size_t i = 0; i < arguments->n_sets && r == 0; i++)
+    r = cli_change(&old.definition, arguments->sets[i], err);
+  if (r == 0)
+    r = mag_agent_update(engine, &old.definition, arguments->version, agent, err);
+  mag_agent_done(&old);
+  return r;
+}
+
+static int show(struct mag_engine *engine, struct arguments *arguments, struct mag_agent *agent, struct mbp_error *err)
+{
+  return mag_agent_get(engine, arguments->words[0], agent, err);
+}
+
+static int archive(struct mag_engine *engine, struct arguments *arguments, struct mag_agent *agent, struct mbp_error *err)
+{
+  return mag_agent_archive(engine, arguments->words[0], agent, err);
+}
+
+static int list(struct mag_engine *engine, struct arguments *arguments, struct mag_agent *agent, struct mbp_error *err)
+{
+  (void) agent;
+  int r = mag_agent_list(engine, arguments->all, print_listed, arguments, err);
+  if (r == 0 && arguments->n_words == 0 && !arguments->json)
+    puts("no stored agents yet; `magent agent create FILE` makes one");
+  return r;
+}
+
+static const struct verb {
+  const char *name;
+  int (*run)(struct mag_engine *engine, struct arguments *arguments, struct mag_agent *agent, struct mbp_error *err);
+  size_t least, most;
+  bool changes;
+} verbs[] = {
+    {"create", create, 1, 1, true}, {"list", list, 0, 0, false},       {"show", show, 1, 1, false},
+    {"update", update, 1, 2, true}, {"archive", archive, 1, 1, false},
+};
+
+static int run_verb(struct cli *cli, const struct verb *verb, struct arguments *arguments)
+{
+  struct mbp_error err = MAG_ERROR_INIT;
+  struct mag_agent agent = {0};
+  struct mag_engine *engine = cli_engine(cli);
+  if (!engine)
+    return EXIT_ERROR;
+  int r = verb->run(engine, arguments, &agent, &err);
+  if (r == 0 && agent.agent)
+    print_agent(&agent, arguments->json);
+  mag_agent_done(&agent);
+  mag_engine_free(engine);
+  if (r == -MBP_E_NOT_FOUND && arguments->n_words && !mag_agent_is_file(arguments->words[0]))
+    (void) cli_hint(&err, "`magent agent list` shows those that exist");
+  return r < 0 ? cli_fail(&err) : EXIT_OK;
+}
+
+int cli_agent(struct cli *cli, int argc, char **argv)
+{
+  struct arguments arguments = {.version = 0};
+  const char *name = argc > 1 ? argv[1] : "";
+  for (int i = 1; i < argc; i++)
+    if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+      fputs(help_text, stdout);
+      return EXIT_OK;
+    }
+  if (strcmp(name, "validate") == 0)
+    return validate(argc - 1, argv + 1);
+  for (size_t i = 0; i < MAG_COUNT(verbs); i++)
+    if (strcmp(name, verbs[i].name) == 0) {
+      int status = read_arguments(&arguments, argc - 1, argv + 1, verbs[i].least, verbs[i].most, verbs[i].changes);
+      return status ? status : run_verb(cli, &verbs[i], &arguments);
+    }
+  return cli_usage("agent", *name ? "unknown command \"agent %s\"" : "agent: a command is needed%s", name);
+}

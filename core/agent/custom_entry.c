@@ -1,0 +1,154 @@
+#include "agent/custom_entry.h"
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "host/redact.h"
+
+#include <stdlib.h>
+
+#define DESCRIPTION_MAX 16384
+
+static const char *const keys[] = {"type",    "name",    "description", "input_schema", "permission_policy", "read_only",
+                                   "timeout", "command", "run_on",      "env",          NULL};
+
+static int check_keys(const struct mbp_json *json, struct mbp_error *err)
+{
+  for (const struct mbp_json *i = mag_json_first(json); i; i = mag_json_next(i)) {
+    size_t known = 0;
+    while (keys[known] && !mbp_str_eq(mag_json_key(i), keys[known]))
+      known++;
+    if (keys[known])
+      continue;
+    int nearest = mag_nearest(mag_json_key(i).ptr, keys);
+    return mag_error(err, MBP_E_INVALID, "unknown key \"%.60s\"%s%s%s", mag_json_key(i).ptr,
+                     nearest < 0 ? "" : "; did you mean \"", nearest < 0 ? "" : keys[nearest], nearest < 0 ? "" : "\"?");
+  }
+  return 0;
+}
+
+static int check_name(const struct mbp_json *json, struct mbp_error *err)
+{
+  struct mbp_str name = mag_json_str(mag_json_get(json, "name")), about = mag_json_str(mag_json_get(json, "description"));
+  bool legal = name.len > 0 && name.len <= 128;
+  for (size_t i = 0; i < name.len; i++) {
+    char c = name.ptr[i];
+    legal &= (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  }
+  if (!legal)
+    return mag_error(err, MBP_E_INVALID, "the name of a custom tool must be 1 to 128 of A-Z, a-z, 0-9, _ and -");
+  if (mag_str_starts(name, "mcp__"))
+    return mag_error(err, MBP_E_INVALID, "names that begin with mcp__ are those of MCP servers' tools");
+  if (about.len == 0 || about.len > DESCRIPTION_MAX)
+    return mag_error(err, MBP_E_INVALID, "a description is needed: it tells the model what the tool is for%s",
+                     about.len ? " (in at most 16 KiB)" : "");
+  return 0;
+}
+
+/* What every service that models come from refuses is refused here, before anything has begun. */
+static int check_top(const struct mbp_json *json, struct mbp_error *err)
+{
+  static const char *const refused[] = {"anyOf", "oneOf", "allOf", "not", "enum", "const", "$ref"};
+  const struct mbp_json *schema = mag_json_get(json, "input_schema");
+  if (!mbp_str_eq(mag_json_str(mag_json_get(schema, "type")), "object"))
+    return mag_error(err, MBP_E_INVALID, "input_schema must be an object whose type is \"object\"");
+  for (size_t i = 0; i < MAG_COUNT(refused); i++)
+    if (mag_json_get(schema, refused[i]))
+      return mag_error(err, MBP_E_INVALID, "input_schema: %s cannot stand at the top; put it below a property",
+                       refused[i]);
+  return 0;
+}
+
+static int check_command(const struct mbp_json *json, struct mbp_error *err)
+{
+  const struct mbp_json *command = mag_json_get(json, "command");
+  bool list = mag_json_type(command) == MBP_JSON_ARRAY;
+  bool right = list ? mag_json_count(command) > 0 && mag_json_count(command) <= MAG_CUSTOM_ARGUMENTS
+                    : mag_json_str(command).len > 0;
+  for (const struct mbp_json *i = list ? mag_json_first(command) : NULL; i; i = mag_json_next(i))
+    right &= mag_json_type(i) == MBP_JSON_STRING;
+  if (list && mag_json_str(mag_json_first(command)).len == 0)
+    right = false;
+  return right ? 0
+               : mag_error(err, MBP_E_INVALID, "command must be a list of a program and its arguments (at most %d), or a "
+                                               "line for sh",
+                           MAG_CUSTOM_ARGUMENTS);
+}
+
+static int check_env(const struct mbp_json *json, struct mbp_error *err)
+{
+  const struct mbp_json *env = mag_json_get(json, "env");
+  if (env && mag_json_type(env) != MBP_JSON_OBJECT)
+    return mag_error(err, MBP_E_INVALID, "env must be a mapping of names to texts");
+  for (const struct mbp_json *i = mag_json_first(env); i; i = mag_json_next(i)) {
+    if (mag_json_type(i) != MBP_JSON_STRING || mag_json_key(i).len == 0)
+      return mag_error(err, MBP_E_INVALID, "env: the value of %s must be text", mag_json_key(i).ptr);
+    if (mag_redact_wanted(mag_json_str(i)))
+      return mag_error(err, MBP_E_INVALID, "env: the value of %s is a key of this program: keys stand in no agent",
+                       mag_json_key(i).ptr);
+  }
+  return 0;
+}
+
+static int read_placement(struct mag_custom_entry *entry, struct mbp_error *err)
+{
+  const struct mbp_json *run_on = mag_json_get(entry->json, "run_on");
+  entry->has_command = mag_json_get(entry->json, "command") != NULL;
+  entry->on_host = mbp_str_eq(mag_json_str(run_on), "host");
+  if (run_on && !entry->on_host && !mbp_str_eq(mag_json_str(run_on), "sandbox"))
+    return mag_error(err, MBP_E_INVALID, "run_on must be sandbox or host");
+  if (!entry->has_command && (run_on || mag_json_get(entry->json, "env")))
+    return mag_error(err, MBP_E_INVALID, "%s is for tools with a command", run_on ? "run_on" : "env");
+  int r = entry->has_command ? check_command(entry->json, err) : 0;
+  return r < 0 ? r : check_env(entry->json, err);
+}
+
+static int read_timeout(struct mag_custom_entry *entry, struct mbp_error *err)
+{
+  const struct mbp_json *timeout = mag_json_get(entry->json, "timeout"), *flag = mag_json_get(entry->json, "read_only");
+  if (flag && mag_json_type(flag) != MBP_JSON_BOOL)
+    return mag_error(err, MBP_E_INVALID, "read_only must be true or false");
+  entry->timeout_ms = MAG_CUSTOM_TIMEOUT_MS;
+  if (!timeout)
+    return 0;
+  entry->timeout_ms = mag_json_num(timeout, 0) * 1000;
+  if (mag_json_type(timeout) == MBP_JSON_STRING && mag_parse_duration(mag_json_str(timeout), &entry->timeout_ms) < 0)
+    entry->timeout_ms = 0;
+  return entry->timeout_ms > 0 && entry->timeout_ms <= 86400000
+             ? 0
+             : mag_error(err, MBP_E_INVALID, "timeout must be a duration such as 30s, of at most a day");
+}
+
+int mag_custom_entry_new(struct mbp_str text, struct mag_custom_entry **ret_entry, struct mbp_error *err)
+{
+  struct mag_custom_entry *entry = calloc(1, sizeof(*entry));
+  if (!entry)
+    return mag_error_no_memory(err);
+  int r = mag_json_parse(text, &entry->json, err);
+  if (r == 0)
+    r = check_keys(entry->json, err);
+  if (r == 0)
+    r = check_name(entry->json, err);
+  if (r == 0)
+    r = check_top(entry->json, err);
+  if (r == 0)
+    r = read_placement(entry, err);
+  if (r == 0)
+    r = read_timeout(entry, err);
+  if (r < 0) {
+    struct mbp_str name = mag_json_str(mag_json_get(entry->json, "name"));
+    r = mag_error_wrap(err, "custom tool \"%.*s\"", (int) MAG_MIN(name.len, (size_t) 64), name.len ? name.ptr : "");
+    mag_custom_entry_free(entry);
+    return r;
+  }
+  *ret_entry = entry;
+  return 0;
+}
+
+void mag_custom_entry_free(struct mag_custom_entry *entry)
+{
+  if (!entry)
+    return;
+  mag_json_free(entry->json);
+  free(entry);
+}

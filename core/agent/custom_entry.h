@@ -1,0 +1,33 @@
+/* custom_entry.h - the entry of a custom tool in an agent's "tools".
+ *
+ *   type: custom
+ *   name: weather                      [A-Za-z0-9_-]{1,128}, not mcp__...
+ *   description: ...
+ *   input_schema: {type: object, ...}
+ *   permission_policy: {type: ...}     always_allow, always_ask, always_deny
+ *   read_only: true                    changes nothing: may run beside others, and again after a crash
+ *   timeout: 30s
+ *   command: [prog, arg] or "shell"    else it is answered by the program itself, or from outside
+ *   run_on: sandbox or host
+ *   env: {NAME: value}
+ *
+ * The last three are for programs. They are magent's own, as are read_only and timeout.
+ */
+#ifndef MAG_AGENT_CUSTOM_ENTRY_H
+#define MAG_AGENT_CUSTOM_ENTRY_H
+
+#include "base/json.h"
+
+#define MAG_CUSTOM_TIMEOUT_MS 120000
+#define MAG_CUSTOM_ARGUMENTS 64
+
+struct mag_custom_entry {
+  struct mbp_json *json; /* checked */
+  bool has_command, on_host;
+  int64_t timeout_ms;
+};
+
+int mag_custom_entry_new(struct mbp_str text, struct mag_custom_entry **ret_entry, struct mbp_error *err);
+void mag_custom_entry_free(struct mag_custom_entry *entry); /* accepts NULL */
+
+#endif

@@ -1,0 +1,23 @@
+/* demand.h - what a definition asks for that a provider, or this version, cannot do: refused before anything is
+ * created. */
+#ifndef MAG_AGENT_DEMAND_H
+#define MAG_AGENT_DEMAND_H
+
+#include "agent/definition.h"
+#include "host/instance.h"
+
+/* Does it ask for something of a sandbox also if no tool needs one? Such a demand must not be passed over. */
+bool mag_demand_needs_compute(const struct mag_definition *definition);
+int mag_demand_check(const struct mag_definition *definition, struct mag_instance *compute, struct mbp_error *err);
+
+/* The environment of the sandbox, with its references filled in. `text` keeps what the pairs point to; all empty in
+ * the beginning. */
+struct mag_demand_env {
+  struct mbp_pair *pairs;
+  size_t n;
+  char **texts;
+};
+int mag_demand_env(const struct mag_definition *definition, struct mag_demand_env *ret_env, struct mbp_error *err);
+void mag_demand_env_done(struct mag_demand_env *env);
+
+#endif

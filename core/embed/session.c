@@ -1,0 +1,122 @@
+/* Which session an agent is talking in. */
+#include "agent/outside.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "embed/embed.h"
+
+#include <string.h>
+
+/* Alone: nobody else uses it. */
+static struct mag_session *take_away(struct magent_agent *agent)
+{
+  pthread_mutex_lock(&agent->lock);
+  struct mag_session *session = mag_steal(&agent->session);
+  pthread_mutex_unlock(&agent->lock);
+  return session;
+}
+
+/* The agent becomes that of the session, with its conversation. Alone. */
+static int take_over(struct magent_agent *agent, struct mag_session *session, struct mbp_error *err)
+{
+  struct mag_definition definition = {0};
+  int r = mag_definition_lay(&definition, &session->definition, err);
+  if (r < 0) {
+    mag_definition_done(&definition);
+    return r;
+  }
+  mag_session_close(take_away(agent));
+  pthread_mutex_lock(&agent->lock);
+  agent->session = session;
+  pthread_mutex_unlock(&agent->lock);
+  mag_definition_done(&agent->definition);
+  agent->definition = definition;
+  return 0;
+}
+
+static int resume(struct magent_agent *agent, const char *session_id, struct mbp_error *err)
+{
+  struct mag_session *session;
+  if (agent->session && strcmp(agent->session->log.id, session_id) == 0)
+    return 0;
+  int r = mag_session_open(agent->magent->engine, session_id, /* overrides= */ NULL, &session, err);
+  if (r < 0)
+    return r;
+  r = take_over(agent, session, err);
+  if (r < 0)
+    mag_session_close(session);
+  return r;
+}
+
+int magent_resume_session(struct magent_agent *agent, const char *session_id, struct magent_error *error)
+{
+  struct mbp_error err = MAG_ERROR_INIT;
+  int r = embed_enter(agent, EMBED_ALONE, &err);
+  if (r == 0) {
+    r = resume(agent, session_id, &err);
+    embed_leave(agent, EMBED_ALONE);
+  }
+  return r < 0 ? embed_fail(error, &err) : 0;
+}
+
+int magent_reset_session(struct magent_agent *agent, struct magent_error *error)
+{
+  struct mbp_error err = MAG_ERROR_INIT;
+  int r = embed_enter(agent, EMBED_ALONE, &err);
+  if (r < 0)
+    return embed_fail(error, &err);
+  mag_session_close(take_away(agent));
+  embed_leave(agent, EMBED_ALONE);
+  return 0;
+}
+
+/* As the agent was made. Alone. */
+static int reset_all(struct magent_agent *agent, struct mbp_error *err)
+{
+  struct mag_definition definition = {0};
+  int r = mag_definition_lay(&definition, &agent->made, err);
+  if (r < 0) {
+    mag_definition_done(&definition);
+    return r;
+  }
+  mag_session_close(take_away(agent));
+  mag_definition_done(&agent->definition);
+  agent->definition = definition;
+  return 0;
+}
+
+int magent_reset_all(struct magent_agent *agent, struct magent_error *error)
+{
+  struct mbp_error err = MAG_ERROR_INIT;
+  int r = embed_enter(agent, EMBED_ALONE, &err);
+  if (r == 0) {
+    r = reset_all(agent, &err);
+    embed_leave(agent, EMBED_ALONE);
+  }
+  return r < 0 ? embed_fail(error, &err) : 0;
+}
+
+/* ---- Speaking meanwhile ----------------------------------------------------------------------------------------- */
+
+static int say(struct magent_agent *agent, const char *text, const char *delivery, struct magent_error *error)
+{
+  struct mbp_error err = MAG_ERROR_INIT;
+  struct mag_session *session;
+  int r = embed_enter(agent, EMBED_BESIDE, &err);
+  if (r < 0)
+    return embed_fail(error, &err);
+  r = embed_session(agent, &session, &err);
+  if (r == 0)
+    r = mag_outside_say(agent->magent->engine, session->log.id, mbp_str(text), delivery, NULL, &err);
+  embed_leave(agent, EMBED_BESIDE);
+  return r < 0 ? embed_fail(error, &err) : 0;
+}
+
+int magent_steer(struct magent_agent *agent, const char *text, struct magent_error *error)
+{
+  return say(agent, text, MAG_DELIVERY_STEER, error);
+}
+
+int magent_follow_up(struct magent_agent *agent, const char *text, struct magent_error *error)
+{
+  return say(agent, text, MAG_DELIVERY_FOLLOW_UP, error);
+}

@@ -1,0 +1,257 @@
+/* The life of containers. */
+#include "plugins/compute-docker/docker.h"
+
+#include <poll.h>
+#include <stdio.h>
+
+#define SWEEP_GRACE_MS 60000    /* beyond its deadline: the container has had its chance to end by itself */
+#define NEVER_STARTED_S 600
+#define GOING_AWAY_MS 10000     /* until a container that has ended is removed by its engine */
+
+/* ---- Remove ----------------------------------------------------------------------------------------------------- */
+
+static int remove_named(struct mbp_instance *instance, const char *name, struct mbp_error *err)
+{
+  const struct ask ask = {.method = "DELETE"};
+  mag_autofree char *escaped = engine_escape(mbp_str(name));
+  mag_autofree char *path = escaped ? plug_printf("/containers/%s?force=1&v=1", escaped) : NULL;
+  struct mbp_error why = PLUG_ERROR_INIT;
+  if (!path)
+    return plug_no_memory(err);
+  int r = engine_json(&instance->engine, NULL, path, &ask, 404, "remove", NULL, &why);
+  if (r < 0 && why.upstream_status == 409) /* somebody else is at it, or its end is */
+    return 0;
+  if (r < 0 && err)
+    *err = why;
+  return r;
+}
+
+int container_remove(struct mbp_instance *instance, struct mbp_str key, struct mbp_error *err)
+{
+  mag_autofree char *name = box_name(instance, key);
+  box_leave(instance, key);
+  return name ? remove_named(instance, name, err) : 0;
+}
+
+/* ---- Lists and the sweep ---------------------------------------------------------------------------------------- */
+
+int container_list(struct mbp_instance *instance, struct mbp_call *call,
+                   int (*each)(void *ctx, struct mbp_instance *instance, const struct mbp_json *listed), void *ctx,
+                   struct mbp_error *err)
+{
+  const struct mbp_json_v1 *json = instance->engine.json;
+  const char *prefix = docker_option(instance, "name_prefix", "magent-");
+  struct mbp_json *document = NULL;
+  const struct ask ask = {0};
+  /* {"label":["magent.key"]} */
+  int r = engine_json(&instance->engine, call,
+                      "/containers/json?all=1&filters=%7B%22label%22%3A%5B%22" LABEL_KEY "%22%5D%7D", &ask, 0, "list",
+                      &document, err);
+  for (const struct mbp_json *one = r == 0 ? json->first(document) : NULL; one && r >= 0; one = json->next(one)) {
+    struct mbp_str name = json->str(json->first(json->get(one, "Names")));
+    /* "/magent-KEY" */
+    if (name.len > 1 + strlen(prefix) && memcmp(name.ptr + 1, prefix, strlen(prefix)) == 0)
+      r = each(ctx, instance, one);
+  }
+  json->free(document);
+  return r < 0 ? r : 0;
+}
+
+static int sweep_one(void *ctx, struct mbp_instance *instance, const struct mbp_json *listed)
+{
+  const struct mbp_json_v1 *json = instance->engine.json;
+  struct mbp_str deadline = json->str(json->get(json->get(listed, "Labels"), LABEL_DEADLINE));
+  struct mbp_str state = json->str(json->get(listed, "State")), id = json->str(json->get(listed, "Id"));
+  int64_t now = instance->host->clock_ms(instance->host->ctx, MBP_CLOCK_WALL);
+  int64_t until = deadline.len ? strtoll(deadline.ptr, NULL, 10) : 0;
+  int64_t created_s = json->num(json->get(listed, "Created"), 0);
+  bool over = until > 0 && now > until + SWEEP_GRACE_MS;
+  bool never_started = mbp_str_eq(state, "created") && created_s > 0 && now / 1000 > created_s + NEVER_STARTED_S;
+  bool ended = mbp_str_eq(state, "dead");
+  (void) ctx;
+  mag_autofree char *name = plug_dup(id);
+  if (name && id.len && (over || never_started || ended))
+    (void) remove_named(instance, name, NULL);
+  return 0;
+}
+
+void container_sweep(struct mbp_instance *instance, struct mbp_call *call)
+{
+  (void) container_list(instance, call, sweep_one, NULL, NULL);
+}
+
+/* ---- Pause ------------------------------------------------------------------------------------------------------ */
+
+int container_pause(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str key, bool pause,
+                    struct mbp_error *err)
+{
+  const struct ask ask = {.method = "POST"};
+  struct box *box = NULL;
+  int r = box_inspect(instance, call, key, &box, err);
+  if (r < 0)
+    return r;
+  mag_autofree char *path = plug_printf("/containers/%s/%s", box->name, pause ? "pause" : "unpause");
+  if (box->state == MBP_SANDBOX_STOPPED)
+    r = plug_error(err, MBP_E_LOST, "sandbox '%s' has ended", box->key);
+  else if (!path)
+    r = plug_no_memory(err);
+  else if (box->state == (pause ? MBP_SANDBOX_RUNNING : MBP_SANDBOX_SUSPENDED))
+    r = engine_json(&instance->engine, call, path, &ask, 0, pause ? "pause" : "unpause", NULL, err);
+  box_unref(box);
+  return r;
+}
+
+/* ---- Create ----------------------------------------------------------------------------------------------------- */
+
+struct making {
+  struct mbp_instance *instance;
+  struct mbp_call *call;
+  const struct mbp_sandbox_spec *spec;
+  const char *image;
+  char *name;
+  bool ours; /* it did not exist before: it goes if the rest fails */
+};
+
+static int post_create(struct making *making, struct mbp_error *err)
+{
+  mag_autofree char *body = spec_body(making->instance, making->spec, making->image, err);
+  mag_autofree char *path = plug_printf("/containers/create?name=%s", making->name);
+  const struct ask ask = {.method = "POST", .body = mbp_str(body), .idle_ms = 120000};
+  if (!body || !path)
+    return plug_no_memory(err);
+  return engine_json(&making->instance->engine, making->call, path, &ask, 0, "the container cannot be made", NULL, err);
+}
+
+/* Before its first start: what runs in it, and the directories that belong to its user. */
+static int fill(struct making *making, struct mbp_error *err)
+{
+  struct mbp_instance *instance = making->instance;
+  mag_autofree char *working_dir = plug_dup(making->spec->working_dir.len ? making->spec->working_dir
+                                                                          : mbp_str(DOCKER_WORKING_DIR));
+  mag_autofree char *path = plug_printf("/containers/%s/archive?path=%%2F", making->name);
+  mag_autofree char *bytes = NULL;
+  size_t len = 0;
+  if (!path || !working_dir)
+    return plug_no_memory(err);
+  int r = archive_of_sandbox(instance, working_dir, &bytes, &len, err);
+  if (r < 0)
+    return r;
+  const struct ask ask = {.method = "PUT", .body = mbp_str_n(bytes, len), .content_type = "application/x-tar",
+                          .idle_ms = 120000};
+  return engine_json(&instance->engine, making->call, path, &ask, 0, "magent-sandbox cannot be put into the container",
+                     NULL, err);
+}
+
+static int start(struct making *making, struct mbp_error *err)
+{
+  const struct ask ask = {.method = "POST", .idle_ms = 120000};
+  mag_autofree char *path = plug_printf("/containers/%s/start", making->name);
+  return path ? engine_json(&making->instance->engine, making->call, path, &ask, 304, "the container cannot be started",
+                            NULL, err)
+              : plug_no_memory(err);
+}
+
+/* One that has ended goes away by itself, in a moment. */
+static int await_removal(struct making *making, struct mbp_error *err)
+{
+  int64_t until = plug_now_ms(making->instance->host) + GOING_AWAY_MS;
+  (void) remove_named(making->instance, making->name, NULL);
+  for (;;) {
+    struct box *box = NULL;
+    int r = box_inspect(making->instance, making->call, making->spec->key, &box, err);
+    box_unref(box);
+    if (r == -MBP_E_NOT_FOUND)
+      return 0;
+    if (r < 0)
+      return r;
+    if (plug_now_ms(making->instance->host) > until)
+      return plug_error(err, MBP_E_BUSY, "the engine does not remove the old container '%s'", making->name);
+    struct pollfd fd = {making->instance->host->cancel_fd(making->call), POLLIN, 0};
+    (void) poll(&fd, 1, 50);
+    if (making->instance->host->cancelled(making->call))
+      return plug_error(err, MBP_E_CANCELLED, "cancelled");
+  }
+}
+
+/* What is there under the name: 1 it runs, 0 it is to be finished or there is none now. */
+static int look(struct making *making, struct box **ret_box, struct mbp_error *err)
+{
+  struct box *box = NULL;
+  int r = box_inspect(making->instance, making->call, making->spec->key, &box, err);
+  if (r == -MBP_E_NOT_FOUND)
+    return 0;
+  if (r < 0)
+    return r;
+  if (box->state == MBP_SANDBOX_RUNNING || box->state == MBP_SANDBOX_SUSPENDED) {
+    *ret_box = box;
+    return 1;
+  }
+  bool ended = box->state == MBP_SANDBOX_STOPPED;
+  box_unref(box);
+  if (ended)
+    return await_removal(making, err);
+  making->ours = true; /* created by somebody who did not get further: perhaps by us, and the answer was lost */
+  return 0;
+}
+
+static int create_and_start(struct making *making, struct mbp_error *err)
+{
+  int r = 0;
+  bool created = making->ours;
+  for (int attempt = 0; !created && attempt < 2; attempt++) {
+    making->ours = true; /* an answer may be lost: what there is then is ours */
+    r = post_create(making, err);
+    if (r == 0 || (err->upstream_status == 409 && attempt > 0))
+      created = true;
+    else if (err->upstream_status || !(err->flags & MBP_ERR_RETRYABLE))
+      break;
+  }
+  if (!created) {
+    if (err->upstream_status == 409)
+      making->ours = false;
+    return r;
+  }
+  r = fill(making, err);
+  return r == 0 ? start(making, err) : r;
+}
+
+static int make(struct making *making, struct box **ret_box, bool *ret_existed, struct mbp_error *err)
+{
+  int r = look(making, ret_box, err);
+  if (r != 0) {
+    *ret_existed = r > 0;
+    return r < 0 ? r : 0;
+  }
+  if (!making->ours && (r = image_ensure(making->instance, making->call, making->image, err)) < 0)
+    return r;
+  r = create_and_start(making, err);
+  if (r == 0 && (r = box_inspect(making->instance, making->call, making->spec->key, ret_box, err)) == 0 &&
+      (*ret_box)->state != MBP_SANDBOX_RUNNING)
+    r = plug_error(err, MBP_E_UNAVAILABLE, "the container ended as soon as it was started");
+  /* The first command finds its connection open; and nothing is called made that does not answer. */
+  struct channel *channel = NULL;
+  if (r == 0)
+    r = channel_take(*ret_box, making->call, "", &channel, err);
+  if (r == 0)
+    channel_give_back(channel);
+  if (r < 0) {
+    box_unref(*ret_box);
+    *ret_box = NULL;
+    if (making->ours)
+      (void) remove_named(making->instance, making->name, NULL);
+  }
+  *ret_existed = false;
+  return r;
+}
+
+int container_create(struct mbp_instance *instance, struct mbp_call *call, const struct mbp_sandbox_spec *spec,
+                     struct box **ret_box, bool *ret_existed, struct mbp_error *err)
+{
+  mag_autofree char *image = spec->image.len ? plug_dup(spec->image)
+                                             : plug_dup(mbp_str(docker_option(instance, "image", "")));
+  struct making making = {.instance = instance, .call = call, .spec = spec, .image = image,
+                          .name = box_name(instance, spec->key)};
+  int r = image && making.name ? make(&making, ret_box, ret_existed, err) : plug_no_memory(err);
+  free(making.name);
+  return r;
+}

@@ -1,0 +1,98 @@
+#include "plugins/compute-docker/progress.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void progress_init(struct progress *progress, const struct mbp_json_v1 *json)
+{
+  memset(progress, 0, sizeof(*progress));
+  progress->json = json;
+  progress->percent = -1;
+}
+
+static void keep(char *to, size_t cap, struct mbp_str text)
+{
+  size_t n = text.len < cap - 1 ? text.len : cap - 1;
+  if (n)
+    memcpy(to, text.ptr, n);
+  to[n] = 0;
+}
+
+static void count(struct progress *progress, struct mbp_str id, int64_t current, int64_t total)
+{
+  size_t i = 0;
+  if (id.len == 0 || id.len >= sizeof(progress->layers[0].id) || current < 0 || total <= 0 || current > total)
+    return;
+  while (i < progress->n_layers && !mbp_str_eq(id, progress->layers[i].id))
+    i++;
+  if (i == PROGRESS_LAYERS)
+    return;
+  if (i == progress->n_layers) {
+    keep(progress->layers[i].id, sizeof(progress->layers[i].id), id);
+    progress->n_layers++;
+  }
+  progress->layers[i].current = current;
+  progress->layers[i].total = total;
+  double have = 0, all = 0;
+  for (size_t k = 0; k < progress->n_layers; k++) {
+    have += (double) progress->layers[k].current;
+    all += (double) progress->layers[k].total;
+  }
+  progress->percent = (int) (100 * have / all);
+}
+
+static int take_line(struct progress *progress)
+{
+  const struct mbp_json_v1 *json = progress->json;
+  struct mbp_json *document = NULL;
+  int said = 0;
+  while (progress->len && strchr("\r\n ", progress->line[progress->len - 1]))
+    progress->len--;
+  if (progress->len == 0 || json->parse(mbp_str_n(progress->line, progress->len), &document, NULL) < 0)
+    return 0;
+  struct mbp_str status = json->str(json->get(document, "status"));
+  struct mbp_str error = json->str(json->get(document, "error"));
+  struct mbp_str detail = json->str(json->get(json->get(document, "errorDetail"), "message"));
+  const struct mbp_json *sizes = json->get(document, "progressDetail");
+  if (error.len || detail.len)
+    keep(progress->error, sizeof(progress->error), detail.len ? detail : error);
+  if (status.len && !mbp_str_eq(status, progress->status)) {
+    keep(progress->status, sizeof(progress->status), status);
+    said = 1;
+  }
+  int before = progress->percent;
+  if (mbp_str_eq(status, "Downloading"))
+    count(progress, json->str(json->get(document, "id")), json->num(json->get(sizes, "current"), -1),
+          json->num(json->get(sizes, "total"), -1));
+  json->free(document);
+  return said || progress->percent != before;
+}
+
+int progress_end(struct progress *progress)
+{
+  int said = progress->skipping ? 0 : take_line(progress);
+  progress->len = 0;
+  progress->skipping = 0;
+  return said;
+}
+
+int progress_feed(struct progress *progress, const char *data, size_t len)
+{
+  int said = 0;
+  while (len > 0) {
+    const char *end = memchr(data, '\n', len);
+    size_t n = end ? (size_t) (end - data) : len;
+    if (n > sizeof(progress->line) - progress->len)
+      progress->skipping = 1;
+    if (!progress->skipping) {
+      memcpy(progress->line + progress->len, data, n);
+      progress->len += n;
+    }
+    if (end)
+      said += progress_end(progress);
+    n += end != NULL;
+    data += n;
+    len -= n;
+  }
+  return said;
+}

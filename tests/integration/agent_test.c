@@ -1,0 +1,364 @@
+/* Agents as a user keeps them: stored with versions, with a project's environment beneath, with references to variables,
+ * and with what cannot be done refused before anything is made. Numbers of behaviours are those of docs/PRAISONAI.md. */
+#include "command.h"
+#include "rig.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static void expect(struct command *command, int status, const char *out, const char *err)
+{
+  ck_assert_msg(command->status == status, "status %d instead of %d (\"%s\" is wanted): \"%s\" \"%s\"", command->status,
+                status, err ? err : "", command->stdout_text.ptr, command->stderr_text.ptr);
+  if (out)
+    ck_assert_msg(strstr(command->stdout_text.ptr, out), "no \"%s\" on stdout: \"%s\" \"%s\"", out,
+                  command->stdout_text.ptr, command->stderr_text.ptr);
+  if (err)
+    ck_assert_msg(strstr(command->stderr_text.ptr, err), "no \"%s\" on stderr: \"%s\"", err, command->stderr_text.ptr);
+}
+
+static void check(const char *line, int status, const char *out, const char *err)
+{
+  struct command command = command_run(line);
+  expect(&command, status, out, err);
+  command_done(&command);
+}
+
+static void check_no_session(void)
+{
+  struct command command = command_run("session list --json");
+  expect(&command, 0, NULL, NULL);
+  ck_assert_str_eq(command.stdout_text.ptr, "");
+  command_done(&command);
+}
+
+static const char *compute(void)
+{
+  return rig_has_bubblewrap() ? "bubblewrap" : rig_has_plugin("compute-local") ? "local" : NULL;
+}
+
+static const char agent_file[] = "name: rev\nmodel: {id: scripted/scripted-echo, temperature: 0.5}\ntools: []\n"
+                                 "compute: {memory: 1G, env: {CI: 1}}\n";
+
+/* Behaviours 74 (change, version + 1), 66 (ids with a prefix). */
+START_TEST(agents_are_stored_and_every_version_is_kept)
+{
+  command_begin();
+  command_write_file("a.yaml", agent_file);
+  mag_autofree char *create = mag_sprintf("agent create %s", command_path("a.yaml"));
+  mag_autofree char *validate = mag_sprintf("agent validate %s", command_path("a.yaml"));
+  check("agent list", 0, "no stored agents yet", NULL);
+  check(validate, 0, "a.yaml: ok", NULL);
+  check(create, 0, ", version 1\n", NULL);
+  check(create, 1, NULL, "an agent named \"rev\" is there already (agent_");
+  check("agent show rev --json", 0, "{\"agent\":{\"type\":\"agent\",\"id\":\"agent_", NULL);
+  check("agent update rev --set compute.memory=1GiB", 0, ", version 1\n", NULL); /* the same in other words */
+  check("agent update rev --set description=careful --set compute.env.X=y", 0, ", version 2\n", NULL);
+  check("agent show rev", 0, "{\"X\":\"y\",\"CI\":\"1\"}", NULL);
+  check("agent show rev@1", 0, "{\"CI\":\"1\"}", NULL);
+  check("agent show rev@7", 1, NULL, "no stored agent \"rev\" of version 7");
+  check("agent update rev --version 1 --set description=x", 1, NULL, "has version 2, not 1");
+  check("agent update rev@1 --set description=x", 1, NULL, "has version 2, not 1");
+  check("agent update rev --version 2 --set description=", 0, ", version 3\n", NULL);
+  command_write_file("u.yaml", "system: Be brief.\ncompute:\n  env: {CI: null}\n");
+  mag_autofree char *update = mag_sprintf("agent update rev %s", command_path("u.yaml"));
+  check(update, 0, "Be brief.", NULL);
+  struct command command = command_run("agent show rev");
+  expect(&command, 0, "{\"X\":\"y\"}", NULL);
+  ck_assert_ptr_null(strstr(command.stdout_text.ptr, "description"));
+  command_done(&command);
+  check("agent list", 0, "rev                      scripted/scripted-echo", NULL);
+  check("agent show nobody", 1, NULL, "no stored agent \"nobody\"; `magent agent list` shows those that exist");
+  check("agent update rev --set memory=1", 1, NULL, "--set: memory: unknown key; did you mean \"compute.memory\"");
+  command_end();
+}
+END_TEST
+
+START_TEST(a_session_is_a_snapshot_of_a_stored_agent)
+{
+  command_begin();
+  command_write_file("a.yaml", agent_file);
+  mag_autofree char *create = mag_sprintf("agent create %s", command_path("a.yaml"));
+  check(create, 0, NULL, NULL);
+  check("run --agent rev hello", 0, "hello", NULL);
+  mag_autofree char *go_on = mag_sprintf("run --session %s again", command_session());
+  check("agent update rev --set model=scripted/no-such-script", 0, ", version 2\n", NULL);
+  check(go_on, 0, "again", NULL);
+  check("run --agent rev@1 hello", 0, "hello", NULL);
+  check("agent archive rev", 0, ", archived", NULL);
+  check("run --agent rev hello", 1, NULL, "no stored agent \"rev\"");
+  struct command command = command_run("agent list --all --json");
+  expect(&command, 0, "\"archived_at\":\"2", NULL);
+  char id[40] = "";
+  ck_assert_int_eq(sscanf(strstr(command.stdout_text.ptr, "agent_"), "%32s", id), 1);
+  command_done(&command);
+  mag_autofree char *use = mag_sprintf("run --agent %s hello", id);
+  mag_autofree char *update = mag_sprintf("agent update %s --set description=x", id);
+  mag_autofree char *show = mag_sprintf("agent show %s@1", id);
+  check(use, 1, NULL, "is archived: it takes no new sessions");
+  check(update, 1, NULL, "is archived: it cannot be changed any more");
+  check(show, 0, ", version 1", NULL);
+  check(go_on, 0, "again", NULL); /* sessions stay */
+  check(create, 0, ", version 1", NULL); /* and the name is free */
+  command_end();
+}
+END_TEST
+
+START_TEST(agent_usage_is_checked)
+{
+  command_begin();
+  check("agent", 2, NULL, "a command is needed");
+  check("agent fly", 2, NULL, "unknown command \"agent fly\"");
+  check("agent show", 2, NULL, "an agent is needed");
+  check("agent create", 2, NULL, "a file is needed");
+  check("agent validate", 2, NULL, "a file is needed");
+  check("agent create /no/such.yaml", 1, NULL, "/no/such.yaml");
+  check("agent update x --version 0", 2, NULL, "--version 0");
+  check("agent list x", 2, NULL, "unexpected \"x\"");
+  check("agent --help", 0, "Usage: magent agent", NULL);
+  check("help agent", 0, "Usage: magent agent", NULL);
+  check("help", 0, "Usage: magent ", NULL);
+  check("help rum", 2, NULL, "did you mean \"run\"");
+  check("help config", 0, "compute.memory  (size; otherwise the provider's)", NULL);
+  check("help config --nonsense", 2, NULL, "--nonsense");
+  command_write_file("n.yaml", "system: x\n");
+  mag_autofree char *nameless = mag_sprintf("agent create %s", command_path("n.yaml"));
+  check(nameless, 1, NULL, "a stored agent needs a name");
+  mag_autofree char *file_like = mag_sprintf("agent create %s --set name=a/b", command_path("n.yaml"));
+  check(file_like, 1, NULL, "reads like an id or a file");
+  command_end();
+}
+END_TEST
+
+/* ---- One schema ---------------------------------------------------------------------------------------------------- */
+
+START_TEST(options_and_keys_are_the_same)
+{
+  command_begin();
+  check("run --set model.id=scripted/scripted-echo --set 'tools=[]' hello", 0, "hello", NULL);
+  check("run --set model=scripted/nobody --model scripted/scripted-echo --tools none hello", 0, "hello", NULL);
+  check("run --set compute.memroy=1G hello", 2, NULL,
+        "magent: --set: compute.memroy: unknown key; did you mean \"memory\"?");
+  check("run --set compute.memory hello", 2, NULL, "--set compute.memory: expected KEY=VALUE");
+  check("run --set budget.cost=free hello", 2, NULL, "budget.cost: expected an amount of US dollars");
+  check("run --tools none --model scripted/scripted-echo one", 0, "one", NULL);
+  mag_autofree char *go_on = mag_sprintf("run --session %s --set compute.memory=1G two", command_session());
+  check(go_on, 2, NULL, "--compute.memory cannot be changed");
+  command_end();
+}
+END_TEST
+
+/* Behaviours 87, 90: the names of the error and of both ways out; nothing wanted is no error. */
+START_TEST(packages_without_a_sandbox_are_refused_by_name)
+{
+  if (!rig_has_plugin("compute-local"))
+    return;
+  command_begin();
+  command_script("[{\"text\":\"ok\"}]");
+  check("run --compute local --set packages.pip=requests hello", 1, NULL,
+        "ManagedSandboxRequired: packages.pip would be installed on this machine itself, because compute local has no "
+        "sandbox; choose a provider that has one, or say host_packages_ok: true");
+  check("run --compute local --tools none --set packages.npm=x hello", 1, NULL, "ManagedSandboxRequired: packages.npm");
+  check("run --compute local --set packages.cargo=x --set host_packages_ok=true hello", 1, NULL,
+        "packages.cargo: this version cannot install packages");
+  check("run --compute local --set compute.gpu=t4 hello", 1, NULL, "compute.gpu");
+  check("run --compute local --set 'compute.mounts=[/x]' hello", 1, NULL, "compute.mounts");
+  check("run --compute local --set 'networking.allowed_hosts=[a]' hello", 1, NULL, "networking.type limited only");
+  check_no_session();
+  check("run --compute local --network host --set 'packages.pip=[]' hello", 0, "ok", NULL);
+  command_end();
+}
+END_TEST
+
+/* ---- References ---------------------------------------------------------------------------------------------------- */
+
+static struct {
+  const char *text;
+  bool found;
+} wanted;
+
+static int look_into(const char *path, const struct stat *st, int type, struct FTW *entry)
+{
+  char chunk[65536];
+  size_t kept = 0, n, len = strlen(wanted.text);
+  FILE *file = type == FTW_F && S_ISREG(st->st_mode) ? fopen(path, "re") : NULL;
+  (void) entry;
+  while (file && (n = fread(chunk + kept, 1, sizeof(chunk) - kept, file)) > 0) {
+    n += kept;
+    wanted.found |= memmem(chunk, n, wanted.text, len) != NULL;
+    kept = MAG_MIN(n, len);
+    memmove(chunk, chunk + n - kept, kept);
+  }
+  if (file)
+    (void) fclose(file);
+  return 0;
+}
+
+/* Does any file of the state directory, the database too, hold this text? */
+static bool state_holds(const char *text)
+{
+  wanted.text = text;
+  wanted.found = false;
+  ck_assert_int_eq(nftw(command_path("state"), look_into, 16, FTW_PHYS), 0);
+  return wanted.found;
+}
+
+START_TEST(a_reference_is_filled_in_inside_and_shows_nowhere)
+{
+  if (!compute())
+    return;
+  command_begin();
+  command_script("[{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"echo $TOKEN; echo ${#TOKEN}; echo "
+                 "$PLAIN\"}}},{\"text\":\"{{tool_result}}\"}]");
+  command_env("LATE_SECRET=very-secret-value");
+  mag_autofree char *text = mag_sprintf("name: late\ncompute: {provider: %s, env: {TOKEN: \"${LATE_SECRET}\", PLAIN: "
+                                        "\"$${x}\"}}\n",
+                                        compute());
+  command_write_file("late.yaml", text);
+  mag_autofree char *run = mag_sprintf("run --agent %s go", command_path("late.yaml"));
+  struct command command = command_run(run);
+  expect(&command, 0, "[redacted]", NULL);
+  ck_assert_ptr_nonnull(strstr(command.stdout_text.ptr, "17"));
+  ck_assert_ptr_nonnull(strstr(command.stdout_text.ptr, "${x}"));
+  ck_assert_ptr_null(strstr(command.stdout_text.ptr, "very-secret-value"));
+  ck_assert_ptr_null(strstr(command.stderr_text.ptr, "very-secret-value"));
+  command_done(&command);
+  ck_assert(!state_holds("very-secret-value") && state_holds("LATE_SECRET"));
+  command_env("LATE_SECRET");
+  check(run, 1, NULL, "compute.env: TOKEN: the environment variable LATE_SECRET is not set");
+  command_end();
+}
+END_TEST
+
+/* ---- Setup --------------------------------------------------------------------------------------------------------- */
+
+START_TEST(setup_runs_before_the_first_tool)
+{
+  if (!compute())
+    return;
+  command_begin();
+  command_script("[{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"cat made\"}}},{\"text\":\"{{tool_result}}\"}]");
+  mag_autofree char *run =
+      mag_sprintf("run --compute %s --set 'compute.setup=[echo one > made, echo two >> made]' go", compute());
+  check(run, 0, "one\ntwo", NULL);
+  mag_autofree char *fails = mag_sprintf("run --compute %s --set 'compute.setup=echo it is broken; exit 7' go", compute());
+  check(fails, 0, "compute.setup: `echo it is broken; exit 7` failed with status 7: it is broken", NULL);
+  command_end();
+}
+END_TEST
+
+/* ---- A project's environment --------------------------------------------------------------------------------------- */
+
+static void make_project(const char *text)
+{
+  ck_assert(mkdir(command_path("work/.magent"), 0700) == 0 || errno == EEXIST);
+  ck_assert(mkdir(command_path("work/deep"), 0700) == 0 || errno == EEXIST);
+  ck_assert(mkdir(command_path("work/deep/down"), 0700) == 0 || errno == EEXIST);
+  command_write_file("work/.magent/environment.yaml", text);
+}
+
+/* Behaviours 39, 40, 35, 36. */
+START_TEST(a_projects_environment_is_found_by_walking_up)
+{
+  if (!rig_has_bubblewrap())
+    return;
+  command_begin();
+  command_script("[{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"echo $WHO $CI\"}}},{\"text\":\"{{tool_result}}\"}]");
+  make_project("compute:\n  env: {WHO: project, CI: 1}\n");
+  mag_autofree char *down = mag_str_dup(mbp_str(command_path("work/deep/down")));
+  command_directory(down);
+  check("run go", 0, "project 1", "work/.magent/environment.yaml takes part; --no-project leaves it out");
+  check("run --set compute.env.WHO=me go", 0, "me 1", "takes part"); /* what is said first stays */
+  struct command command = command_run("run --no-project go");
+  expect(&command, 0, NULL, NULL);
+  ck_assert(!strstr(command.stdout_text.ptr, "project") && !strstr(command.stderr_text.ptr, "takes part"));
+  command_done(&command);
+  make_project("compute:\n  env: {WHO: x}\nimgae: y\n");
+  check("run go", 1, NULL, "work/.magent/environment.yaml:3: imgae: unknown key");
+  make_project("- a\n");
+  check("run go", 1, NULL, "environment.yaml:1: expected a mapping of keys to values; mend it, or leave it out with --no-project");
+  make_project("networking: host\n");
+  check("run go", 1, NULL, "a project's file can say none only");
+  make_project("");
+  check("run go", 0, NULL, "takes part");
+  command_directory(command_path("home"));
+  command = command_run("run go");
+  expect(&command, 0, NULL, NULL);
+  ck_assert_ptr_null(strstr(command.stderr_text.ptr, "environment.yaml"));
+  command_done(&command);
+  command_end();
+}
+END_TEST
+
+START_TEST(a_projects_environment_that_others_can_write_is_left_out)
+{
+  command_begin();
+  command_script("[{\"text\":\"ok\"}]");
+  make_project("nonsense: it would be an error\n");
+  mag_autofree char *work = mag_str_dup(mbp_str(command_path("work")));
+  command_directory(work);
+  check("run --tools none hello", 1, NULL, "nonsense: unknown key");
+  ck_assert_int_eq(chmod(command_path("work/.magent/environment.yaml"), 0666), 0);
+  check("run --tools none hello", 0, "ok", "environment.yaml is left out: it can be written by everybody");
+  ck_assert_int_eq(chmod(command_path("work/.magent/environment.yaml"), 0600), 0);
+  ck_assert_int_eq(chmod(command_path("work/.magent"), 0777), 0);
+  check("run --tools none hello", 0, "ok", "is left out: .magent can be written by everybody");
+  ck_assert_int_eq(chmod(command_path("work/.magent"), 0700), 0);
+  ck_assert_int_eq(rename(command_path("work/.magent/environment.yaml"), command_path("work/other.yaml")), 0);
+  ck_assert_int_eq(symlink("../other.yaml", command_path("work/.magent/environment.yaml")), 0);
+  check("run --tools none hello", 0, "ok", "is left out: it cannot be opened, or is a symbolic link");
+  if (geteuid() == 0) {
+    ck_assert_int_eq(unlink(command_path("work/.magent/environment.yaml")), 0);
+    ck_assert_int_eq(rename(command_path("work/other.yaml"), command_path("work/.magent/environment.yaml")), 0);
+    ck_assert_int_eq(chown(command_path("work/.magent"), 12345, 12345), 0);
+    check("run --tools none hello", 0, "ok", "is left out: .magent belongs to somebody else");
+  } else {
+    rig_skip("a directory of another user needs root");
+  }
+  command_end();
+}
+END_TEST
+
+START_TEST(a_projects_environment_is_refused_where_there_is_no_sandbox)
+{
+  if (!rig_has_plugin("compute-local"))
+    return;
+  command_begin();
+  command_script("[{\"text\":\"ok\"}]");
+  make_project("compute: {setup: touch made-on-the-host}\n");
+  mag_autofree char *work = mag_str_dup(mbp_str(command_path("work")));
+  command_directory(work);
+  check("run --compute local hello", 1, NULL,
+        "environment.yaml is for sandboxes, and compute local has none, so nothing was started; choose another compute "
+        "provider, or leave the project's file out; --no-project does that");
+  check_no_session();
+  check("run --compute local --no-project hello", 0, "ok", NULL);
+  command_end();
+}
+END_TEST
+
+int main(void)
+{
+  Suite *suite = suite_create("agent");
+  TCase *tests = tcase_create("agent");
+  tcase_set_timeout(tests, 120);
+  tcase_add_test(tests, agents_are_stored_and_every_version_is_kept);
+  tcase_add_test(tests, a_session_is_a_snapshot_of_a_stored_agent);
+  tcase_add_test(tests, agent_usage_is_checked);
+  tcase_add_test(tests, options_and_keys_are_the_same);
+  tcase_add_test(tests, packages_without_a_sandbox_are_refused_by_name);
+  tcase_add_test(tests, a_reference_is_filled_in_inside_and_shows_nowhere);
+  tcase_add_test(tests, setup_runs_before_the_first_tool);
+  tcase_add_test(tests, a_projects_environment_is_found_by_walking_up);
+  tcase_add_test(tests, a_projects_environment_that_others_can_write_is_left_out);
+  tcase_add_test(tests, a_projects_environment_is_refused_where_there_is_no_sandbox);
+  suite_add_tcase(suite, tests);
+  SRunner *runner = srunner_create(suite);
+  srunner_run_all(runner, CK_NORMAL);
+  int failed = srunner_ntests_failed(runner);
+  srunner_free(runner);
+  return failed != 0;
+}
