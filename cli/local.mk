@@ -16,6 +16,7 @@ magent_SOURCES += cli/reference_text.c
 magent_SOURCES += cli/render.c cli/render.h
 magent_SOURCES += cli/run.c
 magent_SOURCES += cli/session.c
+magent_SOURCES += cli/session_old.c cli/session_old.h
 magent_CFLAGS = $(AM_CFLAGS) $(PROGRAM_CFLAGS)
 magent_LDFLAGS = $(AM_LDFLAGS) $(PROGRAM_LDFLAGS)
 magent_LDADD = libmagcore.la

@@ -1,6 +1,7 @@
 #include "cli.h"
 #include "interrupt.h"
 #include "render.h"
+#include "session_old.h"
 
 #include "agent/session.h"
 #include "agent/sessions.h"
@@ -18,17 +19,19 @@ static const char help_text[] =
     "       magent session show ID [--json]\n"
     "       magent session resume ID [--yes] [--json]\n"
     "       magent session rm ID\n"
+    "       magent session rm --older-than AGE [--dry-run]\n"
     "\n"
     "  list      all sessions, newest first\n"
     "  show      what happened in a session; --json: its events, one a line\n"
     "  resume    go on where a session stopped: after a crash, an error, or a question (--yes answers it)\n"
-    "  rm        remove a session, its log and its private workspace\n"
+    "  rm        remove a session, its log and its private workspace; --older-than: all that nothing has happened in for\n"
+    "            so long (30d, 12h), but those that run; --dry-run: say which, and remove none\n"
     "\n"
     "`magent run --session ID PROMPT` goes on with a new message.\n";
 
 struct arguments {
-  const char *id;
-  bool yes, json;
+  const char *id, *older_than;
+  bool yes, json, dry_run;
 };
 
 /* 0, or a status to exit with. */
@@ -39,12 +42,22 @@ static int read_arguments(struct arguments *arguments, int argc, char **argv, bo
       arguments->json = true;
     else if (strcmp(argv[i], "--yes") == 0)
       arguments->yes = true;
-    else if (argv[i][0] == '-' || !id_wanted || arguments->id)
+    else if (strcmp(argv[i], "--dry-run") == 0 && strcmp(argv[0], "rm") == 0)
+      arguments->dry_run = true;
+    else if (strcmp(argv[i], "--older-than") == 0 && strcmp(argv[0], "rm") == 0) {
+      if (!argv[i + 1])
+        return cli_usage("session", "rm: --older-than needs an age, such as 30d%s", "");
+      arguments->older_than = argv[++i];
+    } else if (argv[i][0] == '-' || !id_wanted || arguments->id)
       return cli_usage("session", "%s: unexpected \"%s\"", argv[0], argv[i]);
     else
       arguments->id = argv[i];
   }
-  return id_wanted && !arguments->id ? cli_usage("session", "%s: the id of a session is needed", argv[0]) : 0;
+  if (arguments->older_than && arguments->id)
+    return cli_usage("session", "rm: either an id or --older-than%s", "");
+  if (arguments->dry_run && !arguments->older_than)
+    return cli_usage("session", "rm: --dry-run goes with --older-than%s", "");
+  return id_wanted && !arguments->id && !arguments->older_than ? cli_usage("session", "%s: the id of a session is needed", argv[0]) : 0;
 }
 
 /* ---- list ----------------------------------------------------------------------------------------------------- */
@@ -196,7 +209,8 @@ static int show(struct mag_instance *store, struct mag_engine *engine, const str
 static int rm(struct mag_instance *store, struct mag_engine *engine, const struct arguments *arguments,
               struct mbp_error *err)
 {
-  (void) store;
+  if (arguments->older_than)
+    return session_remove_old(store, engine, arguments->older_than, arguments->dry_run, err);
   return mag_sessions_remove(engine, arguments->id, err);
 }
 
