@@ -24,8 +24,9 @@ static const char help_text[] =
     "  list      all sessions, newest first\n"
     "  show      what happened in a session; --json: its events, one a line\n"
     "  resume    go on where a session stopped: after a crash, an error, or a question (--yes answers it)\n"
-    "  rm        remove a session, its log and its private workspace; --older-than: all that nothing has happened in for\n"
-    "            so long (30d, 12h), but those that run; --dry-run: say which, and remove none\n"
+    "  rm        remove a session, its log and its private workspace\n"
+    "            --older-than: all that nothing has happened in for so long (30d, 12h), but those that run\n"
+    "            --dry-run: say which, and remove none\n"
     "\n"
     "`magent run --session ID PROMPT` goes on with a new message.\n";
 
@@ -57,7 +58,9 @@ static int read_arguments(struct arguments *arguments, int argc, char **argv, bo
     return cli_usage("session", "rm: either an id or --older-than%s", "");
   if (arguments->dry_run && !arguments->older_than)
     return cli_usage("session", "rm: --dry-run goes with --older-than%s", "");
-  return id_wanted && !arguments->id && !arguments->older_than ? cli_usage("session", "%s: the id of a session is needed", argv[0]) : 0;
+  if (id_wanted && !arguments->id && !arguments->older_than)
+    return cli_usage("session", "%s: the id of a session is needed", argv[0]);
+  return 0;
 }
 
 /* ---- list ----------------------------------------------------------------------------------------------------- */

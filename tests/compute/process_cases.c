@@ -184,8 +184,8 @@ START_TEST(a_spool_file_ends_at_its_limit_and_does_not_hold_the_process)
   if (!begin(&rig, _i, NULL))
     return;
   struct run_options options = {.flags = MBP_EXEC_BACKGROUND, .key = "chatty", .spool = "chatty.out", .limit = 100000};
-  rig_sh(&rig, "a", "echo first; head -c 3000000 /dev/zero | tr '\\0' x; echo more > after; exec sleep 90.321", &options,
-         &outcome);
+  rig_sh(&rig, "a", "echo first; head -c 3000000 /dev/zero | tr '\\0' x; echo more > after; exec sleep 90.321",
+         &options, &outcome);
   ck_assert_uint_eq(outcome.result.reason, MBP_EXIT_RUNNING);
   outcome_done(&outcome);
   ck_assert_str_eq(rig_text(&rig, "a", "while ! test -s after; do sleep 0.05; done; wc -c < chatty.out; "
