@@ -60,10 +60,11 @@ static int read_arguments(struct arguments *arguments, int argc, char **argv, si
     else
       arguments->words[arguments->n_words++] = argv[i];
   }
-  return arguments->n_words < least ? cli_usage("agent", "%s: %s is needed", argv[0], changes ? "a file" : "an agent") : 0;
+  return arguments->n_words < least ? cli_usage("agent", "%s: %s is needed", argv[0], changes ? "a file" : "an agent")
+                                    : 0;
 }
 
-/* ---- What is printed ----------------------------------------------------------------------------------------------- */
+/* ---- What is printed -------------------------------------------------------------------------------------------- */
 
 static void print_value(struct mag_definition *definition, const struct mag_key *key)
 {
@@ -122,16 +123,16 @@ static int print_listed(void *ctx, struct mbp_str json)
   printf("%-32s %7lld  %-16.16s  ", mag_json_str(mag_json_get(document, "id")).ptr,
          (long long) mag_json_num(mag_json_get(document, "version"), 0),
          mag_json_str(mag_json_get(document, "updated_at")).ptr);
-  mag_autofree char *line = mag_sprintf(
-      "%-24s %s%s", mag_json_str(mag_json_get(document, "name")).ptr,
-      mag_json_str(mag_json_get(mag_json_get(document, "model"), "id")).ptr,
-      mag_json_type(mag_json_get(document, "archived_at")) == MBP_JSON_STRING ? "  (archived)" : "");
+  mag_autofree char *line =
+      mag_sprintf("%-24s %s%s", mag_json_str(mag_json_get(document, "name")).ptr,
+                  mag_json_str(mag_json_get(mag_json_get(document, "model"), "id")).ptr,
+                  mag_json_type(mag_json_get(document, "archived_at")) == MBP_JSON_STRING ? "  (archived)" : "");
   render_put_line(stdout, isatty(STDOUT_FILENO), mbp_str(line));
   putchar('\n');
   return 0;
 }
 
-/* ---- Commands ------------------------------------------------------------------------------------------------------ */
+/* ---- Commands --------------------------------------------------------------------------------------------------- */
 
 static int validate(int argc, char **argv)
 {
@@ -152,7 +153,8 @@ static int validate(int argc, char **argv)
   return status;
 }
 
-static int create(struct mag_engine *engine, struct arguments *arguments, struct mag_agent *agent, struct mbp_error *err)
+static int create(struct mag_engine *engine, struct arguments *arguments, struct mag_agent *agent,
+                  struct mbp_error *err)
 {
   struct mag_definition definition = {0};
   int r = mag_definition_load(&definition, arguments->words[0], err);
@@ -166,7 +168,8 @@ static int create(struct mag_engine *engine, struct arguments *arguments, struct
   return r;
 }
 
-static int update(struct mag_engine *engine, struct arguments *arguments, struct mag_agent *agent, struct mbp_error *err)
+static int update(struct mag_engine *engine, struct arguments *arguments, struct mag_agent *agent,
+                  struct mbp_error *err)
 {
   struct mag_agent old = {0};
   mag_autofree char *json = NULL;
@@ -188,7 +191,8 @@ static int show(struct mag_engine *engine, struct arguments *arguments, struct m
   return mag_agent_get(engine, arguments->words[0], agent, err);
 }
 
-static int archive(struct mag_engine *engine, struct arguments *arguments, struct mag_agent *agent, struct mbp_error *err)
+static int archive(struct mag_engine *engine, struct arguments *arguments, struct mag_agent *agent,
+                   struct mbp_error *err)
 {
   return mag_agent_archive(engine, arguments->words[0], agent, err);
 }

@@ -9,4 +9,8 @@ void interrupt_start(void);
 /* Which session they interrupt; NULL: none, and the first one ends the program. */
 void interrupt_session(struct mag_session *session);
 
+/* While a question is asked: a signal makes the descriptor readable instead. It is ours; -1: there is none. */
+int interrupt_ask_begin(void);
+void interrupt_ask_end(void);
+
 #endif

@@ -23,7 +23,7 @@ static const char help_text[] =
     "Commands:\n"
     "  run PROMPT        run an agent on a prompt, in a new session or an old one\n"
     "  agent ...         check, store and update agents\n"
-    "  session ...       list, show, resume and remove sessions\n"
+    "  session ...       list, follow, steer, interrupt, resume, fork and remove sessions\n"
     "  compute ...       list and stop sandboxes that outlived their process\n"
     "  plugin ...        list plugins, look into one, show its options\n"
     "  doctor            check sandbox, keys, plugins and store, and say how to mend them\n"

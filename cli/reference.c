@@ -18,6 +18,11 @@ static bool is_shown(const struct mag_key *key)
   return key->path[0] != '.';
 }
 
+static const char *note(const struct mag_key *key)
+{
+  return key->flags & MAG_KEY_REFUSED ? " Refused by this version." : "";
+}
+
 static void add_place(struct mag_buf *out, const struct mag_key *key, uint32_t place, const char *name)
 {
   if (key->flags & place)
@@ -32,19 +37,20 @@ static void add_places(struct mag_buf *out, const struct mag_key *key)
   add_place(out, key, MAG_IN_DEFAULTS, "defaults");
 }
 
-/* ---- Text ---------------------------------------------------------------------------------------------------------- */
+/* ---- Text ------------------------------------------------------------------------------------------------------- */
 
 static void print_text(void)
 {
   for (const struct mag_key *key = mag_schema; key->path; key++) {
     if (!is_shown(key))
       continue;
-    printf("%s  (%s%s%s)%s%s\n    %s\n", key->path, reference_type(key), key->otherwise ? "; otherwise " : "",
-           key->otherwise ? key->otherwise : "", key->option ? "  --" : "", key->option ? key->option : "", key->help);
+    printf("%s  (%s%s%s)%s%s\n    %s%s\n", key->path, reference_type(key), key->otherwise ? "; otherwise " : "",
+           key->otherwise ? key->otherwise : "", key->option ? "  --" : "", key->option ? key->option : "", key->help,
+           note(key));
   }
 }
 
-/* ---- Markdown ------------------------------------------------------------------------------------------------------ */
+/* ---- Markdown --------------------------------------------------------------------------------------------------- */
 
 static void print_markdown(void)
 {
@@ -56,9 +62,9 @@ static void print_markdown(void)
     if (!is_shown(key))
       continue;
     add_places(&places, key);
-    printf("| `%s` | %s | %s | %s | %s%s%s%s |\n", key->path, reference_type(key), key->otherwise ? key->otherwise : "",
-           places.len ? places.ptr : "", key->help, key->option ? " Option: `--" : "", key->option ? key->option : "",
-           key->option ? "`." : "");
+    printf("| `%s` | %s | %s | %s | %s%s%s%s%s |\n", key->path, reference_type(key),
+           key->otherwise ? key->otherwise : "", places.len ? places.ptr : "", key->help, note(key),
+           key->option ? " Option: `--" : "", key->option ? key->option : "", key->option ? "`." : "");
   }
   for (const struct reference_chapter *chapter = reference_chapters; chapter->title; chapter++) {
     printf("\n## %s\n", chapter->title);
@@ -75,7 +81,7 @@ static void print_markdown(void)
   }
 }
 
-/* ---- Manual page --------------------------------------------------------------------------------------------------- */
+/* ---- Manual page ------------------------------------------------------------------------------------------------ */
 
 /* A sentence a line, no line too long, nothing that roff would take for its own. */
 static void print_roff(const char *text)
@@ -115,7 +121,9 @@ static void print_roff_key(const struct mag_key *key)
     mag_buf_printf(&facts, "option --%s; ", key->option);
   mag_buf_printf(&facts, "in: %s.", places.len ? places.ptr : "");
   printf(".It Ic %s\n", key->path);
-  print_roff(key->help);
+  mag_autobuf help = MAG_BUF_INIT;
+  mag_buf_printf(&help, "%s%s", key->help, note(key));
+  print_roff(help.ptr);
   putchar('(');
   facts.ptr[facts.len - 1] = ')';
   print_roff(facts.ptr);
@@ -123,12 +131,14 @@ static void print_roff_key(const struct mag_key *key)
 
 static void print_man(void)
 {
-  printf(".\\\" Made by magent help config --man; tests/integration/reference_test.sh holds it.\n.Dd November 23, 2026\n"
-         ".Dt MAGENT-AGENT 5\n.Os\n.Sh NAME\n.Nm magent-agent\n.Nd agent files\n.Sh DESCRIPTION\n");
+  printf(
+      ".\\\" Made by magent help config --man; tests/integration/reference_test.sh holds it.\n.Dd November 23, 2026\n"
+      ".Dt MAGENT-AGENT 5\n.Os\n.Sh NAME\n.Nm magent-agent\n.Nd agent files\n.Sh DESCRIPTION\n");
   print_roff(reference_summary);
-  printf(".Pp\nBehind each key stand what its value is, what holds otherwise, the option of\n.Xr magent 1\nthat gives it "
-         "beside\n.Fl Fl set ,\nand where it may stand: in an agent file, a project's file, the defaults.\n"
-         ".Bl -tag -width Ds\n");
+  printf(
+      ".Pp\nBehind each key stand what its value is, what holds otherwise, the option of\n.Xr magent 1\nthat gives it "
+      "beside\n.Fl Fl set ,\nand where it may stand: in an agent file, a project's file, the defaults.\n"
+      ".Bl -tag -width Ds\n");
   for (const struct mag_key *key = mag_schema; key->path; key++)
     if (is_shown(key))
       print_roff_key(key);
@@ -150,7 +160,7 @@ static void print_man(void)
   printf(".Sh SEE ALSO\n.Xr magent 1 ,\n.Xr mbp 7\n");
 }
 
-/* ---- Words --------------------------------------------------------------------------------------------------------- */
+/* ---- Words ------------------------------------------------------------------------------------------------------ */
 
 static void print_keys(void)
 {

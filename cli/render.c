@@ -66,8 +66,8 @@ static void out(struct render *render, struct mbp_str text)
     render->failed = true;
 }
 
-/* Both streams may be the same terminal: whoever speaks on stderr starts on a new line. */
-static void break_line(struct render *render)
+/* Both streams may be the same terminal. */
+void render_break(struct render *render)
 {
   if (render->mid_line) {
     fputc('\n', stdout);
@@ -96,7 +96,7 @@ static void note(struct render *render, const char *mark, struct mbp_str name, s
     len++;
   while (len < text.len && ((unsigned char) text.ptr[len] & 0xc0) == 0x80)
     len++;
-  break_line(render);
+  render_break(render);
   fprintf(stderr, "%s%s ", dim(render), mark);
   render_put(stderr, render->err_terminal, name);
   fputs(name.len && text.len ? ": " : "", stderr);
@@ -109,13 +109,13 @@ static void note(struct render *render, const char *mark, struct mbp_str name, s
 static void show_message(struct render *render, const struct mbp_json *event)
 {
   if (mbp_str_eq(mag_json_str(mag_json_get(event, "id")), render->seen)) {
-    break_line(render);
+    render_break(render);
     return;
   }
   for (const struct mbp_json *block = mag_json_first(mag_json_get(event, "content")); block;
        block = mag_json_next(block))
     out(render, mag_json_str(mag_json_get(block, "text")));
-  break_line(render);
+  render_break(render);
 }
 
 /* The part of a call's input that a person wants to see first. */
@@ -131,6 +131,19 @@ static struct mbp_str gist(const struct mbp_json *input)
 static void show_tool_use(struct render *render, const struct mbp_json *event)
 {
   note(render, ">", mag_json_str(mag_json_get(event, "name")), gist(mag_json_get(event, "input")));
+}
+
+/* What a custom tool answered has been seen by nobody yet. */
+static void show_custom_result(struct render *render, const struct mbp_json *event)
+{
+  const struct mbp_json *block = mag_json_first(mag_json_get(event, "content"));
+  bool failed = mag_json_truth(mag_json_get(event, "is_error"), 0);
+  note(render, failed ? "!" : "<", mbp_str(failed ? "failed" : "answer"), mag_json_str(mag_json_get(block, "text")));
+}
+
+static void show_confirmation(struct render *render, const struct mbp_json *event)
+{
+  note(render, "#", mag_json_str(mag_json_get(event, "result")), mag_json_str(mag_json_get(event, "deny_message")));
 }
 
 static void show_tool_result(struct render *render, const struct mbp_json *event)
@@ -163,6 +176,9 @@ void render_record(struct render *render, const struct mbp_record *record)
   } rules[] = {
       {MAG_EV_MESSAGE, show_message}, {MAG_EV_TOOL_USE, show_tool_use},         {MAG_EV_TOOL_RESULT, show_tool_result},
       {MAG_EV_ERROR, show_error},     {MAG_EV_USER_MESSAGE, show_user_message},
+      {MAG_EV_CUSTOM_TOOL_USE, show_tool_use},
+      {MAG_EV_USER_CUSTOM_RESULT, show_custom_result},
+      {MAG_EV_USER_CONFIRMATION, show_confirmation},
   };
   if (record->klass != MBP_RECORD_EVENT)
     return;
@@ -196,7 +212,7 @@ static void show_output(struct render *render, struct mbp_str data)
     const char *newline = memchr(data.ptr + at, '\n', data.len - at);
     size_t len = newline ? (size_t) (newline - data.ptr) - at : data.len - at;
     if (!render->tool_mid_line) {
-      break_line(render);
+      render_break(render);
       fprintf(stderr, "%s  | ", dim(render));
     }
     render_put_piece(stderr, render->err_terminal, &render->tool_held, mbp_str_n(data.ptr + at, len));
@@ -216,7 +232,7 @@ static void on_preview(void *ctx, const struct mag_preview *preview)
   switch (preview->kind) {
   case MAG_PREVIEW_TEXT:
     if (strcmp(render->seen, preview->event_id) != 0)
-      break_line(render);
+      render_break(render);
     (void) snprintf(render->seen, sizeof(render->seen), "%s", preview->event_id);
     out(render, preview->data);
     break;
@@ -239,6 +255,6 @@ struct mag_observer render_observer(struct render *render)
 void render_end(struct render *render)
 {
   if (!render->json)
-    break_line(render);
+    render_break(render);
   render->failed |= fflush(stdout) != 0;
 }

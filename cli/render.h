@@ -20,6 +20,8 @@ void render_init(struct render *render, bool json);
 /* The observer that feeds it; confirm is left to the caller. */
 struct mag_observer render_observer(struct render *render);
 void render_end(struct render *render);
+/* Whoever speaks on stderr next starts on a new line. */
+void render_break(struct render *render);
 
 /* Text that others wrote: to a terminal without control characters but newline and tab, else as it is. */
 void render_put(FILE *stream, bool terminal, struct mbp_str text);

@@ -1,5 +1,6 @@
 #include "cli.h"
 #include "interrupt.h"
+#include "question.h"
 #include "render.h"
 
 #include "agent/agents.h"
@@ -150,8 +151,9 @@ static int take_option(struct options *options, int option)
   case O_SET:
     return cli_change(&options->definition, optarg, &err) < 0 ? cli_usage("run", "%s", err.message) : 0;
   case O_TOOLS:
-    return mag_definition_set_tools(&options->definition, optarg, &err) < 0 ? cli_usage("run", "--tools: %s", err.message)
-                                                                           : 0;
+    return mag_definition_set_tools(&options->definition, optarg, &err) < 0
+               ? cli_usage("run", "--tools: %s", err.message)
+               : 0;
   case O_NO_PROJECT:
     options->no_project = true;
     return 0;
@@ -200,10 +202,10 @@ static char *read_stdin(void)
 static int check_session_options(struct options *options)
 {
   struct mag_definition *given = &options->definition;
-  const char *name = options->agent                          ? "--agent"
-                     : given->tools || given->chosen_tools   ? "--tools"
-                     : options->title                        ? "--title"
-                                                             : NULL;
+  const char *name = options->agent                        ? "--agent"
+                     : given->tools || given->chosen_tools ? "--tools"
+                     : options->title                      ? "--title"
+                                                           : NULL;
   for (const struct mag_key *key = mag_schema; key->path && !name; key++)
     if (strcmp(key->path, "model.id") != 0 && strcmp(key->path, "system") != 0 && mag_key_is_said(given, key))
       name = key->option ? key->option : key->path;
@@ -268,18 +270,51 @@ static void tell_about_missing_isolation(const struct mag_session *session)
             session->definition.compute);
 }
 
+static bool waits_for_result(const struct mag_session *session, const struct mag_tool_call *call)
+{
+  return call->custom && (call->permission == MAG_PERMISSION_ALLOW || call->answered ||
+                          mag_state_granted(&session->log.state, call->name));
+}
+
+/* What to type is said once for each, so that it can be copied. */
+static void tell_what_waits(const struct mag_session *session)
+{
+  const struct mag_state *state = &session->log.state;
+  for (size_t i = 0; i < state->n_calls; i++) {
+    const struct mag_tool_call *call = &state->calls[i];
+    if (call->result)
+      continue;
+    bool result = waits_for_result(session, call);
+    fprintf(stderr, "magent: %s waits for %s: magent session answer %s %s %s\n", call->name,
+            result ? "its result" : "a yes or no", session->log.id, call->event_id,
+            result ? "--result JSON" : "--allow|--deny");
+  }
+  fprintf(stderr, "        Then `magent session resume %s` goes on.\n", session->log.id);
+}
+
+/* Did a budget of the session end the turn, or a limit of the turn itself? */
+static bool at_budget(const struct mag_session *session)
+{
+  const char *error = session->log.state.error;
+  struct mbp_str type;
+  return error && mag_json_slice(mbp_str(error), "type", &type) && mbp_str_eq(type, "\"budget_reached\"");
+}
+
 static int status_of(const struct mag_session *session, const struct mag_outcome *outcome)
 {
   switch (outcome->ending) {
   case MAG_END_TURN:
     return EXIT_OK;
   case MAG_END_REQUIRES_ACTION:
-    fprintf(stderr, "magent: a tool call waits for an answer; run again with --yes --session %s to allow it\n",
-            session->log.id);
+    tell_what_waits(session);
     return EXIT_WAITING;
   case MAG_END_LIMIT:
     cli_fail(&outcome->error);
-    fprintf(stderr, "        Go on with --session %s; --max-turns and --timeout set the limits of a run.\n", session->log.id);
+    fprintf(stderr,
+            at_budget(session)
+                ? "        Raise it with `magent session update %s --budget-...`, then `magent session resume` goes on.\n"
+                : "        Go on with --session %s; --max-turns and --timeout set the limits of a run.\n",
+            session->log.id);
     return EXIT_LIMIT;
   case MAG_END_INTERRUPTED:
     fprintf(stderr, "magent: interrupted; go on with --session %s\n", session->log.id);
@@ -295,21 +330,24 @@ int cli_run_session(struct mag_session *session, const char *prompt, const struc
 {
   struct mbp_error err = MAG_ERROR_INIT;
   struct mag_outcome outcome;
-  struct render render;
-  render_init(&render, json);
-  struct mag_observer observer = render_observer(&render);
+  struct question question = {.session = session};
+  struct render *render = &question.render;
+  render_init(render, json);
+  struct mag_observer observer = render_observer(render);
   if (yes)
     observer.confirm = say_yes;
+  else if (!json && question_possible())
+    question_observe(&question, &observer);
   mag_session_observe(session, &observer);
   interrupt_session(session);
   int r = prompt ? mag_session_ask(session, mbp_str(prompt), limits, &outcome, &err)
                  : mag_session_run(session, limits, &outcome, &err);
   interrupt_session(NULL);
-  render_end(&render);
+  render_end(render);
   if (r < 0)
     return cli_fail(&err);
   int status = status_of(session, &outcome);
-  if (render.failed && status == EXIT_OK) {
+  if (render->failed && status == EXIT_OK) {
     fprintf(stderr, "magent: stdout could not be written\n");
     return EXIT_ERROR;
   }
@@ -368,7 +406,7 @@ static int run(struct cli *cli, struct options *options)
     return EXIT_ERROR;
   int status;
   if (open_session(options, engine, &session, &err) < 0) {
-    status = cli_fail(&err);
+    status = cli_fail_session(&err);
   } else {
     if (!options->json) {
       if (!options->model_given && !options->session)

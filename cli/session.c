@@ -1,273 +1,279 @@
-#include "cli.h"
-#include "interrupt.h"
-#include "render.h"
-#include "session_old.h"
+/* magent session: which sub-commands there are, and what they take. */
+#include "session.h"
+#include "session_answer.h"
 
-#include "agent/session.h"
-#include "agent/sessions.h"
-#include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/error.h"
-#include "base/json.h"
 #include "base/text.h"
 
+#include <getopt.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char help_text[] =
-    "Usage: magent session list [--json]\n"
-    "       magent session show ID [--json]\n"
-    "       magent session resume ID [--yes] [--json]\n"
-    "       magent session rm ID\n"
-    "       magent session rm --older-than AGE [--dry-run]\n"
+    "Usage: magent session COMMAND ...\n"
     "\n"
-    "  list      all sessions, newest first\n"
-    "  show      what happened in a session; --json: its events, one a line\n"
-    "  resume    go on where a session stopped: after a crash, an error, or a question (--yes answers it)\n"
-    "  rm        remove a session, its log and its private workspace\n"
-    "            --older-than: all that nothing has happened in for so long (30d, 12h), but those that run\n"
-    "            --dry-run: say which, and remove none\n"
+    "  list                  sessions, newest first: --status S, --agent A, --created-after T, --created-before T,\n"
+    "                        --archived (those too), --limit N, --page TOKEN\n"
+    "  info ID               status, usage, cost, budget and the rest\n"
+    "  show ID               what happened in a session; --json: its events, one a line\n"
+    "  tail ID               the same, and what happens, until it is idle; --follow: until Ctrl-C\n"
+    "  resume ID             go on where a session stopped: after a crash, an error, a budget, or a question\n"
+    "                        (--yes answers it)\n"
+    "  answer ID [EVENT]     answer a tool call that waits, or list what waits (`magent session answer --help`)\n"
     "\n"
+    "  interrupt ID          end the running turn now, in whichever process it runs\n"
+    "  steer ID TEXT         say something before the next model request of the running turn\n"
+    "  send ID TEXT          say something that is answered after the running turn\n"
+    "\n"
+    "  title ID TEXT         give it another title\n"
+    "  update ID             --title T, --budget-tokens N, --budget-cost M, --budget-steps N, --budget-tool-calls N,\n"
+    "                        --budget-time D; \"none\" removes a budget\n"
+    "  fork ID               a new session that goes on from there: --at EVENT (the last one that it keeps),\n"
+    "                        --title T, --without-files (an empty workspace instead of a copy)\n"
+    "  archive ID            keep it, but never run it again; a fork of it can go on\n"
+    "  rm ID                 remove a session, its log and its private workspace\n"
+    "  rm --older-than AGE   all that nothing has happened in since (30d, 12h, 2026-11-01), but those that run;\n"
+    "                        --dry-run: say which, and remove none\n"
+    "\n"
+    "  save ID FILE          write the ids of session, agent and environment to FILE\n"
+    "  restore FILE          print the session's id, if it is there still\n"
+    "\n"
+    "All take --json. Times are 2026-11-23, 2026-11-23T04:33Z, or how long ago: 2h, 3d.\n"
     "`magent run --session ID PROMPT` goes on with a new message.\n";
 
-struct arguments {
-  const char *id, *older_than;
-  bool yes, json, dry_run;
+/* Letters of the options below. */
+#define BUDGETS "KMRCD"
+
+static const struct command {
+  const char *name;
+  int (*run)(struct cli *cli, struct session_arguments *arguments);
+  const char *options;
+  int n_words;
+  const char *words; /* what is missing */
+} commands[] = {
+    {"list", session_list, "jsgabxnp", 0, ""},
+    {"info", session_info, "j", 1, "the id of a session"},
+    {"show", session_show, "j", 1, "the id of a session"},
+    {"tail", session_tail, "jf", 1, "the id of a session"},
+    {"resume", session_resume, "jy", 1, "the id of a session"},
+    {"interrupt", session_interrupt, "j", 1, "the id of a session"},
+    {"steer", session_steer, "j", 2, "the id of a session and a text"},
+    {"send", session_send, "j", 2, "the id of a session and a text"},
+    {"title", session_title, "j", 2, "the id of a session and a text"},
+    {"update", session_update, "jt" BUDGETS, 1, "the id of a session"},
+    {"fork", session_fork, "jtew", 1, "the id of a session"},
+    {"archive", session_archive, "j", 1, "the id of a session"},
+    {"rm", session_rm, "jod", 1, "the id of a session"},
+    {"save", session_save, "j", 2, "the id of a session and a file"},
+    {"restore", session_restore, "j", 1, "a file"},
 };
 
-/* 0, or a status to exit with. */
-static int read_arguments(struct arguments *arguments, int argc, char **argv, bool id_wanted)
+static const struct option long_options[] = {
+    {"json", no_argument, NULL, 'j'},
+    {"yes", no_argument, NULL, 'y'},
+    {"follow", no_argument, NULL, 'f'},
+    {"status", required_argument, NULL, 's'},
+    {"agent", required_argument, NULL, 'g'},
+    {"created-after", required_argument, NULL, 'a'},
+    {"created-before", required_argument, NULL, 'b'},
+    {"archived", no_argument, NULL, 'x'},
+    {"limit", required_argument, NULL, 'n'},
+    {"page", required_argument, NULL, 'p'},
+    {"title", required_argument, NULL, 't'},
+    {"at", required_argument, NULL, 'e'},
+    {"without-files", no_argument, NULL, 'w'},
+    {"older-than", required_argument, NULL, 'o'},
+    {"dry-run", no_argument, NULL, 'd'},
+    {"budget-tokens", required_argument, NULL, 'K'},
+    {"budget-cost", required_argument, NULL, 'M'},
+    {"budget-steps", required_argument, NULL, 'R'},
+    {"budget-tool-calls", required_argument, NULL, 'C'},
+    {"budget-time", required_argument, NULL, 'D'},
+    {NULL, 0, NULL, 0},
+};
+
+static const char *option_name(int letter)
 {
-  for (int i = 1; i < argc; i++) {
-    if (strcmp(argv[i], "--json") == 0)
-      arguments->json = true;
-    else if (strcmp(argv[i], "--yes") == 0)
-      arguments->yes = true;
-    else if (strcmp(argv[i], "--dry-run") == 0 && strcmp(argv[0], "rm") == 0)
-      arguments->dry_run = true;
-    else if (strcmp(argv[i], "--older-than") == 0 && strcmp(argv[0], "rm") == 0) {
-      if (!argv[i + 1])
-        return cli_usage("session", "rm: --older-than needs an age, such as 30d%s", "");
-      arguments->older_than = argv[++i];
-    } else if (argv[i][0] == '-' || !id_wanted || arguments->id)
-      return cli_usage("session", "%s: unexpected \"%s\"", argv[0], argv[i]);
-    else
-      arguments->id = argv[i];
+  const struct option *option = long_options;
+  while (option->name && option->val != letter)
+    option++;
+  return option->name ? option->name : "";
+}
+
+/* ---- Values --------------------------------------------------------------------------------------------------- */
+
+static int take_time(struct session_arguments *arguments, int letter, int64_t *ret_ms)
+{
+  int64_t ago;
+  if (mag_clock_parse(optarg, ret_ms) == 0)
+    return 0;
+  if (mag_parse_duration(mbp_str(optarg), &ago) < 0)
+    return cli_usage("session", "%s: --%s %s: neither a time such as 2026-11-23 nor a duration such as 2h",
+                     arguments->command, option_name(letter), optarg);
+  *ret_ms = mag_clock_wall_ms() - ago;
+  return 0;
+}
+
+static int take_limit(struct session_arguments *arguments)
+{
+  int64_t limit;
+  if (mag_parse_int(mbp_str(optarg), &limit) < 0 || limit < 1 || limit > 100000)
+    return cli_usage("session", "%s: --limit %s: not a number from 1 to 100000", arguments->command, optarg);
+  arguments->filter.limit = (uint32_t) limit;
+  arguments->all = false;
+  return 0;
+}
+
+static int take_status(struct session_arguments *arguments)
+{
+  static const char *const statuses[] = {"idle", "running", "terminated"};
+  for (size_t i = 0; i < 3; i++)
+    if (strcmp(optarg, statuses[i]) == 0) {
+      arguments->filter.status = optarg;
+      arguments->filter.archived |= i == 2;
+      return 0;
+    }
+  return cli_usage("session", "%s: --status %s: there are idle, running and terminated", arguments->command, optarg);
+}
+
+static int take_budget(struct session_arguments *arguments, int letter)
+{
+  static const char *const keys[] = {"tokens", "cost_micros", "steps", "tool_calls", "time_ms"};
+  const char *key = keys[strchr(BUDGETS, letter) - BUDGETS];
+  struct mbp_str text = mbp_str(optarg);
+  int64_t value = 0;
+  int r = strcmp(optarg, "none") == 0 ? 0
+          : letter == 'M'             ? mag_parse_micros(text, &value)
+          : letter == 'D'             ? mag_parse_duration(text, &value)
+                                      : mag_parse_int(text, &value);
+  if (r < 0 || value < 0 || (value == 0 && strcmp(optarg, "none") != 0))
+    return cli_usage("session", "%s: --%s %s: not %s, nor \"none\"", arguments->command, option_name(letter), optarg,
+                     letter == 'M'   ? "an amount such as 2.50"
+                     : letter == 'D' ? "a duration such as 5m"
+                                     : "a number from 1 on");
+  if (!arguments->budget) {
+    arguments->budget = mag_writer_new();
+    mag_writer_object(arguments->budget, NULL);
   }
-  if (arguments->older_than && arguments->id)
-    return cli_usage("session", "rm: either an id or --older-than%s", "");
-  if (arguments->dry_run && !arguments->older_than)
-    return cli_usage("session", "rm: --dry-run goes with --older-than%s", "");
-  if (id_wanted && !arguments->id && !arguments->older_than)
-    return cli_usage("session", "%s: the id of a session is needed", argv[0]);
+  if (value)
+    mag_writer_number(arguments->budget, key, value);
+  else
+    mag_writer_null(arguments->budget, key);
   return 0;
 }
 
-/* ---- list ----------------------------------------------------------------------------------------------------- */
-
-struct listing {
-  bool json;
-  size_t n;
-  char next[256];
-};
-
-static int print_session(void *ctx, const struct mbp_event *event)
+static int take_option(struct session_arguments *arguments, int letter)
 {
-  struct listing *listing = ctx;
-  mag_autojson summary = NULL;
-  if (event->type != MBP_EV_STORE_SESSION)
+  switch (letter) {
+  case 'j':
+    arguments->json = true;
     return 0;
-  listing->n++;
-  if (listing->json) {
-    printf("%.*s\n", (int) event->data.len, event->data.ptr);
+  case 'y':
+    arguments->yes = true;
     return 0;
+  case 'f':
+    arguments->follow = true;
+    return 0;
+  case 'w':
+    arguments->without_files = true;
+    return 0;
+  case 'x':
+    arguments->filter.archived = true;
+    return 0;
+  case 's':
+    return take_status(arguments);
+  case 'g':
+    arguments->filter.agent = optarg;
+    return 0;
+  case 'a':
+    return take_time(arguments, letter, &arguments->filter.created_after_ms);
+  case 'b':
+    return take_time(arguments, letter, &arguments->filter.created_before_ms);
+  case 'n':
+    return take_limit(arguments);
+  case 'p':
+    arguments->filter.page = optarg;
+    return 0;
+  case 't':
+    arguments->title = optarg;
+    return 0;
+  case 'o':
+    return take_time(arguments, letter, &arguments->before_ms);
+  case 'd':
+    arguments->dry_run = true;
+    return 0;
+  case 'e':
+    arguments->event = optarg;
+    return 0;
+  default:
+    return take_budget(arguments, letter);
   }
-  if (mag_json_parse(event->data, &summary, NULL) < 0)
-    return 0;
-  if (listing->n == 1)
-    printf("%-32s %-11s %-16s %6s %9s  %s\n", "ID", "STATUS", "UPDATED", "TURNS", "TOKENS", "TITLE");
-  const struct mbp_json *usage = mag_json_get(summary, "usage");
-  int64_t tokens =
-      mag_json_num(mag_json_get(usage, "input_tokens"), 0) + mag_json_num(mag_json_get(usage, "output_tokens"), 0);
-  struct mbp_str updated = mag_json_str(mag_json_get(summary, "updated_at"));
-  printf("%-32.*s %-11s %-16.*s %6lld %9lld  ", (int) event->name.len, event->name.ptr,
-         mag_json_str(mag_json_get(summary, "status")).ptr, (int) MAG_MIN(updated.len, (size_t) 16), updated.ptr,
-         (long long) mag_json_num(mag_json_get(summary, "turns"), 0), (long long) tokens);
-  render_put_line(stdout, isatty(STDOUT_FILENO), mag_json_str(mag_json_get(summary, "title")));
-  putchar('\n');
-  return 0;
-}
-
-static int take_page(void *ctx, const void *result, struct mbp_error *err)
-{
-  struct listing *listing = ctx;
-  const struct mbp_page *page = result;
-  (void) err;
-  (void) snprintf(listing->next, sizeof(listing->next), "%.*s", page ? (int) page->next.len : 0,
-                  page ? page->next.ptr : "");
-  return 0;
-}
-
-static int list(struct mag_instance *store, struct mag_engine *engine, const struct arguments *arguments,
-                struct mbp_error *err)
-{
-  const struct mbp_store_ops *ops = mag_instance_ops(store);
-  struct listing listing = {.json = arguments->json};
-  int r;
-  (void) engine;
-  do {
-    char page[sizeof(listing.next)];
-    memcpy(page, listing.next, sizeof(page));
-    struct mbp_query query = {
-        .size = MBP_SIZE(struct mbp_query, reserved), .limit = 1000, .page = mbp_str(page), .descending = 1};
-    struct mag_call_options options = {.sink = print_session, .on_result = take_page, .ctx = &listing};
-    listing.next[0] = 0;
-    r = MAG_RUN(store, &options, err, ops->list(plugin, call, &query, err));
-  } while (r == 0 && listing.next[0]);
-  if (r == 0 && listing.n == 0 && !listing.json)
-    puts("no sessions yet; `magent run PROMPT` makes one");
-  return r;
-}
-
-/* ---- show, rm, resume ----------------------------------------------------------------------------------------- */
-
-/* When user events were processed: that is a record of its own, which stands behind the event. */
-struct processed {
-  char id[MAG_ID_SIZE];
-  int64_t time_ms;
-};
-
-struct showing {
-  struct render render;
-  struct processed *processed;
-  size_t n;
-};
-
-static int note_processed(void *ctx, const struct mbp_record *record)
-{
-  struct showing *showing = ctx;
-  mag_autojson json = NULL;
-  if (!mbp_str_eq(record->type, MAG_REC_PROCESSED) || mag_json_parse(record->payload, &json, NULL) < 0)
-    return 0;
-  struct processed *processed = realloc(showing->processed, (showing->n + 1) * sizeof(*processed));
-  if (!processed)
-    return -MBP_E_NO_MEMORY;
-  showing->processed = processed;
-  processed[showing->n].time_ms = record->time_ms;
-  (void) snprintf(processed[showing->n++].id, MAG_ID_SIZE, "%s", mag_json_str(mag_json_get(json, "event_id")).ptr);
-  return 0;
-}
-
-static const struct processed *find_processed(const struct showing *showing, struct mbp_str id)
-{
-  for (size_t i = 0; i < showing->n; i++)
-    if (mbp_str_eq(id, showing->processed[i].id))
-      return &showing->processed[i];
-  return NULL;
-}
-
-/* The payload with its processed_at filled in. NULL: it stays as it is. */
-static char *with_time(const struct showing *showing, struct mbp_str payload)
-{
-  mag_autojson json = NULL;
-  struct mbp_str null;
-  char time[MAG_TIME_TEXT];
-  if (mag_json_parse(payload, &json, NULL) < 0 || mag_json_type(mag_json_get(json, "processed_at")) != MBP_JSON_NULL ||
-      !mag_json_slice(payload, "processed_at", &null))
-    return NULL;
-  const struct processed *processed = find_processed(showing, mag_json_str(mag_json_get(json, "id")));
-  if (!processed)
-    return NULL;
-  mag_clock_format(processed->time_ms, time);
-  size_t before = (size_t) (null.ptr - payload.ptr), after = before + null.len;
-  return mag_sprintf("%.*s\"%s\"%.*s", (int) before, payload.ptr, time, (int) (payload.len - after),
-                     payload.ptr + after);
-}
-
-static int show_record(void *ctx, const struct mbp_record *record)
-{
-  struct showing *showing = ctx;
-  struct mbp_record shown = *record;
-  mag_autofree char *payload = record->klass == MBP_RECORD_EVENT ? with_time(showing, record->payload) : NULL;
-  if (payload)
-    shown.payload = mbp_str(payload);
-  render_record(&showing->render, &shown);
-  return 0;
-}
-
-static int show(struct mag_instance *store, struct mag_engine *engine, const struct arguments *arguments,
-                struct mbp_error *err)
-{
-  struct showing showing = {.processed = NULL};
-  (void) engine;
-  render_init(&showing.render, arguments->json);
-  int r = mag_log_each(store, arguments->id, 1, 0, note_processed, &showing, err);
-  if (r == 0)
-    r = mag_log_each(store, arguments->id, 1, 0, show_record, &showing, err);
-  render_end(&showing.render);
-  free(showing.processed);
-  return r;
-}
-
-static int rm(struct mag_instance *store, struct mag_engine *engine, const struct arguments *arguments,
-              struct mbp_error *err)
-{
-  if (arguments->older_than)
-    return session_remove_old(store, engine, arguments->older_than, arguments->dry_run, err);
-  return mag_sessions_remove(engine, arguments->id, err);
-}
-
-static int resume(struct cli *cli, const struct arguments *arguments)
-{
-  struct mbp_error err = MAG_ERROR_INIT;
-  struct mag_session *session = NULL;
-  struct mag_limits limits = {0};
-  interrupt_start();
-  struct mag_engine *engine = cli_engine(cli);
-  if (!engine)
-    return EXIT_ERROR;
-  int status = mag_session_open(engine, arguments->id, NULL, &session, &err) < 0
-                   ? cli_fail(&err)
-                   : cli_run_session(session, NULL, &limits, arguments->yes, arguments->json);
-  mag_session_close(session);
-  mag_engine_free(engine);
-  return status;
 }
 
 /* ---- Dispatch ------------------------------------------------------------------------------------------------- */
 
-typedef int (*action)(struct mag_instance *store, struct mag_engine *engine, const struct arguments *arguments,
-                      struct mbp_error *err);
-
-static int with_store(struct cli *cli, action act, const struct arguments *arguments)
+/* 0, or a status to exit with. argv[0] is the sub-command. */
+static int read_arguments(const struct command *command, struct session_arguments *arguments, int argc, char **argv)
 {
-  struct mbp_error err = MAG_ERROR_INIT;
-  struct mag_instance *store;
-  struct mag_engine *engine = cli_engine(cli);
-  if (!engine)
-    return EXIT_ERROR;
-  int r = mag_engine_store(engine, &store, &err);
-  if (r == 0)
-    r = act(store, engine, arguments, &err);
-  mag_engine_free(engine);
-  return r < 0 ? cli_fail(&err) : EXIT_OK;
+  int letter, n = 0;
+  optind = 1;
+  opterr = 0;
+  while ((letter = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+    if (letter == '?')
+      return cli_usage("session", "%s: unknown option or missing value: %s", command->name, argv[optind - 1]);
+    if (!strchr(command->options, letter))
+      return cli_usage("session", "%s: unexpected \"--%s\"", command->name, option_name(letter));
+    int status = take_option(arguments, letter);
+    if (status)
+      return status;
+  }
+  for (; optind < argc; optind++) {
+    if (n == command->n_words)
+      return cli_usage("session", "%s: unexpected \"%s\"", command->name, argv[optind]);
+    arguments->words[n++] = argv[optind];
+  }
+  if (arguments->dry_run && !arguments->before_ms)
+    return cli_usage("session", "%s: --dry-run goes with --older-than", command->name);
+  if (arguments->before_ms)
+    return n ? cli_usage("session", "%s: either an id or --older-than", command->name) : 0;
+  return n < command->n_words ? cli_usage("session", "%s: %s is needed", command->name, command->words) : 0;
+}
+
+static const struct command *find(const char *name)
+{
+  for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+    if (strcmp(commands[i].name, name) == 0)
+      return &commands[i];
+  return NULL;
+}
+
+static int unknown(const char *name)
+{
+  const char *names[sizeof(commands) / sizeof(commands[0]) + 1] = {NULL};
+  for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+    names[i] = commands[i].name;
+  int nearest = mag_nearest(name, names);
+  if (nearest >= 0)
+    return cli_usage("session", "unknown command \"session %s\"; did you mean \"%s\"?", name, names[nearest]);
+  return cli_usage("session", *name ? "unknown command \"session %s\"" : "session: a command is needed%s", name);
 }
 
 int cli_session(struct cli *cli, int argc, char **argv)
 {
-  struct arguments arguments = {0};
   const char *name = argc > 1 ? argv[1] : "";
+  if (strcmp(name, "answer") == 0)
+    return cli_session_answer(cli, argc - 1, argv + 1);
   for (int i = 1; i < argc; i++)
     if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
       fputs(help_text, stdout);
       return EXIT_OK;
     }
-  bool is_list = strcmp(name, "list") == 0, is_resume = strcmp(name, "resume") == 0;
-  action act = is_list ? list : strcmp(name, "show") == 0 ? show : strcmp(name, "rm") == 0 ? rm : NULL;
-  if (!act && !is_resume)
-    return cli_usage("session", *name ? "unknown command \"session %s\"" : "session: a command is needed%s", name);
-  int status = read_arguments(&arguments, argc - 1, argv + 1, !is_list);
-  if (status)
-    return status;
-  return is_resume ? resume(cli, &arguments) : with_store(cli, act, &arguments);
+  const struct command *command = find(name);
+  if (!command)
+    return unknown(name);
+  struct session_arguments arguments = {.command = name, .all = true};
+  int status = read_arguments(command, &arguments, argc - 1, argv + 1);
+  if (status == 0)
+    status = command->run(cli, &arguments);
+  mag_writer_free(arguments.budget);
+  return status;
 }

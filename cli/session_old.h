@@ -6,9 +6,9 @@
 
 #include <stdbool.h>
 
-/* Prints a line for each; `dry_run` only that. One that cannot go, because it runs or its workspace resists, is told on
- * stderr, holds up no other, and makes this -MBP_E_BUSY. `age`: as mag_parse_duration. */
-int session_remove_old(struct mag_instance *store, struct mag_engine *engine, const char *age, bool dry_run,
-                       struct mbp_error *err);
+/* Those that were last changed before `before_ms` (wall clock), archived ones too. Prints a line for each; `dry_run`:
+ * only that. One that cannot go, because it runs or its workspace resists, is told on stderr, holds up no other, and
+ * makes this -MBP_E_BUSY. */
+int session_remove_old(struct mag_engine *engine, int64_t before_ms, bool dry_run, bool json, struct mbp_error *err);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,13 +112,23 @@ static char *command_line(char **argv)
   return text;
 }
 
-static char *spool_path(const struct exec_args *args)
+/* `path` below `directory`; the caller frees it. */
+static char *path_in(const char *directory, const char *path)
 {
   char *text = NULL;
-  bool absolute = args->spool[0] == '/' || !args->cwd[0];
-  if (asprintf(&text, "%s%s%s", absolute ? "" : args->cwd, absolute ? "" : "/", args->spool) < 0)
-    return NULL;
-  return text;
+  bool whole = path[0] == '/';
+  int n = path[0] ? asprintf(&text, "%s%s%s", whole ? "" : directory, whole ? "" : "/", path)
+                  : asprintf(&text, "%s", directory);
+  return n < 0 ? NULL : text;
+}
+
+/* The container's working directory, which is where the server was started. */
+static const char *own_directory(void)
+{
+  static char path[PATH_MAX];
+  if (!path[0] && !getcwd(path, sizeof(path)))
+    return "/";
+  return path;
 }
 
 struct ends {
@@ -145,28 +156,28 @@ static int open_pipes(struct job *job, struct ends *ends)
 static int start(struct job *job, struct exec_args *args)
 {
   struct ends ends = {{-1, -1, -1}};
-  char **all = merge_env(args->envp);
+  char **all = merge_env(args->envp), *cwd = path_in(own_directory(), args->cwd);
+  bool background = job->flags & MAG_EXEC_BACKGROUND;
   job->command = command_line(args->argv);
-  job->spool = spool_path(args);
-  int number = all && job->command && job->spool ? open_pipes(job, &ends) : ENOMEM;
+  job->spool = !cwd                           ? NULL
+               : background && args->spool[0] ? path_in(cwd, args->spool)
+                                              : path_in("", background ? "/dev/null" : "");
+  int number = all && cwd && job->command && job->spool ? open_pipes(job, &ends) : ENOMEM;
   if (number == 0) {
+    args->cwd = cwd;
+    args->spool = job->spool;
     args->envp = all;
     args->in = ends.theirs[0];
     args->out = ends.theirs[1];
     args->err = ends.theirs[2];
     args->merge = job->flags & MAG_EXEC_MERGE;
-    if (!(job->flags & MAG_EXEC_BACKGROUND))
-      args->spool = "";
-    else if (!args->spool[0])
-      args->spool = "/dev/null";
-    if (!args->cwd[0])
-      args->cwd = ".";
     args->spool_limit = job->limit < INT64_MAX ? (uint64_t) job->limit : SPOOL_LIMIT;
     job->kills_before = memory_kills();
     number = slots_start(job->id, args);
   }
   for (int i = 0; i < 3; i++)
     close_fd(&ends.theirs[i]);
+  free(cwd);
   free(all);
   return number;
 }

@@ -274,12 +274,22 @@ int slots_poll(struct pollfd fds[2], int wait_ms)
   return left < INT64_MAX && (wait_ms < 0 || wait_ms > left) ? (int) left : wait_ms;
 }
 
-void slots_run(const struct pollfd fds[2])
+/* Only who stands outside of the namespace, and has no number in it, may end the sandbox so. */
+static void read_signals(void)
 {
   struct signalfd_siginfo info[8];
+  ssize_t n;
+  while ((n = read(signal_fd, info, sizeof(info))) > 0)
+    for (size_t i = 0; i < (size_t) n / sizeof(info[0]); i++)
+      if (info[i].ssi_signo == SIGTERM && info[i].ssi_pid == 0 && isolated)
+        slots_leave();
+}
+
+void slots_run(const struct pollfd fds[2])
+{
   uint64_t count;
-  while (fds[0].revents && read(signal_fd, info, sizeof(info)) == (ssize_t) sizeof(info))
-    ;
+  if (fds[0].revents)
+    read_signals();
   while (fds[1].revents && read(wake_fd, &count, sizeof(count)) > 0)
     ;
   reap();
@@ -370,6 +380,7 @@ int slots_open(int argc, char **argv, bool is_isolated)
   sigfillset(&all);
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
+  sigaddset(&child, SIGTERM);
   (void) sigprocmask(SIG_SETMASK, &all, NULL);
   signal_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
   wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -1,7 +1,7 @@
 # shellcheck shell=sh disable=SC2154,SC2016,SC2034
 # Read by ./check: the stages of --all. Each adds lines to $results as scripts/test-results prints them.
 
-stages="style tests docker clang asan tsan ltdl options install skeleton valgrind distcheck vendors"
+stages="style tests docker clang asan tsan ltdl options install skeleton examples valgrind distcheck vendors"
 jobs=2
 
 want_for_all ()
@@ -165,7 +165,7 @@ stage_docker ()
   test "$(id -u)" = 0 || as_root=sudo
   run_under="$as_root $source_dir/scripts/docker-engine run $(mktemp -d /tmp/magent-docker-XXXXXX)"
   run_under="$run_under --keep $build/docker-image.tar"
-  run_tests docker "$build" TESTS=tests/compute/compute_test
+  run_tests docker "$build" TESTS="tests/compute/compute_test tests/integration/compute_cli_test"
   run_status=$?
   run_under=
   return $run_status
@@ -303,6 +303,36 @@ stage_skeleton ()
       grep -q "Hello there"' sh "$root/bin/magent" "$work"
   outcome skeleton "make install puts it where magent looks" env PKG_CONFIG_PATH="$libdir" make -C "$work" install &&
     outcome skeleton "found once installed" "$root/bin/magent" plugin inspect llm-echo --exists
+}
+
+# The examples as strangers build them: by pkg-config, from what is installed.
+stage_examples ()
+{
+  root=$source_dir/build-install/root
+  work=$source_dir/build-install/examples
+  test -x "$work/../skeleton/magent-llm-echo.so" || stage_skeleton
+  PKG_CONFIG_PATH=$(dirname "$(find "$root" -name magent.pc | head -n 1)")
+  export PKG_CONFIG_PATH
+  outcome examples "built as C99" build_examples c99 "${CC:-cc} -std=c99 -D_POSIX_C_SOURCE=200809L" &&
+    outcome examples "run, built as C99" run_examples c99
+  outcome examples "built as C11" build_examples c11 "${CC:-cc} -std=c11 -D_POSIX_C_SOURCE=200809L"
+  outcome examples "built as C++" build_examples cxx "${CXX:-c++} -std=c++11 -x c++" && outcome examples "run, built as C++" run_examples cxx
+  unset PKG_CONFIG_PATH
+}
+
+build_examples ()
+{
+  mkdir -p "$work/$1" || return
+  for example in "$source_dir"/examples/*.c; do
+    name=${example##*/}
+    # shellcheck disable=SC2046,SC2086 # a compiler with its options, and lists of them
+    $2 -Wall -Wextra -Wpedantic -Werror "$example" -x none $(pkg-config --cflags --libs magent) -lm -o "$work/$1/${name%.c}" || return
+  done
+}
+
+run_examples ()
+{
+  env -u MAGENT_CONF_DIR LD_LIBRARY_PATH="$root/lib" "$source_dir/tests/examples/run_examples" "$work/$1" "$work/../skeleton"
 }
 
 stage_valgrind ()

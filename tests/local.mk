@@ -10,6 +10,7 @@ include tests/compute/local.mk
 include tests/integration/local.mk
 include tests/fuzz/local.mk
 include tests/abi/local.mk
+include tests/examples/local.mk
 include tests/bench/local.mk
 include tests/crash/local.mk
 # Fuzzing, each target for so many minutes: make check-long MINUTES=30

@@ -322,6 +322,16 @@ static bool is_waiting(const struct mag_session *session, const struct mag_tool_
           (is_allowed(session, call) && is_answered_outside(session, tool)));
 }
 
+/* From elsewhere, while somebody was asked here. */
+static bool answer_has_come(const struct mag_state *state)
+{
+  for (size_t i = 0; i < state->n_inbox; i++)
+    if (strcmp(state->inbox[i].type, MAG_EV_USER_CONFIRMATION) == 0 ||
+        strcmp(state->inbox[i].type, MAG_EV_USER_CUSTOM_RESULT) == 0)
+      return true;
+  return false;
+}
+
 int mag_turn_act(struct mag_turn *turn, size_t *ret_waiting, struct mbp_error *err)
 {
   struct mag_state *state = &turn->session->log.state;
@@ -342,7 +352,7 @@ int mag_turn_act(struct mag_turn *turn, size_t *ret_waiting, struct mbp_error *e
         open = state->n_open;
         settled = 0;
       }
-      if (is_asked(turn->session, call) && ask_observer(turn, call))
+      if (is_asked(turn->session, call) && (ask_observer(turn, call) || answer_has_come(state)))
         return mag_turn_commit(turn, err); /* now it is in the inbox: come again */
       waiting++;
       continue;

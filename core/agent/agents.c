@@ -24,7 +24,7 @@ void mag_agent_done(struct mag_agent *agent)
   memset(agent, 0, sizeof(*agent));
 }
 
-/* ---- Documents ----------------------------------------------------------------------------------------------------- */
+/* ---- Documents -------------------------------------------------------------------------------------------------- */
 
 /* Writes version `expected` + 1. */
 static int put(struct mag_instance *store, const char *collection, const char *id, int64_t expected, const char *json,
@@ -32,10 +32,12 @@ static int put(struct mag_instance *store, const char *collection, const char *i
 {
   const struct mbp_store_ops *ops = mag_instance_ops(store);
   struct mag_call_options options = {.timeout_ms = TIMEOUT_MS};
-  int r = MAG_RUN(store, &options, err,
-                  ops->doc_put(plugin, call, mbp_str(collection), mbp_str(id), (uint64_t) expected, mbp_str(json), err));
+  int r =
+      MAG_RUN(store, &options, err,
+              ops->doc_put(plugin, call, mbp_str(collection), mbp_str(id), (uint64_t) expected, mbp_str(json), err));
   return r == -MBP_E_CONFLICT || r == -MBP_E_EXISTS
-             ? mag_error(err, MBP_E_CONFLICT, "%s: somebody else has changed it meanwhile; read it again, and repeat", id)
+             ? mag_error(err, MBP_E_CONFLICT, "%s: somebody else has changed it meanwhile; read it again, and repeat",
+                         id)
              : r;
 }
 
@@ -109,7 +111,7 @@ static int list(struct mag_instance *store, struct mbp_str filter, struct listin
   return r;
 }
 
-/* ---- Names --------------------------------------------------------------------------------------------------------- */
+/* ---- Names ------------------------------------------------------------------------------------------------------ */
 
 bool mag_agent_is_file(const char *reference)
 {
@@ -181,7 +183,7 @@ static int find_id(struct mag_instance *store, const char *name, char id[MAG_ID_
   return 0;
 }
 
-/* ---- Reading ------------------------------------------------------------------------------------------------------- */
+/* ---- Reading ---------------------------------------------------------------------------------------------------- */
 
 /* What the agent's document says of its environment. */
 static int read_environment(struct mag_instance *store, struct mag_agent *agent, const struct mbp_json *json,
@@ -225,8 +227,8 @@ int mag_agent_get(struct mag_engine *engine, const char *reference, struct mag_a
     r = read_agent(store, id, version, &agent, err);
   if (r < 0) {
     mag_agent_done(&agent);
-    return r == -MBP_E_NOT_FOUND && version ? mag_error(err, MBP_E_NOT_FOUND, "no stored agent \"%.60s\" of version %lld",
-                                                        name, (long long) version)
+    return r == -MBP_E_NOT_FOUND && version
+               ? mag_error(err, MBP_E_NOT_FOUND, "no stored agent \"%.60s\" of version %lld", name, (long long) version)
            : r == -MBP_E_NOT_FOUND ? mag_error(err, MBP_E_NOT_FOUND, "no stored agent \"%.60s\"", reference)
                                    : r;
   }
@@ -242,8 +244,7 @@ int mag_agent_use(struct mag_engine *engine, const char *reference, struct mag_d
     return mag_definition_load(definition, reference, err);
   int r = mag_agent_get(engine, reference, &agent, err);
   if (r == 0 && agent.archived)
-    r = mag_error(err, MBP_E_READ_ONLY, "agent %s is archived: it takes no new sessions",
-                  agent.definition.agent_id);
+    r = mag_error(err, MBP_E_READ_ONLY, "agent %s is archived: it takes no new sessions", agent.definition.agent_id);
   if (r == 0)
     r = mag_definition_lay(definition, &agent.definition, err);
   mag_agent_done(&agent);
@@ -259,7 +260,7 @@ int mag_agent_list(struct mag_engine *engine, bool archived_too, int (*each)(voi
   return r < 0 ? r : list(store, mbp_str(archived_too ? "" : "{\"archived_at\":null}"), &listing, err);
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------------------------- */
+/* ---- Writing ---------------------------------------------------------------------------------------------------- */
 
 /* When a stored document was made, and when it was archived: RFC 3339, or "". */
 struct times {
@@ -339,7 +340,8 @@ int mag_agent_create(struct mag_engine *engine, const struct mag_definition *def
   if (!name)
     return mag_error(err, MBP_E_INVALID, "a stored agent needs a name");
   if (strncmp(name, "agent_", 6) == 0 || mag_agent_is_file(name))
-    return mag_error(err, MBP_E_INVALID, "\"%.60s\" is no name for a stored agent: it reads like an id or a file", name);
+    return mag_error(err, MBP_E_INVALID, "\"%.60s\" is no name for a stored agent: it reads like an id or a file",
+                     name);
   int r = mag_engine_store(engine, &store, err);
   if (r == 0)
     r = find_name(store, name, &naming, err);
@@ -348,7 +350,8 @@ int mag_agent_create(struct mag_engine *engine, const struct mag_definition *def
                   name, naming.id);
   if (r == 0)
     r = mag_definition_lay(&agent.definition, definition, err);
-  if (r == 0 && (new_id(&agent.definition.agent_id, "agent_") < 0 || new_id(&agent.definition.environment_id, "env_") < 0))
+  if (r == 0 &&
+      (new_id(&agent.definition.agent_id, "agent_") < 0 || new_id(&agent.definition.environment_id, "env_") < 0))
     r = mag_error_no_memory(err);
   agent.definition.agent_version = agent.definition.environment_version = 1;
   if (r == 0)
@@ -392,8 +395,8 @@ static int newest_environment(struct mag_instance *store, const char *id, int64_
   return r;
 }
 
-static int store_change(struct mag_instance *store, const struct mag_agent *old, const struct mag_definition *definition,
-                        struct mag_agent *agent, struct mbp_error *err)
+static int store_change(struct mag_instance *store, const struct mag_agent *old,
+                        const struct mag_definition *definition, struct mag_agent *agent, struct mbp_error *err)
 {
   bool agent_same, environment_same;
   struct times times = times_of(old->agent);

@@ -23,8 +23,7 @@ int mag_agent_create(struct mag_engine *engine, const struct mag_definition *def
                      struct mbp_error *err);
 
 /* `reference`: a name or id, with "@VERSION" for one that is not the newest. MBP_E_NOT_FOUND. */
-int mag_agent_get(struct mag_engine *engine, const char *reference, struct mag_agent *ret_agent,
-                  struct mbp_error *err);
+int mag_agent_get(struct mag_engine *engine, const char *reference, struct mag_agent *ret_agent, struct mbp_error *err);
 
 /* Stores a new version: `definition` is what mag_agent_get gave, changed (definition.h). Nothing changed: the version
  * stays. MBP_E_CONFLICT: somebody else has stored one meanwhile, or the stored version is not `expected` (0: any).

@@ -5,6 +5,7 @@
  */
 #include "agent/custom_entry.h"
 #include "agent/custom_parts.h"
+#include "agent/demand.h"
 #include "agent/session.h"
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -50,22 +51,21 @@ static size_t fill_argv(const struct mbp_json *command, struct mbp_str argv[MAG_
 static int start(struct run *run, struct mbp_error *err)
 {
   const struct mag_custom_entry *entry = run->job->tool->custom;
-  const struct mbp_json *env = mag_json_get(entry->json, "env");
   struct mbp_str argv[MAG_CUSTOM_ARGUMENTS];
-  mag_autofree struct mbp_pair *pairs = calloc(mag_json_count(env) + 1, sizeof(*pairs));
-  size_t n = 0;
-  if (!pairs)
-    return mag_error_no_memory(err);
-  for (const struct mbp_json *i = mag_json_first(env); i; i = mag_json_next(i))
-    pairs[n++] = (struct mbp_pair){mag_json_key(i), mag_json_str(i)};
+  struct mag_demand_env env = {0};
+  int r = mag_demand_env(mbp_str(entry->env), "env", &env, err);
+  if (r < 0)
+    return r;
   struct mbp_exec exec = {.size = MBP_SIZE(struct mbp_exec, spool),
                           .flags = MBP_EXEC_STDIN,
                           .argv = argv,
                           .n_argv = fill_argv(mag_json_get(entry->json, "command"), argv),
-                          .env = pairs,
-                          .n_env = n,
+                          .env = env.pairs,
+                          .n_env = env.n,
                           .hard_timeout_ms = entry->timeout_ms};
-  return mag_compute_table.exec(run->call, &exec, &run->stream, err);
+  r = mag_compute_table.exec(run->call, &exec, &run->stream, err);
+  mag_demand_env_done(&env);
+  return r;
 }
 
 static void *feed(void *argument)

@@ -1,9 +1,9 @@
 #include "agent/custom_entry.h"
 
+#include "agent/demand.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
-#include "host/redact.h"
 
 #include <stdlib.h>
 
@@ -75,19 +75,17 @@ static int check_command(const struct mbp_json *json, struct mbp_error *err)
                            MAG_CUSTOM_ARGUMENTS);
 }
 
-static int check_env(const struct mbp_json *json, struct mbp_error *err)
+/* What could not be given to the program is refused now. */
+static int read_env(struct mag_custom_entry *entry, struct mbp_str text, struct mbp_error *err)
 {
-  const struct mbp_json *env = mag_json_get(json, "env");
-  if (env && mag_json_type(env) != MBP_JSON_OBJECT)
-    return mag_error(err, MBP_E_INVALID, "env must be a mapping of names to texts");
-  for (const struct mbp_json *i = mag_json_first(env); i; i = mag_json_next(i)) {
-    if (mag_json_type(i) != MBP_JSON_STRING || mag_json_key(i).len == 0)
-      return mag_error(err, MBP_E_INVALID, "env: the value of %s must be text", mag_json_key(i).ptr);
-    if (mag_redact_wanted(mag_json_str(i)))
-      return mag_error(err, MBP_E_INVALID, "env: the value of %s is a key of this program: keys stand in no agent",
-                       mag_json_key(i).ptr);
-  }
-  return 0;
+  struct mag_demand_env env = {0};
+  struct mbp_str slice;
+  if (!mag_json_slice(text, "env", &slice))
+    return 0;
+  entry->env = mag_str_dup(slice);
+  int r = entry->env ? mag_demand_env(slice, "env", &env, err) : mag_error_no_memory(err);
+  mag_demand_env_done(&env);
+  return r;
 }
 
 static int read_placement(struct mag_custom_entry *entry, struct mbp_error *err)
@@ -99,8 +97,7 @@ static int read_placement(struct mag_custom_entry *entry, struct mbp_error *err)
     return mag_error(err, MBP_E_INVALID, "run_on must be sandbox or host");
   if (!entry->has_command && (run_on || mag_json_get(entry->json, "env")))
     return mag_error(err, MBP_E_INVALID, "%s is for tools with a command", run_on ? "run_on" : "env");
-  int r = entry->has_command ? check_command(entry->json, err) : 0;
-  return r < 0 ? r : check_env(entry->json, err);
+  return entry->has_command ? check_command(entry->json, err) : 0;
 }
 
 static int read_timeout(struct mag_custom_entry *entry, struct mbp_error *err)
@@ -134,6 +131,8 @@ int mag_custom_entry_new(struct mbp_str text, struct mag_custom_entry **ret_entr
   if (r == 0)
     r = read_placement(entry, err);
   if (r == 0)
+    r = read_env(entry, text, err);
+  if (r == 0)
     r = read_timeout(entry, err);
   if (r < 0) {
     struct mbp_str name = mag_json_str(mag_json_get(entry->json, "name"));
@@ -150,5 +149,6 @@ void mag_custom_entry_free(struct mag_custom_entry *entry)
   if (!entry)
     return;
   mag_json_free(entry->json);
+  free(entry->env);
   free(entry);
 }

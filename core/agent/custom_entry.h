@@ -9,7 +9,7 @@
  *   timeout: 30s
  *   command: [prog, arg] or "shell"    else it is answered by the program itself, or from outside
  *   run_on: sandbox or host
- *   env: {NAME: value}
+ *   env: {NAME: value}                 ${NAME} stands for a variable of this process, and its value for a secret
  *
  * The last three are for programs. They are magent's own, as are read_only and timeout.
  */
@@ -23,6 +23,7 @@
 
 struct mag_custom_entry {
   struct mbp_json *json; /* checked */
+  char *env; /* JSON object of the program's environment, or NULL */
   bool has_command, on_host;
   int64_t timeout_ms;
 };

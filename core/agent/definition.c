@@ -28,7 +28,7 @@ bool mag_key_is_said(const struct mag_definition *given, const struct mag_key *k
                                   : false;
 }
 
-/* ---- One below the other ------------------------------------------------------------------------------------------ */
+/* ---- One below the other ---------------------------------------------------------------------------------------- */
 
 static bool has_member(struct mbp_str object, struct mbp_str wanted)
 {
@@ -89,7 +89,7 @@ int mag_definition_lay(struct mag_definition *definition, const struct mag_defin
   return r;
 }
 
-/* ---- To resources ------------------------------------------------------------------------------------------------- */
+/* ---- To resources ----------------------------------------------------------------------------------------------- */
 
 /* The mappings that are open, as a wire path: "config.networking". */
 struct nesting {
@@ -185,13 +185,13 @@ int mag_definition_resources(const struct mag_definition *given, char **ret_agen
   return 0;
 }
 
-/* ---- And back ------------------------------------------------------------------------------------------------------ */
+/* ---- And back --------------------------------------------------------------------------------------------------- */
 
 static int copy_text(char **place, struct mbp_str text)
 {
   free(*place);
-  *place = text.len ? mag_str_dup(text) : NULL;
-  return text.len && !*place ? -MBP_E_NO_MEMORY : 0;
+  *place = mag_str_dup(text);
+  return *place ? 0 : -MBP_E_NO_MEMORY;
 }
 
 static int read_key(struct mag_definition *definition, const struct mag_key *key, struct mbp_str resource)

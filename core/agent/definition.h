@@ -19,24 +19,24 @@ struct mag_definition {
   char *model_params;    /* JSON object, or NULL */
   char *model_fallbacks; /* JSON array of such names */
   char *system;
-  char *tools;         /* JSON array */
-  char *chosen_tools;  /* names of the default toolset's tools, until the defaults say which that is */
-  char *compute;       /* provider's name */
+  char *tools;           /* JSON array */
+  char *chosen_tools;    /* names of the default toolset's tools, until the defaults say which that is */
+  char *compute;         /* provider's name */
   char *compute_options; /* JSON object of the provider's own options */
-  char *network;       /* "none", "limited", "unrestricted", "host", "provider"; NULL: the strictest that there is */
-  char *allowed_hosts; /* JSON array */
-  char *working_dir;   /* inside the sandbox */
-  char *workspace;     /* host directory, absolute */
+  char *network;         /* "none", "limited", "unrestricted", "host", "provider"; NULL: the strictest that there is */
+  char *allowed_hosts;   /* JSON array */
+  char *working_dir;     /* inside the sandbox */
+  char *workspace;       /* host directory, absolute */
   char *image;
-  char *env;           /* JSON object of strings, which may hold ${NAME}: host/late.h */
-  char *setup;         /* JSON array of shell commands */
-  char *mounts, *gpu;  /* JSON array; a name */
-  char *packages[MAG_PACKAGE_MANAGERS]; /* JSON arrays */
-  char *metadata;      /* JSON object of strings */
+  char *env;                              /* JSON object of strings, which may hold ${NAME}: host/late.h */
+  char *setup;                            /* JSON array of shell commands */
+  char *mounts, *gpu;                     /* JSON array; a name */
+  char *packages[MAG_PACKAGE_MANAGERS];   /* JSON arrays */
+  char *metadata;                         /* JSON object of strings */
   int64_t memory_bytes, cpu_millis, pids; /* 0: the provider's default */
-  char *store;   /* of the defaults file only: name of the store plugin */
-  char *plugins; /* of the defaults file only: JSON object of "kind-name" to that plugin's options */
-  int64_t idle_ms; /* a sandbox unused for so long goes; 0: 5 minutes */
+  char *store;                            /* of the defaults file only: name of the store plugin */
+  char *plugins;       /* of the defaults file only: JSON object of "kind-name" to that plugin's options */
+  int64_t idle_ms;     /* a sandbox unused for so long goes; 0: 5 minutes */
   int64_t lifetime_ms; /* a sandbox goes after so long; 0: no bound */
   int64_t host_packages_ok, allow_mcp_servers, allow_package_managers;
   /* What a session may use up in all; 0: no bound. Cost is in millionths of the currency unit. */
@@ -53,7 +53,7 @@ void mag_definition_done(struct mag_definition *definition);
  * parameters and fallbacks of `under` away: they belong to that one's. */
 int mag_definition_lay(struct mag_definition *definition, const struct mag_definition *under, struct mbp_error *err);
 
-/* ---- definition_read.c ---- */
+/* ---- definition_read.c ------------------------------------------------------------------------------------------ */
 
 /* Lays what `json` says below what is there: an agent, a project's environment or the defaults (MAG_IN_* of schema.h).
  * Errors begin with `where` ("": nothing) and, with `lines`, the line. */
@@ -72,7 +72,7 @@ int mag_definition_set(struct mag_definition *definition, const char *path, cons
 /* The JSON document that says this one key: {"compute":{"memory":"512M"}}; `value` NULL: null. Caller frees. */
 int mag_definition_one_key(const char *path, const char *value, char **ret_json, struct mbp_error *err);
 
-/* ---- definition_file.c ---- */
+/* ---- definition_file.c ------------------------------------------------------------------------------------------ */
 
 /* The text of a file of at most 1 MiB as JSON, whose lines are those of the file. Caller frees. */
 int mag_definition_read_file(const char *path, char **ret_json, struct mbp_error *err);

@@ -57,7 +57,7 @@ int mag_definition_load(struct mag_definition *definition, const char *path, str
   return r < 0 ? r : mag_definition_take(definition, mbp_str(json), path, err);
 }
 
-/* ---- Defaults ------------------------------------------------------------------------------------------------------ */
+/* ---- Defaults --------------------------------------------------------------------------------------------------- */
 
 int mag_definition_read_defaults(struct mag_definition *definition, bool *ret_missing, char **ret_path,
                                  struct mbp_error *err)
@@ -103,7 +103,7 @@ int mag_definition_defaults(struct mag_definition *definition, struct mbp_error 
   return r;
 }
 
-/* ---- Chosen tools -------------------------------------------------------------------------------------------------- */
+/* ---- Chosen tools ----------------------------------------------------------------------------------------------- */
 
 int mag_definition_set_tools(struct mag_definition *definition, const char *list, struct mbp_error *err)
 {

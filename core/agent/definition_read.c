@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- Errors -------------------------------------------------------------------------------------------------------- */
+/* ---- Errors ----------------------------------------------------------------------------------------------------- */
 
 static int line_of(const struct mag_reading *reading, const char *place)
 {
@@ -22,7 +22,8 @@ static int line_of(const struct mag_reading *reading, const char *place)
   return line;
 }
 
-int mag_reading_fail(struct mag_reading *reading, const char *place, const char *path, int code, const char *format, ...)
+int mag_reading_fail(struct mag_reading *reading, const char *place, const char *path, int code, const char *format,
+                     ...)
 {
   char message[sizeof(((struct mbp_error *) 0)->message)], line[16] = "";
   va_list args;
@@ -74,8 +75,7 @@ static int unknown_key(struct mag_reading *reading, const char *place, const cha
   mag_autobuf all = MAG_BUF_INIT;
   for (size_t i = 0; names[i]; i++)
     mag_buf_printf(&all, "%s%s", i ? ", " : "", names[i]);
-  return mag_reading_fail(reading, place, path, MBP_E_INVALID, "unknown key; known are %s",
-                          all.len ? all.ptr : "none");
+  return mag_reading_fail(reading, place, path, MBP_E_INVALID, "unknown key; known are %s", all.len ? all.ptr : "none");
 }
 
 static int not_here(struct mag_reading *reading, const char *place, const struct mag_key *key)
@@ -88,7 +88,7 @@ static int not_here(struct mag_reading *reading, const char *place, const struct
                                                               : "this has a place in defaults.json only");
 }
 
-/* ---- Keys ---------------------------------------------------------------------------------------------------------- */
+/* ---- Keys ------------------------------------------------------------------------------------------------------- */
 
 static int take_members(struct mag_reading *reading, const char *group, struct mbp_str object);
 
@@ -109,8 +109,8 @@ static int take_null(struct mag_reading *reading, const char *place, const struc
 {
   size_t len = strlen(key->path);
   if (!reading->change)
-    return mag_reading_fail(reading, place, key->path, MBP_E_INVALID, "it has no value; expected %s, or leave the key out",
-                            mag_key_wanted(key));
+    return mag_reading_fail(reading, place, key->path, MBP_E_INVALID,
+                            "it has no value; expected %s, or leave the key out", mag_key_wanted(key));
   for (size_t i = 0; mag_schema[i].path; i++)
     if (strncmp(mag_schema[i].path, key->path, len) == 0 && strchr(".", mag_schema[i].path[len]))
       reading->cleared |= UINT64_C(1) << i;
@@ -151,7 +151,7 @@ static int take_members(struct mag_reading *reading, const char *group, struct m
   return r;
 }
 
-/* ---- Combinations -------------------------------------------------------------------------------------------------- */
+/* ---- Combinations ----------------------------------------------------------------------------------------------- */
 
 static const char *place_of(const struct mag_reading *reading, const char *path)
 {
@@ -164,10 +164,10 @@ static int check_combinations(struct mag_reading *reading)
 {
   const struct mag_definition *said = &reading->said;
   bool limited = said->network && strcmp(said->network, "limited") == 0;
-  const char *only = said->allowed_hosts             ? "networking.allowed_hosts"
-                     : said->allow_mcp_servers       ? "networking.allow_mcp_servers"
-                     : said->allow_package_managers  ? "networking.allow_package_managers"
-                                                     : NULL;
+  const char *only = said->allowed_hosts            ? "networking.allowed_hosts"
+                     : said->allow_mcp_servers      ? "networking.allow_mcp_servers"
+                     : said->allow_package_managers ? "networking.allow_package_managers"
+                                                    : NULL;
   if (only && !limited && !reading->change)
     return mag_reading_fail(reading, place_of(reading, only), only, MBP_E_INVALID,
                             "this goes with networking.type limited only");
@@ -178,7 +178,7 @@ static int check_combinations(struct mag_reading *reading)
   return 0;
 }
 
-/* ---- Whole documents ----------------------------------------------------------------------------------------------- */
+/* ---- Whole documents -------------------------------------------------------------------------------------------- */
 
 static int read_all(struct mag_reading *reading, struct mbp_str json)
 {
@@ -231,8 +231,8 @@ static void clear_key(struct mag_definition *definition, const struct mag_key *k
 /* Joining takes out the nulls also where there is nothing to join with; an empty map is none. */
 static int settle_maps(struct mag_definition *definition, struct mbp_error *err)
 {
-  const struct mag_definition nothing = {.metadata = (char *) "{}", .env = (char *) "{}",
-                                         .model_params = (char *) "{}", .compute_options = (char *) "{}"};
+  const struct mag_definition nothing = {
+      .metadata = (char *) "{}", .env = (char *) "{}", .model_params = (char *) "{}", .compute_options = (char *) "{}"};
   int r = mag_definition_lay(definition, &nothing, err);
   for (const struct mag_key *key = mag_schema; key->path && r == 0; key++)
     if (mag_key_is_map(key) && *mag_key_text(definition, key) && strcmp(*mag_key_text(definition, key), "{}") == 0)
@@ -269,7 +269,7 @@ int mag_definition_change(struct mag_definition *definition, struct mbp_str json
   return r;
 }
 
-/* ---- One key ------------------------------------------------------------------------------------------------------- */
+/* ---- One key ---------------------------------------------------------------------------------------------------- */
 
 /* A value as it is typed: JSON where the key wants a number, a truth or several things, text elsewhere. */
 static int write_value(struct mbp_writer *w, const char *name, const struct mag_key *key, const char *value,

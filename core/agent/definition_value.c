@@ -82,7 +82,7 @@ static size_t characters(struct mbp_str text)
   return n;
 }
 
-/* ---- References ---------------------------------------------------------------------------------------------------- */
+/* ---- References ------------------------------------------------------------------------------------------------- */
 
 static int check_late_text(const struct taking *taking, struct mbp_str text)
 {
@@ -108,7 +108,7 @@ static int check_late(const struct taking *taking, const struct mbp_json *json)
   return r;
 }
 
-/* ---- Texts --------------------------------------------------------------------------------------------------------- */
+/* ---- Texts ------------------------------------------------------------------------------------------------------ */
 
 static int check_choice(const struct taking *taking, const char *text)
 {
@@ -167,7 +167,7 @@ static int take_texts(const struct taking *taking)
   return r < 0 ? r : keep(taking, mag_writer_take(w));
 }
 
-/* ---- Mappings ------------------------------------------------------------------------------------------------------ */
+/* ---- Mappings --------------------------------------------------------------------------------------------------- */
 
 static int check_name(const struct taking *taking, const char *name)
 {
@@ -194,8 +194,8 @@ static int take_pair(const struct taking *taking, struct mbp_writer *w, const st
     return 0;
   }
   if (type != MBP_JSON_STRING && type != MBP_JSON_NUMBER && type != MBP_JSON_BOOL)
-    return mag_reading_fail(taking->reading, taking->place, taking->key->path, MBP_E_INVALID,
-                            "%.60s: expected text", name);
+    return mag_reading_fail(taking->reading, taking->place, taking->key->path, MBP_E_INVALID, "%.60s: expected text",
+                            name);
   if (!(taking->key->flags & MAG_KEY_LATE) && characters(text) > VALUE_MAX_CHARACTERS)
     return mag_reading_fail(taking->reading, taking->place, taking->key->path, MBP_E_LIMIT,
                             "%.60s: longer than %d characters", name, VALUE_MAX_CHARACTERS);
@@ -228,7 +228,7 @@ static int take_whole(const struct taking *taking)
   return r < 0 ? r : keep(taking, compact(taking->text));
 }
 
-/* ---- Numbers ------------------------------------------------------------------------------------------------------- */
+/* ---- Numbers ---------------------------------------------------------------------------------------------------- */
 
 /* "2.5", "2.50 USD" in millionths. */
 static int parse_money(struct mbp_str text, int64_t *ret_micros)
@@ -293,7 +293,7 @@ static int take_truth(const struct taking *taking)
   return 0;
 }
 
-/* ---- Models by key ------------------------------------------------------------------------------------------------- */
+/* ---- Models by key ---------------------------------------------------------------------------------------------- */
 
 static bool any_is_set(const struct mbp_json *names)
 {
@@ -322,7 +322,7 @@ static int take_models(const struct taking *taking)
   return 0;
 }
 
-/* ---- All ----------------------------------------------------------------------------------------------------------- */
+/* ---- All -------------------------------------------------------------------------------------------------------- */
 
 int mag_reading_value(struct mag_reading *reading, const char *place, const struct mag_key *key, struct mbp_str value)
 {

@@ -22,8 +22,8 @@ struct mag_reading {
 };
 
 /* "FILE:LINE: PATH: MESSAGE". `place`: in the document. */
-int mag_reading_fail(struct mag_reading *reading, const char *place, const char *path, int code, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+int mag_reading_fail(struct mag_reading *reading, const char *place, const char *path, int code, const char *format,
+                     ...) __attribute__((format(printf, 5, 6)));
 
 int mag_reading_value(struct mag_reading *reading, const char *place, const struct mag_key *key, struct mbp_str value);
 /* A member of a group that has no row of its own. */

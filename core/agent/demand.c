@@ -33,10 +33,11 @@ static int check_packages(const struct mag_definition *definition, bool isolated
   if (!manager)
     return 0;
   if (!isolated && definition->host_packages_ok <= 0)
-    return mag_error(err, MBP_E_UNSUPPORTED,
-                     "ManagedSandboxRequired: packages.%s would be installed on this machine itself, because compute %s "
-                     "has no sandbox; choose a provider that has one, or say host_packages_ok: true",
-                     manager, definition->compute);
+    return mag_error(
+        err, MBP_E_UNSUPPORTED,
+        "ManagedSandboxRequired: packages.%s would be installed on this machine itself, because compute %s "
+        "has no sandbox; choose a provider that has one, or say host_packages_ok: true",
+        manager, definition->compute);
   return mag_error(err, MBP_E_UNSUPPORTED,
                    "packages.%s: this version cannot install packages; remove the key, and use an image or environment "
                    "that has them, or compute.setup",
@@ -53,7 +54,8 @@ static int check_network(const struct mag_definition *definition, struct mbp_err
   if (!key)
     return 0;
   return mag_error(err, MBP_E_UNSUPPORTED,
-                   "networking.%s: this version cannot do it; remove the key, and name the hosts in allowed_hosts", key);
+                   "networking.%s: this version cannot do it; remove the key, and name the hosts in allowed_hosts",
+                   key);
 }
 
 int mag_demand_check(const struct mag_definition *definition, struct mag_instance *compute, struct mbp_error *err)
@@ -67,8 +69,9 @@ int mag_demand_check(const struct mag_definition *definition, struct mag_instanc
     r = mag_error(err, MBP_E_UNSUPPORTED, "compute.gpu: compute %s cannot give one in this version; remove the key",
                   definition->compute);
   if (r == 0 && definition->mounts && strcmp(definition->mounts, "[]") != 0)
-    r = mag_error(err, MBP_E_UNSUPPORTED,
-                  "compute.mounts: this version cannot mount more directories; remove the key, and use compute.workspace");
+    r = mag_error(
+        err, MBP_E_UNSUPPORTED,
+        "compute.mounts: this version cannot mount more directories; remove the key, and use compute.workspace");
   if (r == 0 && definition->project && !isolated)
     r = mag_error(err, MBP_E_PERMISSION,
                   "%s is for sandboxes, and compute %s has none, so nothing was started; choose another compute "
@@ -77,7 +80,7 @@ int mag_demand_check(const struct mag_definition *definition, struct mag_instanc
   return r;
 }
 
-/* ---- Environment of the sandbox ------------------------------------------------------------------------------------ */
+/* ---- Environment of the sandbox --------------------------------------------------------------------------------- */
 
 void mag_demand_env_done(struct mag_demand_env *env)
 {
@@ -89,15 +92,16 @@ void mag_demand_env_done(struct mag_demand_env *env)
 }
 
 /* Name, 0, value, 0. */
-static int add_pair(struct mag_demand_env *env, struct mbp_str name, struct mbp_str value, struct mbp_error *err)
+static int add_pair(struct mag_demand_env *env, const char *where, struct mbp_str name, struct mbp_str value,
+                    struct mbp_error *err)
 {
   mag_autofree char *resolved = NULL;
   int r = mag_late_resolve(value, &resolved, err);
   if (r < 0)
-    return mag_error_wrap(err, "compute.env: %.60s", name.ptr);
+    return mag_error_wrap(err, "%s: %.60s", where, name.ptr);
   if (mag_redact_is_key(mbp_str(resolved)))
     return mag_error(err, MBP_E_INVALID,
-                     "compute.env: the value of %.60s is a key of this program: keys never enter a sandbox", name.ptr);
+                     "%s: the value of %.60s is a key of this program: keys never enter a sandbox", where, name.ptr);
   size_t len = strlen(resolved);
   char *text = malloc(name.len + len + 2);
   if (!text)
@@ -109,13 +113,15 @@ static int add_pair(struct mag_demand_env *env, struct mbp_str name, struct mbp_
   return 0;
 }
 
-int mag_demand_env(const struct mag_definition *definition, struct mag_demand_env *ret_env, struct mbp_error *err)
+int mag_demand_env(struct mbp_str json, const char *where, struct mag_demand_env *ret_env, struct mbp_error *err)
 {
   struct mag_demand_env env = {0};
   mag_autojson document = NULL;
-  int r = mag_json_parse(mbp_str(definition->env ? definition->env : "{}"), &document, err);
+  int r = mag_json_parse(json.len ? json : mbp_str("{}"), &document, err);
   if (r < 0)
     return r;
+  if (mag_json_type(document) != MBP_JSON_OBJECT)
+    return mag_error(err, MBP_E_INVALID, "%s must be a mapping of names to texts", where);
   size_t n = mag_json_count(document);
   env.pairs = calloc(n + 1, sizeof(*env.pairs));
   env.texts = calloc(n + 1, sizeof(*env.texts));
@@ -123,8 +129,8 @@ int mag_demand_env(const struct mag_definition *definition, struct mag_demand_en
     r = mag_error_no_memory(err);
   for (const struct mbp_json *i = mag_json_first(document); i && r == 0; i = mag_json_next(i))
     r = mag_json_type(i) == MBP_JSON_STRING
-            ? add_pair(&env, mag_json_key(i), mag_json_str(i), err)
-            : mag_error(err, MBP_E_INVALID, "compute.env: the value of %.60s must be text", mag_json_key(i).ptr);
+            ? add_pair(&env, where, mag_json_key(i), mag_json_str(i), err)
+            : mag_error(err, MBP_E_INVALID, "%s: the value of %.60s must be text", where, mag_json_key(i).ptr);
   if (r < 0) {
     mag_demand_env_done(&env);
     return r;

@@ -10,14 +10,15 @@
 bool mag_demand_needs_compute(const struct mag_definition *definition);
 int mag_demand_check(const struct mag_definition *definition, struct mag_instance *compute, struct mbp_error *err);
 
-/* The environment of the sandbox, with its references filled in. `text` keeps what the pairs point to; all empty in
+/* An environment for what runs in a sandbox, with its references filled in. `text` keeps what the pairs point to; all empty in
  * the beginning. */
 struct mag_demand_env {
   struct mbp_pair *pairs;
   size_t n;
   char **texts;
 };
-int mag_demand_env(const struct mag_definition *definition, struct mag_demand_env *ret_env, struct mbp_error *err);
+/* `json`: object of texts, or empty; `where` is for messages. */
+int mag_demand_env(struct mbp_str json, const char *where, struct mag_demand_env *ret_env, struct mbp_error *err);
 void mag_demand_env_done(struct mag_demand_env *env);
 
 #endif

@@ -26,7 +26,7 @@ struct search {
 static bool belongs_to_answer(struct mbp_str type)
 {
   static const char *const types[] = {MAG_EV_MESSAGE,     MAG_EV_THINKING,      MAG_EV_TOOL_USE,
-                                      MAG_EV_REQUEST_END, MAG_REC_TOOL_STARTED, "agent.custom_tool_use"};
+                                      MAG_EV_REQUEST_END, MAG_REC_TOOL_STARTED, MAG_EV_CUSTOM_TOOL_USE};
   for (size_t i = 0; i < MAG_COUNT(types); i++)
     if (mbp_str_eq(type, types[i]))
       return true;
@@ -86,8 +86,8 @@ static int look_at_workspace(void *ctx, const struct mbp_record *record)
 }
 
 /* *ret_how is what the fork's record says of them. */
-static int copy_files(struct mag_instance *store, const char *from, const char *to, bool without,
-                      const char **ret_how, struct mbp_error *err)
+static int copy_files(struct mag_instance *store, const char *from, const char *to, bool without, const char **ret_how,
+                      struct mbp_error *err)
 {
   bool shared = false;
   int r = mag_log_each(store, from, 1, 1, look_at_workspace, &shared, err);
@@ -121,8 +121,7 @@ int mag_fork_complete(struct mag_log *log, const char *title, const char *worksp
   return r;
 }
 
-static int make_head(struct mag_instance *store, const char *from, uint64_t upto, const char *to,
-                     struct mbp_error *err)
+static int make_head(struct mag_instance *store, const char *from, uint64_t upto, const char *to, struct mbp_error *err)
 {
   const struct mbp_store_ops *ops = mag_instance_ops(store);
   struct mag_call_options options = {.session = mbp_str(from)};

@@ -46,8 +46,8 @@ static int read_text(const struct mbp_json *object, const char *key, char *to, s
   const struct mbp_json *value = mag_json_get(object, key);
   struct mbp_str text = mag_json_str(value);
   bool null = !value || mag_json_type(value) == MBP_JSON_NULL;
-  if (!null && (mag_json_type(value) != MBP_JSON_STRING || text.len == 0 || text.len >= size ||
-                strlen(text.ptr) != text.len))
+  if (!null &&
+      (mag_json_type(value) != MBP_JSON_STRING || text.len == 0 || text.len >= size || strlen(text.ptr) != text.len))
     return mag_error(err, MBP_E_INVALID, "%s is not an id", key);
   memset(to, 0, size);
   if (!null)

@@ -1,4 +1,5 @@
 libmagcore_la_SOURCES += core/agent/act.c
+libmagcore_la_SOURCES += core/agent/answer.c core/agent/answer.h
 libmagcore_la_SOURCES += core/agent/agents.c core/agent/agents.h
 libmagcore_la_SOURCES += core/agent/budget.c core/agent/budget.h
 libmagcore_la_SOURCES += core/agent/custom.h
@@ -19,6 +20,7 @@ libmagcore_la_SOURCES += core/agent/json_schema.c core/agent/json_schema.h
 libmagcore_la_SOURCES += core/agent/json_schema_check.c
 libmagcore_la_SOURCES += core/agent/json_schema_parts.h
 libmagcore_la_SOURCES += core/agent/log.c core/agent/log.h
+libmagcore_la_SOURCES += core/agent/models.c core/agent/models.h
 libmagcore_la_SOURCES += core/agent/output.c core/agent/output.h
 libmagcore_la_SOURCES += core/agent/outside.c core/agent/outside.h
 libmagcore_la_SOURCES += core/agent/pattern.c core/agent/pattern.h

@@ -39,6 +39,16 @@ int mag_log_each(struct mag_instance *store, const char *id, uint64_t from, uint
   return MAG_RUN(store, &options, err, ops->read(plugin, call, mbp_str(id), from, limit, err));
 }
 
+int mag_log_watch(struct mag_instance *store, const char *id, uint64_t from, int64_t timeout_ms,
+                  int (*each)(void *ctx, const struct mbp_record *record), void *ctx, struct mbp_error *err)
+{
+  const struct mbp_store_ops *ops = mag_instance_ops(store);
+  struct reading reading = {each, ctx};
+  struct mag_call_options options = {
+      .timeout_ms = timeout_ms, .session = mbp_str(id), .sink = take_record, .ctx = &reading};
+  return MAG_RUN(store, &options, err, ops->watch(plugin, call, mbp_str(id), from, err));
+}
+
 struct folding {
   struct mag_log *log;
   bool observe;
@@ -286,6 +296,17 @@ int mag_log_append_outside(struct mag_instance *store, const char *id, struct ma
   int r = append(&log, batch, mbp_str(""), &appended, err);
   mag_batch_clear(batch);
   return r;
+}
+
+int mag_log_append_next(struct mag_log *log, struct mag_batch *batch, struct mbp_error *err)
+{
+  struct mbp_appended appended = {0};
+  int r = mag_batch_check(batch, err);
+  if (r < 0)
+    return r;
+  struct mbp_append request = append_of(log, batch, 0, mbp_str(""));
+  request.expected = log->state.last_seq;
+  return run_append(log, &request, &appended, err);
 }
 
 int mag_log_create(struct mag_log *log, struct mag_instance *store, struct mbp_str agent, struct mbp_str environment,

@@ -36,8 +36,15 @@ int mag_log_commit_folded(struct mag_log *log, struct mag_batch *batch, struct m
 /* Appends events to a log that somebody else may run; it is not claimed and not read. */
 int mag_log_append_outside(struct mag_instance *store, const char *id, struct mag_batch *batch, struct mbp_error *err);
 
+/* From outside as well, but only if nothing has been appended since `log` (not claimed) was opened or refreshed: else
+ * MBP_E_CONFLICT. The log is not folded on. */
+int mag_log_append_next(struct mag_log *log, struct mag_batch *batch, struct mbp_error *err);
+
 /* Reads a whole log without a state: for tools that show it. Negative from `each` stops. */
 int mag_log_each(struct mag_instance *store, const char *id, uint64_t from, uint32_t limit,
                  int (*each)(void *ctx, const struct mbp_record *record), void *ctx, struct mbp_error *err);
+/* The same, and what comes later, from whichever process, for so long: -MBP_E_TIMEOUT then. Negative from `each` stops. */
+int mag_log_watch(struct mag_instance *store, const char *id, uint64_t from, int64_t timeout_ms,
+                  int (*each)(void *ctx, const struct mbp_record *record), void *ctx, struct mbp_error *err);
 
 #endif

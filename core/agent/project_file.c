@@ -28,8 +28,8 @@ struct finding {
 
 static int leave_out(struct finding *finding, const char *path, const char *what, const char *why)
 {
-  finding->notice = mag_sprintf("%s/" MAG_PROJECT_FILE " is left out: %s %s", strcmp(path, "/") == 0 ? "" : path, what,
-                                why);
+  finding->notice =
+      mag_sprintf("%s/" MAG_PROJECT_FILE " is left out: %s %s", strcmp(path, "/") == 0 ? "" : path, what, why);
   return finding->notice ? 1 : -MBP_E_NO_MEMORY;
 }
 
@@ -40,7 +40,8 @@ static int look(struct finding *finding, const char *path)
   mag_autoclose int magent = dir < 0 ? -1 : openat(dir, ".magent", O_PATH | O_NOFOLLOW | O_CLOEXEC);
   if (magent < 0)
     return 0;
-  mag_autoclose int file = openat(magent, "environment.yaml", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  mag_autoclose int file =
+      openat(magent, "environment.yaml", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   if (file < 0 && (errno == ENOENT || errno == ENOTDIR))
     return 0;
   if (file < 0)

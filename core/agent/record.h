@@ -13,6 +13,7 @@
 /* Private records. */
 #define MAG_REC_SESSION "session"
 #define MAG_REC_FORK "fork"
+#define MAG_REC_AGENT "agent"
 #define MAG_REC_PROCESSED "processed"
 #define MAG_REC_RESPONSE "model_response"
 #define MAG_REC_TOOL_STARTED "tool_started"

@@ -15,7 +15,10 @@ struct mag_rounds {
   bool running;
   int interval_ms;
 };
-#define MAG_ROUNDS_INIT(interval_ms) {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, NULL, false, interval_ms}
+#define MAG_ROUNDS_INIT(interval_ms)                                                                                   \
+  {                                                                                                                    \
+    PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, NULL, false, interval_ms                                      \
+  }
 
 /* Something that is looked at. The memory is the caller's, and must stay until it has left. */
 struct mag_round {

@@ -464,6 +464,7 @@ int mag_sandbox_new(const struct mag_sandbox_options *options, struct mag_sandbo
   sandbox->refs = 1;
   pthread_mutex_init(&sandbox->lock, NULL);
   init_condition(&sandbox->changed);
+  mag_id_random(sandbox->run, sizeof(sandbox->run) - 1);
   sandbox->options = *options;
   sandbox->compute = options->compute;
   sandbox->ops = mag_instance_ops(options->compute);

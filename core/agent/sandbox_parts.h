@@ -47,6 +47,7 @@ struct mag_sandbox {
   struct mbp_error error; /* of the last attempt */
   uint64_t attempt, failed_attempt;
   uint64_t n_keys, n_processes;
+  char run[8]; /* random: an earlier process may have left processes of its own in the same sandbox */
   size_t users; /* operations and streams of one call */
   int64_t last_use_ms;
   struct waiter *waiters;

@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SETUP_MS 600000       /* one command */
-#define OUTPUT_MAX (1 << 20)  /* of one command; more is dropped */
-#define TAIL 200              /* bytes of it that an error shows */
+#define SETUP_MS 600000      /* one command */
+#define OUTPUT_MAX (1 << 20) /* of one command; more is dropped */
+#define TAIL 200             /* bytes of it that an error shows */
 
 struct setup {
   struct mag_buf tail;
@@ -38,7 +38,8 @@ static int take_result(void *ctx, const void *result, struct mbp_error *err)
   if (!given)
     return mag_error(err, MBP_E_INTERNAL, "the provider told nothing of how the command ended");
   memcpy(&setup->result, given, MAG_MIN((size_t) given->size, sizeof(setup->result)));
-  (void) snprintf(setup->message, sizeof(setup->message), "%.*s", (int) MAG_MIN(setup->result.message.len, (size_t) 150),
+  (void) snprintf(setup->message, sizeof(setup->message), "%.*s",
+                  (int) MAG_MIN(setup->result.message.len, (size_t) 150),
                   setup->result.message.ptr ? setup->result.message.ptr : "");
   return 0;
 }
@@ -51,12 +52,11 @@ static int failed(struct setup *setup, struct mbp_str command, struct mbp_error 
   for (char *p = tail; p && *p; p++)
     if (*p == '\n' || *p == '\r')
       *p = p[1] ? ' ' : 0;
-  int r = setup->message[0]
-              ? mag_error(err, MBP_E_UNAVAILABLE, "compute.setup: `%.*s`: %s", (int) MAG_MIN(command.len, (size_t) 100),
-                          command.ptr, setup->message)
-              : mag_error(err, MBP_E_UNAVAILABLE, "compute.setup: `%.*s` failed with status %d%s%s",
-                          (int) MAG_MIN(command.len, (size_t) 100), command.ptr, setup->result.exit_code,
-                          tail && *tail ? ": " : "", tail ? tail : "");
+  int r = setup->message[0] ? mag_error(err, MBP_E_UNAVAILABLE, "compute.setup: `%.*s`: %s",
+                                        (int) MAG_MIN(command.len, (size_t) 100), command.ptr, setup->message)
+                            : mag_error(err, MBP_E_UNAVAILABLE, "compute.setup: `%.*s` failed with status %d%s%s",
+                                        (int) MAG_MIN(command.len, (size_t) 100), command.ptr, setup->result.exit_code,
+                                        tail && *tail ? ": " : "", tail ? tail : "");
   mag_redact_error(err);
   return r;
 }

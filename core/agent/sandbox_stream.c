@@ -237,7 +237,7 @@ int mag_stream_open(struct mag_sandbox *sandbox, struct box *box, struct mbp_cal
   pthread_cond_init(&stream->changed, NULL);
   char key[32];
   pthread_mutex_lock(&sandbox->lock);
-  (void) snprintf(key, sizeof(key), "p%llu", (unsigned long long) ++sandbox->n_processes);
+  (void) snprintf(key, sizeof(key), "p%llu-%s", (unsigned long long) ++sandbox->n_processes, sandbox->run);
   pthread_mutex_unlock(&sandbox->lock);
   struct mag_call_options scope = {.parent = stream->keep ? sandbox->scope : call};
   stream->scope = mag_call_new_scope(&scope);
@@ -354,7 +354,7 @@ static int await_start(struct mbp_stream *stream, struct mbp_call *call, struct 
     if (mag_call_cancelled(call))
       r = mag_call_cancel_error(call, err);
   }
-  if (r == 0 && stream->ended)
+  if (r == 0 && stream->ended && (stream->started || (r = ending(stream, err)) == 0))
     r = mag_error(err, MBP_E_LOST, "the process has ended");
   pthread_mutex_unlock(&stream->lock);
   return r;

@@ -10,8 +10,6 @@ static const char *const networks[] = {"none", "limited", "unrestricted", "host"
 #define PROJECT (MAG_IN_AGENT | MAG_IN_PROJECT)
 #define EVERYWHERE (MAG_IN_AGENT | MAG_IN_PROJECT | MAG_IN_DEFAULTS)
 
-#define NO_PACKAGES "Refused by this version: use an image or environment that has them."
-
 /* Rows whose path begins with a point are not from files, which cannot name them: which stored resources a definition
  * is a snapshot of, and the project's file that took part. */
 const struct mag_key mag_schema[] = {
@@ -39,12 +37,13 @@ const struct mag_key mag_schema[] = {
     {"system", MAG_KEY_TEXT, BOTH | MAG_KEY_SHOWN, AT(system), MAG_AGENT, "system", .max = 100000, .option = "system",
      .argument = "S", .help = "The system prompt."},
     {"tools", MAG_KEY_LIST, BOTH | MAG_KEY_SHOWN, AT(tools), MAG_AGENT, "tools", .max = 128,
-     .otherwise = "what the defaults say", .help = "Toolsets and tools; each entry has a type."},
-    {"packages", MAG_KEY_GROUP, PROJECT, .help = "Packages that the sandbox needs, a list for each manager. " NO_PACKAGES},
+     .otherwise = "what the defaults say", .help = "Toolsets, custom tools, and names of the default toolset's tools; see docs/TOOLS.md."},
+    {"packages", MAG_KEY_GROUP, PROJECT,
+     .help = "Packages that the sandbox needs, a list for each manager."},
     {"packages.apt", MAG_KEY_TEXTS, PROJECT | MAG_KEY_REFUSED, AT(packages[0]), MAG_ENVIRONMENT, "config.packages.apt",
      .help = "Debian packages."},
-    {"packages.cargo", MAG_KEY_TEXTS, PROJECT | MAG_KEY_REFUSED, AT(packages[1]), MAG_ENVIRONMENT, "config.packages.cargo",
-     .help = "Rust packages."},
+    {"packages.cargo", MAG_KEY_TEXTS, PROJECT | MAG_KEY_REFUSED, AT(packages[1]), MAG_ENVIRONMENT,
+     "config.packages.cargo", .help = "Rust packages."},
     {"packages.gem", MAG_KEY_TEXTS, PROJECT | MAG_KEY_REFUSED, AT(packages[2]), MAG_ENVIRONMENT, "config.packages.gem",
      .help = "Ruby packages."},
     {"packages.go", MAG_KEY_TEXTS, PROJECT | MAG_KEY_REFUSED, AT(packages[3]), MAG_ENVIRONMENT, "config.packages.go",
@@ -82,7 +81,8 @@ const struct mag_key mag_schema[] = {
     {"compute.image", MAG_KEY_TEXT, EVERYWHERE, AT(image), MAG_ENVIRONMENT, "x_magent.image", .max = 512,
      .otherwise = "the provider's", .help = "What the sandbox is made from, for providers that have images."},
     {"compute.env", MAG_KEY_TEXT_MAP, EVERYWHERE | MAG_KEY_LATE, AT(env), MAG_ENVIRONMENT, "x_magent.env",
-     .help = "Environment variables inside. ${NAME} stands for a variable of this program, and its value for a secret."},
+     .help =
+         "Environment variables inside. ${NAME} stands for a variable of this program, and its value for a secret."},
     {"compute.cpu", MAG_KEY_CPU, EVERYWHERE, AT(cpu_millis), MAG_ENVIRONMENT, "x_magent.cpu_millis",
      .otherwise = "the provider's", .help = "Processors, such as 0.5 or 2."},
     {"compute.memory", MAG_KEY_SIZE, EVERYWHERE, AT(memory_bytes), MAG_ENVIRONMENT, "x_magent.memory",
@@ -90,15 +90,17 @@ const struct mag_key mag_schema[] = {
     {"compute.pids", MAG_KEY_NUMBER, EVERYWHERE, AT(pids), MAG_ENVIRONMENT, "x_magent.pids", .max = INT32_MAX,
      .otherwise = "the provider's", .help = "Processes and threads."},
     {"compute.gpu", MAG_KEY_TEXT, PROJECT | MAG_KEY_REFUSED, AT(gpu), MAG_ENVIRONMENT, "x_magent.gpu", .max = 64,
-     .help = "Kind of accelerator. Refused by this version: no provider has one."},
-    {"compute.mounts", MAG_KEY_LIST, AGENT | MAG_KEY_REFUSED, AT(mounts), MAG_ENVIRONMENT, "x_magent.mounts", .max = 100,
-     .help = "More directories of this machine. Refused by this version: compute.workspace is one."},
+     .help = "Kind of accelerator."},
+    {"compute.mounts", MAG_KEY_LIST, AGENT | MAG_KEY_REFUSED, AT(mounts), MAG_ENVIRONMENT, "x_magent.mounts",
+     .max = 100, .help = "More directories of this machine, beside compute.workspace."},
     {"compute.setup", MAG_KEY_TEXTS, EVERYWHERE, AT(setup), MAG_ENVIRONMENT, "x_magent.setup",
-     .help = "Shell commands that run once in every new sandbox, before anything else; one that fails fails the sandbox."},
+     .help =
+         "Shell commands that run once in every new sandbox, before anything else; one that fails fails the sandbox."},
     {"compute.idle_timeout", MAG_KEY_DURATION, EVERYWHERE, AT(idle_ms), MAG_ENVIRONMENT, "x_magent.idle_ms",
      .otherwise = "5m", .help = "A sandbox that nobody has used for so long goes; the workspace stays."},
     {"compute.lifetime", MAG_KEY_DURATION, EVERYWHERE, AT(lifetime_ms), MAG_ENVIRONMENT, "x_magent.lifetime_ms",
-     .otherwise = "no bound", .help = "A sandbox goes after so long, whatever runs in it; the next tool gets a new one."},
+     .otherwise = "no bound",
+     .help = "A sandbox goes after so long, whatever runs in it; the next tool gets a new one."},
     {"host_packages_ok", MAG_KEY_TRUTH, AGENT, AT(host_packages_ok), MAG_ENVIRONMENT, "x_magent.host_packages_ok",
      .otherwise = "false", .help = "Packages may be installed on this machine itself, where compute has no sandbox."},
     {"budget", MAG_KEY_GROUP, BOTH, .help = "What a session may use up in all."},
@@ -115,9 +117,9 @@ const struct mag_key mag_schema[] = {
     {"metadata", MAG_KEY_TEXT_MAP, AGENT | MAG_KEY_SHOWN, AT(metadata), MAG_AGENT, "metadata", .max = 16,
      .help = "Texts of your own, kept with the agent: at most 16."},
     {"models", MAG_KEY_MODELS, MAG_IN_DEFAULTS, AT(model),
-     .help = "Which model by which variable is set: a list of {env: [NAME], model: M}; the first one that holds counts."},
-    {"store", MAG_KEY_TEXT, MAG_IN_DEFAULTS, AT(store), .max = 64,
-     .help = "The plugin that keeps sessions."},
+     .help =
+         "Which model by which variable is set: a list of {env: [NAME], model: M}; the first one that holds counts."},
+    {"store", MAG_KEY_TEXT, MAG_IN_DEFAULTS, AT(store), .max = 64, .help = "The plugin that keeps sessions."},
     {"plugins", MAG_KEY_MAP, MAG_IN_DEFAULTS | MAG_KEY_LATE, AT(plugins),
      .help = "Options of plugins, by kind and name: {\"llm-NAME\": {...}}."},
     {NULL},

@@ -36,7 +36,7 @@ enum mag_key_type {
 #define MAG_KEY_LATE 0x10u    /* values may hold ${NAME}: kept as it is, filled in when used, never logged */
 #define MAG_KEY_REST 0x20u    /* a map of all keys of its group that have no row of their own */
 #define MAG_KEY_SHOWN 0x40u   /* stands in its resource also when nothing is said */
-#define MAG_KEY_REFUSED 0x80u /* nothing of this version can do it: refused before anything is created */
+#define MAG_KEY_REFUSED 0x80u /* nothing of this version can do it: demand.c says so before anything is created */
 
 enum mag_resource { MAG_NO_RESOURCE, MAG_AGENT, MAG_ENVIRONMENT };
 

@@ -1,6 +1,7 @@
 #include "agent/session.h"
 
 #include "agent/demand.h"
+#include "agent/models.h"
 #include "agent/outside.h"
 #include "agent/sessions.h"
 #include "agent/turn.h"
@@ -149,7 +150,7 @@ static int open_compute(struct mag_session *session, struct mbp_error *err)
   if (r == 0)
     r = mag_demand_check(definition, session->compute, err);
   if (r == 0)
-    r = mag_demand_env(definition, &env, err);
+    r = mag_demand_env(mbp_str(definition->env), "compute.env", &env, err);
   mag_demand_env_done(&env);
   return r;
 }
@@ -222,7 +223,7 @@ static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
   if (caps & MBP_CAP_COMPUTE_WORKSPACE)
     r = make_workspace(session, &own, err);
   if (r == 0)
-    r = mag_demand_env(definition, &env, err);
+    r = mag_demand_env(mbp_str(definition->env), "compute.env", &env, err);
   if (r < 0)
     return r;
   bool attach = caps & MBP_CAP_COMPUTE_OUTLIVES && session->log.state.sandbox_there;
@@ -342,6 +343,7 @@ void mag_session_close(struct mag_session *session)
   mag_toolbox_close(&session->toolbox);
   mag_output_done(&session->output, /* keep= */ session->log.state.status == MAG_STATUS_RUNNING);
   mag_log_close(&session->log);
+  mag_models_done(session);
   mag_definition_done(&session->definition);
   pthread_mutex_destroy(&session->commit_lock);
   pthread_mutex_destroy(&session->observer_lock);
@@ -362,10 +364,9 @@ static void observe(void *ctx, const struct mbp_record *record)
 /* Model, tools and compute: all that can fail for reasons that the user can mend, before a log exists. */
 static int open_parts(struct mag_session *session, struct mbp_error *err)
 {
-  int r = mag_engine_llm(session->engine, session->definition.model, &session->llm, &session->model, err);
+  int r = mag_models_open(session, err);
   if (r < 0)
     return r;
-  session->provider = mag_instance_descriptor(session->llm)->name;
   if (!(mag_instance_descriptor(session->llm)->caps & MBP_CAP_LLM_OFFLINE))
     mag_http_warm(); /* its start passes while the log is made */
   r = mag_toolbox_open(&session->toolbox, session->engine, mbp_str(session->definition.tools),
@@ -373,29 +374,27 @@ static int open_parts(struct mag_session *session, struct mbp_error *err)
   return r == 0 && needs_compute(session) ? open_compute(session, err) : r;
 }
 
+/* The session's own copy, with tools by their real names, and the two resources. */
+static int define(struct mag_session *session, const struct mag_definition *definition, char **ret_agent,
+                  char **ret_environment, struct mbp_error *err)
+{
+  mag_autofree char *tools = NULL;
+  struct mag_definition expanded = *definition;
+  int r = mag_toolbox_expand(session->engine, definition->tools, &tools, err);
+  expanded.tools = tools;
+  if (r == 0)
+    r = mag_definition_resources(&expanded, ret_agent, ret_environment, err);
+  return r < 0 ? r : mag_definition_from_resources(&session->definition, mbp_str(*ret_agent), mbp_str(*ret_environment), err);
+}
+
 int mag_session_check(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_error *err)
 {
   struct mag_session *session = session_new(engine);
   mag_autofree char *agent = NULL, *environment = NULL;
-  int r = session ? mag_definition_resources(definition, &agent, &environment, err) : mag_error_no_memory(err);
-  if (r == 0)
-    r = mag_definition_from_resources(&session->definition, mbp_str(agent), mbp_str(environment), err);
+  int r = session ? define(session, definition, &agent, &environment, err) : mag_error_no_memory(err);
   if (r == 0)
     r = open_parts(session, err);
   mag_session_close(session);
-  return r;
-}
-
-/* A budget in money needs a price. */
-static int find_price(struct mag_session *session, int64_t budget_micros, struct mbp_error *err)
-{
-  const struct mag_prices *prices;
-  int r = mag_engine_prices(session->engine, &prices, err);
-  if (r == 0 && !mag_prices_find(prices, session->provider, session->model, &session->price) && budget_micros)
-    r = mag_error(err, MBP_E_UNSUPPORTED,
-                  "the session has a budget in money, and there is no price for model %s/%s: add one to prices.json in "
-                  "the configuration directory, or give the budget in tokens",
-                  session->provider, session->model);
   return r;
 }
 
@@ -413,20 +412,14 @@ int mag_session_create(struct mag_engine *engine, const struct mag_definition *d
 {
   struct mag_session *session = session_new(engine);
   struct mag_instance *store = NULL;
-  mag_autofree char *agent = NULL, *environment = NULL, *tools = NULL;
-  int r = session ? mag_toolbox_expand(engine, definition->tools, &tools, err) : mag_error_no_memory(err);
-  struct mag_definition expanded = *definition;
-  expanded.tools = tools;
-  if (r == 0)
-    r = mag_definition_resources(&expanded, &agent, &environment, err);
-  if (r == 0)
-    r = mag_definition_from_resources(&session->definition, mbp_str(agent), mbp_str(environment), err);
+  mag_autofree char *agent = NULL, *environment = NULL;
+  int r = session ? define(session, definition, &agent, &environment, err) : mag_error_no_memory(err);
   if (r == 0)
     r = mag_engine_store(engine, &store, err); /* first: it opens its file beside what follows */
   if (r == 0)
     r = open_parts(session, err);
   if (r == 0)
-    r = find_price(session, definition->budget_cost_micros, err);
+    r = mag_models_price(session, definition->budget_cost_micros, err);
   struct mag_budget budget = budget_of(definition);
   if (r == 0)
     r = mag_log_create(&session->log, store, mbp_str(agent), mbp_str(environment), title, &budget, err);
@@ -479,7 +472,7 @@ int mag_session_open(struct mag_engine *engine, const char *id, const struct mag
   if (r == 0)
     r = open_parts(session, err);
   if (r == 0)
-    r = find_price(session, session->log.state.budget.cost_micros, err);
+    r = mag_models_price(session, session->log.state.budget.cost_micros, err);
   if (r == 0)
     r = prepare_sandbox(session, err);
   if (r == 0)
@@ -493,6 +486,77 @@ int mag_session_open(struct mag_engine *engine, const char *id, const struct mag
   mag_output_init(&session->output, session->log.id);
   *ret_session = session;
   return 0;
+}
+
+/* ---- Changing the agent --------------------------------------------------------------------------------------- */
+
+static int record_agent(struct mag_session *session, const char *agent, const char *environment, struct mbp_error *err)
+{
+  struct mag_batch batch = MAG_BATCH_INIT;
+  struct mbp_writer *w = mag_batch_private(&batch, MAG_REC_AGENT);
+  mag_writer_raw(w, "agent", mbp_str(agent));
+  mag_writer_raw(w, "environment", mbp_str(environment));
+  mag_batch_end(&batch);
+  int r = mag_session_commit(session, &batch, err);
+  mag_batch_done(&batch);
+  return r;
+}
+
+#define SWAP(a, b)                                                                                                     \
+  do {                                                                                                                 \
+    __typeof__(a) swapped_ = (a);                                                                                      \
+    (a) = (b);                                                                                                         \
+    (b) = swapped_;                                                                                                    \
+  } while (0)
+
+/* What was opened for the new agent becomes the session's; `other` keeps the old, to be closed. */
+static void swap_parts(struct mag_session *session, struct mag_session *other)
+{
+  SWAP(session->definition, other->definition);
+  SWAP(session->toolbox, other->toolbox);
+  SWAP(session->models, other->models);
+  SWAP(session->n_models, other->n_models);
+  session->llm = other->llm;
+  session->provider = other->provider;
+  session->model = other->model;
+  session->price = other->price;
+  if (other->compute) {
+    session->compute = other->compute;
+    session->network = other->network;
+  }
+}
+
+/* Made anew in the new environment, when a tool needs it. */
+static void remove_sandbox(struct mag_session *session)
+{
+  (void) mag_session_drop_sandbox(session, NULL);
+  mag_rounds_leave(&idle_rounds, &session->idle);
+  mag_sandbox_free(mag_steal(&session->sandbox), /* keep= */ false);
+}
+
+int mag_session_redefine(struct mag_session *session, const struct mag_definition *definition, struct mbp_error *err)
+{
+  struct mag_session *other = session_new(session->engine);
+  mag_autofree char *agent = NULL, *environment = NULL;
+  int r = other ? define(other, definition, &agent, &environment, err) : mag_error_no_memory(err);
+  if (r == 0)
+    r = open_parts(other, err);
+  if (r == 0)
+    r = mag_models_price(other, session->log.state.budget.cost_micros, err);
+  bool moved = r == 0 && strcmp(environment, session->log.state.environment ? session->log.state.environment : "") != 0;
+  if (r == 0)
+    r = record_agent(session, agent, environment, err);
+  if (r == 0) {
+    swap_parts(session, other);
+    if (moved && session->sandbox)
+      remove_sandbox(session);
+    mag_sandbox_free(mag_steal(&session->host), /* keep= */ false);
+    r = session->sandbox ? 0 : prepare_sandbox(session, err);
+  }
+  if (r == 0)
+    r = prepare_host(session, err);
+  mag_session_close(other);
+  return r;
 }
 
 /* ---- Watching, saying, stopping ------------------------------------------------------------------------------- */

@@ -76,10 +76,12 @@ struct mag_session {
   struct mag_log log;
   pthread_mutex_t commit_lock; /* the sandbox is recorded from tools' threads */
   struct mag_toolbox toolbox;
-  struct mag_instance *llm;
-  const char *provider; /* of the model: the plugin's name */
-  const char *model;    /* its name there, inside definition.model */
-  struct mag_price price;       /* of the model; without a currency: not known */
+  struct mag_model *models;     /* the definition's and its fallbacks: models.h */
+  size_t n_models;
+  struct mag_instance *llm;     /* of the one that is asked now, like the next three */
+  const char *provider; /* the plugin's name */
+  const char *model;    /* its name there */
+  struct mag_price price; /* without a currency: not known */
   struct mag_instance *compute; /* NULL: the agent has no tool that needs one */
   uint32_t network;             /* MBP_NET_* */
   struct mag_sandbox *sandbox;
@@ -110,6 +112,9 @@ int mag_session_create(struct mag_engine *engine, const struct mag_definition *d
 /* `overrides`: model and system that replace the recorded ones from now on, or NULL. */
 int mag_session_open(struct mag_engine *engine, const char *id, const struct mag_definition *overrides,
                      struct mag_session **ret_session, struct mbp_error *err);
+/* Another agent and environment from the next turn on, with the same conversation; checked first, and durable when it
+ * returns. While no turn runs. A changed environment means a new sandbox; the workspace stays. */
+int mag_session_redefine(struct mag_session *session, const struct mag_definition *definition, struct mbp_error *err);
 void mag_session_close(struct mag_session *session); /* the sandbox goes, the workspace stays; accepts NULL */
 
 void mag_session_observe(struct mag_session *session, const struct mag_observer *observer);

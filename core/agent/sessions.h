@@ -29,13 +29,13 @@ int mag_sessions_facts(struct mag_engine *engine, const char *id, struct mag_ses
 
 /* Empty and zero members do not filter. */
 struct mag_session_filter {
-  const char *status;                         /* of the unified view */
-  const char *agent;                          /* its id or its name */
+  const char *status;                          /* of the unified view */
+  const char *agent;                           /* its id or its name */
   int64_t created_after_ms, created_before_ms; /* wall clock; not including */
-  bool archived;                              /* those too */
+  bool archived;                               /* those too */
   bool oldest_first;
-  uint32_t limit;                             /* 0: 100 */
-  const char *page;                           /* NULL or "": the first */
+  uint32_t limit;   /* 0: 100 */
+  const char *page; /* NULL or "": the first */
 };
 
 /* Calls `each` with the unified view of at most `limit` sessions, newest first; negative stops. *ret_next (caller

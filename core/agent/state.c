@@ -165,6 +165,16 @@ static int fold_session(struct fold *fold)
   return r;
 }
 
+/* From here on the session has this agent and this environment. */
+static int fold_agent(struct fold *fold)
+{
+  struct mbp_str agent = get_raw(fold, "agent", '{'), environment = get_raw(fold, "environment", '{');
+  if (agent.len == 0 || environment.len == 0)
+    return corrupt(fold, "agent or environment is missing");
+  int r = set_text(fold, &fold->state->agent, agent);
+  return r < 0 ? r : set_text(fold, &fold->state->environment, environment);
+}
+
 /* From here on the log is another session's, and that one has used nothing yet. */
 static int fold_fork(struct fold *fold)
 {
@@ -591,7 +601,7 @@ static const struct rule private_rules[] = {
     {MAG_REC_RESPONSE, fold_response},  {MAG_REC_TOOL_STARTED, fold_started},
     {MAG_REC_SANDBOX, fold_sandbox},    {MAG_REC_LIMIT, fold_nothing},
     {MAG_REC_CHECKPOINT, fold_nothing}, {MAG_REC_FORK, fold_fork},
-    {NULL, NULL},
+    {MAG_REC_AGENT, fold_agent},        {NULL, NULL},
 };
 
 static const struct rule event_rules[] = {

@@ -1,4 +1,5 @@
 /* One request to the model: the durable start, the stream of previews, and the whole answer in one batch. */
+#include "agent/models.h"
 #include "agent/project.h"
 #include "agent/tool_input.h"
 #include "agent/turn.h"
@@ -273,6 +274,10 @@ static void add_request_start(struct step *step)
   mag_writer_number(w, "estimated_input_tokens", estimate.input);
   if (session->price.currency[0])
     mag_writer_number(w, "estimated_cost_micros", mag_price_cost(&session->price, &estimate));
+  if (step->turn->model_at) {
+    mag_writer_string(w, "fallback", mbp_str(session->models[step->turn->model_at].reference));
+    mag_writer_string(w, "because", mbp_str(step->turn->fell_back.message));
+  }
   mag_writer_end(w);
   mag_batch_end(&step->turn->batch);
 }
@@ -432,6 +437,28 @@ static int finish(struct step *step, struct mbp_error *err)
 /* ---- When it fails -------------------------------------------------------------------------------------------- */
 
 /* A stream that ended early leaves only this span: nothing of it is executed or projected. */
+/* Would another model do better, and has nobody seen a part of this one's answer? */
+static bool can_fall_back(const struct step *step, const struct mbp_error *why)
+{
+  static const int codes[] = {MBP_E_OVERLOADED, MBP_E_RATE,     MBP_E_UNAVAILABLE,
+                              MBP_E_NETWORK,    MBP_E_UPSTREAM, MBP_E_TIMEOUT};
+  bool helps = false;
+  for (size_t i = 0; i < MAG_COUNT(codes); i++)
+    helps |= why->code == codes[i];
+  return helps && !step->shown && step->turn->model_at + 1 < step->turn->session->n_models;
+}
+
+/* The model still owes its answer: the turn's loop asks again, and the next one is asked. */
+static void fall_back(struct mag_turn *turn, const struct mbp_error *why)
+{
+  struct mag_session *session = turn->session;
+  mag_models_use(session, ++turn->model_at);
+  turn->fell_back = *why;
+  mag_autofree char *line =
+      mag_sprintf("%s; %s answers instead", why->message, session->models[turn->model_at].reference);
+  mag_session_preview(session, MAG_PREVIEW_PROGRESS, "", mbp_str(""), mbp_str(line));
+}
+
 static void give_up(struct step *step, const struct mbp_error *why)
 {
   struct mag_turn *turn = step->turn;
@@ -442,6 +469,10 @@ static void give_up(struct step *step, const struct mbp_error *why)
                         &turn->session->price);
   if (mag_call_cancelled(turn->call))
     return; /* the turn's loop says why */
+  if (can_fall_back(step, why)) {
+    fall_back(turn, why);
+    return;
+  }
   add_error_event(turn, why);
   mag_turn_end(turn, MAG_END_ERROR, "retries_exhausted", mbp_str(""), NULL);
   turn->outcome->error = *why;

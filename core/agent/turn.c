@@ -1,5 +1,6 @@
 #include "agent/turn.h"
 
+#include "agent/models.h"
 #include "agent/outside.h"
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -271,6 +272,7 @@ int mag_turn_run(struct mag_session *session, struct mbp_call *call, const struc
   turn.time_by_budget = left && (limits->timeout_ms == 0 || left < limits->timeout_ms);
   memset(ret_outcome, 0, sizeof(*ret_outcome));
   mag_error_clear(&ret_outcome->error);
+  mag_models_use(session, 0);
   char id[MAG_ID_SIZE] = "";
   if (message.len)
     mag_batch_user_message(&turn.batch, id, message);

@@ -20,6 +20,8 @@ struct mag_turn {
   bool begins; /* the batch holds the turn's session.status_running */
   bool ended;
   bool tools_refused;  /* the batch holds results of calls that the budget had no room for */
+  size_t model_at;     /* which of the session's models is asked; the first one of every turn is its own */
+  struct mbp_error fell_back; /* why, if it is not */
   bool time_by_budget; /* the turn's deadline is the end of the session's budget of time */
 };
 

@@ -159,14 +159,26 @@ static int syntax_error(const yaml_parser_t *parser, struct mbp_error *err)
                    tab ? "; is it a tab? Indent with spaces, and quote what begins with a special character" : "");
 }
 
-/* An alias can make a small file a huge document: they are refused before the document is built. */
-static int refuse_aliases(struct mbp_str yaml, struct mbp_error *err)
+static bool is_tagged(const yaml_event_t *event)
+{
+  return event->type == YAML_SCALAR_EVENT
+             ? event->data.scalar.tag && !event->data.scalar.plain_implicit && !event->data.scalar.quoted_implicit
+         : event->type == YAML_SEQUENCE_START_EVENT
+             ? event->data.sequence_start.tag && !event->data.sequence_start.implicit
+         : event->type == YAML_MAPPING_START_EVENT
+             ? event->data.mapping_start.tag && !event->data.mapping_start.implicit
+             : false;
+}
+
+/* An alias can make a small file a huge document, a tag asks for another type than it looks like, and what stands in a
+ * second document would be passed over: they are refused before the document is built. */
+static int refuse(struct mbp_str yaml, struct mbp_error *err)
 {
   yaml_parser_t parser;
   if (!yaml_parser_initialize(&parser))
     return mag_error_no_memory(err);
   yaml_parser_set_input_string(&parser, (const unsigned char *) yaml.ptr, yaml.len);
-  int r = 0;
+  int r = 0, documents = 0;
   for (bool end = false; !end && r == 0;) {
     yaml_event_t event;
     if (!yaml_parser_parse(&parser, &event)) {
@@ -176,6 +188,10 @@ static int refuse_aliases(struct mbp_str yaml, struct mbp_error *err)
     end = event.type == YAML_STREAM_END_EVENT;
     if (event.type == YAML_ALIAS_EVENT)
       r = fail(&event.start_mark, "aliases are not allowed here", err);
+    else if (is_tagged(&event))
+      r = fail(&event.start_mark, "tags are not allowed here; put a text in quotes", err);
+    else if (event.type == YAML_DOCUMENT_START_EVENT && ++documents > 1)
+      r = fail(&event.start_mark, "a second document begins here; only one is read", err);
     yaml_event_delete(&event);
   }
   yaml_parser_delete(&parser);
@@ -186,7 +202,7 @@ int mag_yaml_to_json(struct mbp_str yaml, char **ret_json, struct mbp_error *err
 {
   yaml_parser_t parser;
   yaml_document_t document;
-  int r = refuse_aliases(yaml, err);
+  int r = refuse(yaml, err);
   if (r < 0)
     return r;
   if (!yaml_parser_initialize(&parser))

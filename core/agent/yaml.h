@@ -4,8 +4,8 @@
 
 #include <magent/mbp.h>
 
-/* One document, core schema (null, booleans and numbers are what JSON can say; everything else is a string); aliases
- * and keys that stand twice are refused. Every key stands in the JSON text on the line on which it stands in the YAML,
+/* One document, core schema (null, booleans and numbers are what JSON can say; everything else is a string); aliases,
+ * tags and keys that stand twice are refused. Every key stands in the JSON text on the line on which it stands in the YAML,
  * so that a later error can name it. Without libyaml only JSON is read. Errors name the line. Caller frees. */
 int mag_yaml_to_json(struct mbp_str yaml, char **ret_json, struct mbp_error *err);
 

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <magent/mbp.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -46,20 +47,32 @@ void mag_clock_format(int64_t wall_ms, char text[MAG_TIME_TEXT])
   text[MAG_TIME_TEXT - 1] = 0;
 }
 
-int64_t mag_clock_parse(struct mbp_str text)
+int mag_clock_parse(const char *text, int64_t *ret_wall_ms)
 {
+  static const char shape[] = "0000-00-00T00:00:00.000Z";
+  static const size_t ends[] = {10, 16, 19, 23};
+  char filled[] = "0000-01-01T00:00:00.000Z", again[MAG_TIME_TEXT];
+  size_t len = strlen(text), end = 0;
+  if (len > 10 && text[len - 1] == 'Z')
+    len--;
+  for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+    end = len == ends[i] ? len : end;
+  for (size_t i = 0; i < end; i++) {
+    if (shape[i] == '0' ? text[i] < '0' || text[i] > '9' : text[i] != shape[i])
+      return -MBP_E_INVALID;
+    filled[i] = text[i];
+  }
   struct tm tm = {0};
-  int ms = 0, end = 0;
-  char buf[MAG_TIME_TEXT];
-  if (text.len != MAG_TIME_TEXT - 1)
-    return 0;
-  memcpy(buf, text.ptr, text.len);
-  buf[text.len] = 0;
-  if (sscanf(buf, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
-             &tm.tm_sec, &ms, &end) != 7 ||
-      end != MAG_TIME_TEXT - 1)
-    return 0;
+  int milliseconds = 0;
+  if (end == 0 || sscanf(filled, "%d-%d-%dT%d:%d:%d.%dZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
+                         &tm.tm_min, &tm.tm_sec, &milliseconds) != 7)
+    return -MBP_E_INVALID;
   tm.tm_year -= 1900;
-  tm.tm_mon -= 1;
-  return (int64_t) timegm(&tm) * 1000 + ms;
+  tm.tm_mon--;
+  int64_t ms = (int64_t) timegm(&tm) * 1000 + milliseconds;
+  mag_clock_format(ms, again); /* no 31st of February */
+  if (strcmp(again, filled) != 0)
+    return -MBP_E_INVALID;
+  *ret_wall_ms = ms;
+  return 0;
 }

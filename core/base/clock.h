@@ -12,7 +12,8 @@ int64_t mag_clock_wall_ms(void);
 /* "2026-11-23T04:33:57.123Z", 24 characters and a 0. */
 #define MAG_TIME_TEXT 25
 void mag_clock_format(int64_t wall_ms, char text[MAG_TIME_TEXT]);
-/* And back; 0 if it is no such text. */
-int64_t mag_clock_parse(struct mbp_str text);
+
+/* That, or the beginning of it from the day on: "2026-11-23", "2026-11-23T04:33Z". 0, or -MBP_E_INVALID. */
+int mag_clock_parse(const char *text, int64_t *ret_wall_ms);
 
 #endif

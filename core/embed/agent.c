@@ -18,6 +18,29 @@ static struct magent_agent *agent_alloc(struct magent *magent)
   return agent;
 }
 
+static int copy_text(char **to, const char *from, struct mbp_error *err)
+{
+  free(*to);
+  *to = from ? mag_str_dup(mbp_str(from)) : NULL;
+  return from && !*to ? mag_error_no_memory(err) : 0;
+}
+
+int embed_copy(const struct mag_definition *from, struct mag_definition *ret_definition, struct mbp_error *err)
+{
+  struct mag_definition copy = {.agent_version = from->agent_version, .environment_version = from->environment_version};
+  int r = mag_definition_lay(&copy, from, err);
+  if (r == 0)
+    r = copy_text(&copy.agent_id, from->agent_id, err);
+  if (r == 0)
+    r = copy_text(&copy.environment_id, from->environment_id, err);
+  if (r < 0) {
+    mag_definition_done(&copy);
+    return r;
+  }
+  *ret_definition = copy;
+  return 0;
+}
+
 int magent_agent_new(struct magent *magent, const struct magent_config *config, struct magent_agent **ret_agent,
                      struct magent_error *error)
 {
@@ -29,7 +52,9 @@ int magent_agent_new(struct magent *magent, const struct magent_config *config, 
   if (r == 0)
     r = mag_session_check(magent->engine, &agent->definition, &err);
   if (r == 0)
-    r = mag_definition_lay(&agent->made, &agent->definition, &err);
+    agent->definition.agent_version = agent->definition.environment_version = 1;
+  if (r == 0)
+    r = embed_copy(&agent->definition, &agent->made, &err);
   if (r < 0) {
     magent_agent_free(agent);
     return embed_fail(error, &err);
@@ -44,6 +69,7 @@ void magent_agent_free(struct magent_agent *agent)
     return;
   embed_interrupt_done(agent);
   mag_session_close(agent->session);
+  embed_tools_free(agent);
   mag_definition_done(&agent->definition);
   mag_definition_done(&agent->made);
   pthread_mutex_destroy(&agent->lock);
@@ -97,12 +123,10 @@ static int name_agent(struct mag_definition *definition, struct mbp_error *err)
   if (!definition->agent_id) {
     mag_id_new(id, "agent_");
     definition->agent_id = mag_str_dup(mbp_str(id));
-    definition->agent_version = 1;
   }
   if (!definition->environment_id) {
     mag_id_new(id, "env_");
     definition->environment_id = mag_str_dup(mbp_str(id));
-    definition->environment_version = 1;
   }
   return definition->agent_id && definition->environment_id ? 0 : mag_error_no_memory(err);
 }
@@ -116,6 +140,8 @@ int embed_session(struct magent_agent *agent, struct mag_session **ret_session, 
     r = name_agent(&agent->definition, err);
     if (r == 0)
       r = mag_session_create(agent->magent->engine, &agent->definition, mbp_str(""), &session, err);
+    if (r == 0 && (r = embed_tools_give(agent, session, err)) < 0)
+      mag_session_close(session);
     if (r == 0) {
       pthread_mutex_lock(&agent->lock);
       agent->session = session;

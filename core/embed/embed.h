@@ -25,12 +25,15 @@ struct magent_config {
   struct mbp_error mistake; /* the first one; code 0: none */
 };
 
+struct embed_tool;
+
 struct magent_agent {
   struct magent *magent;
   struct mag_definition definition; /* of sessions that begin from now on */
   struct mag_definition made;       /* as it was in the beginning */
   int (*confirm)(void *ctx, const char *tool, const char *input);
   void *confirm_ctx;
+  struct embed_tool *tools; /* the program's own */
 
   pthread_mutex_t making;      /* held while a session is made, so that there is one */
   pthread_mutex_t lock;        /* for all below */
@@ -58,6 +61,9 @@ void embed_import(void *to, size_t to_size, const void *from);
 /* Lays the configuration (may be NULL) over what is there. */
 int embed_change(const struct magent_config *config, struct mag_definition *definition, struct mbp_error *err);
 
+/* With its ids and versions. */
+int embed_copy(const struct mag_definition *from, struct mag_definition *ret_definition, struct mbp_error *err);
+
 /* ---- Who uses an agent ------------------------------------------------------------------------------------------ */
 
 enum embed_use {
@@ -73,6 +79,15 @@ void embed_leave(struct magent_agent *agent, enum embed_use use);
 struct mag_session *embed_present(struct magent_agent *agent);
 /* The same, made if there is none. */
 int embed_session(struct magent_agent *agent, struct mag_session **ret_session, struct mbp_error *err);
+
+/* Alone: `changed` becomes the agent's definition, and its session's; a new version if it is another one. Afterwards
+ * `changed` holds what is to be freed. */
+int embed_redefine(struct magent_agent *agent, struct mag_definition *changed, struct mbp_error *err);
+
+/* tools.c. Gives a session the functions of the agent's tools; and adds those that the agent's definition lacks. */
+int embed_tools_give(struct magent_agent *agent, struct mag_session *session, struct mbp_error *err);
+int embed_tools_join(struct magent_agent *agent, struct mbp_error *err);
+void embed_tools_free(struct magent_agent *agent);
 
 /* interrupt.c: ends the thread behind magent_interrupt_fd. */
 void embed_interrupt_done(struct magent_agent *agent);

@@ -9,7 +9,11 @@
 
 static int64_t time_of(const struct mbp_json *view, const char *key)
 {
-  return mag_clock_parse(mag_json_str(mag_json_get(view, key)));
+  struct mbp_str text = mag_json_str(mag_json_get(view, key));
+  int64_t ms = 0;
+  if (text.len)
+    (void) mag_clock_parse(text.ptr, &ms);
+  return ms;
 }
 
 static void take_usage(const struct mbp_json *usage, struct magent_usage *ret_usage)
@@ -40,9 +44,9 @@ static void take_numbers(const struct mbp_json *view, struct magent_session_info
 #define N_TEXTS 10
 static void find_texts(struct magent_session_info *info, const char **places[N_TEXTS])
 {
-  const char **const all[N_TEXTS] = {&info->id,          &info->status,         &info->title,    &info->agent_id,
-                                     &info->agent,       &info->model,          &info->environment_id,
-                                     &info->currency,    &info->error,          &info->forked_from};
+  const char **const all[N_TEXTS] = {&info->id,    &info->status,     &info->title,          &info->agent_id,
+                                     &info->agent, &info->model,      &info->environment_id, &info->currency,
+                                     &info->error, &info->forked_from};
   memcpy(places, all, sizeof(all));
 }
 

@@ -1,9 +1,25 @@
 # libmagent: the embedding face. Everything else of the core stays inside it.
 lib_LTLIBRARIES += libmagent.la
 mbpinclude_HEADERS += include/magent/magent.h
-libmagent_la_SOURCES = core/embed/agent.c core/embed/block.h core/embed/compute.c core/embed/config.c \
-  core/embed/context.c core/embed/embed.h core/embed/event.c core/embed/event.h core/embed/files.c core/embed/files.h \
-  core/embed/ids.c core/embed/info.c core/embed/info.h core/embed/interrupt.c core/embed/run.c core/embed/session.c core/embed/sessions.c core/embed/stream.c
+libmagent_la_SOURCES =
+libmagent_la_SOURCES += core/embed/agent.c
+libmagent_la_SOURCES += core/embed/answers.c
+libmagent_la_SOURCES += core/embed/block.h
+libmagent_la_SOURCES += core/embed/compute.c
+libmagent_la_SOURCES += core/embed/config.c
+libmagent_la_SOURCES += core/embed/context.c
+libmagent_la_SOURCES += core/embed/embed.h
+libmagent_la_SOURCES += core/embed/event.c core/embed/event.h
+libmagent_la_SOURCES += core/embed/files.c core/embed/files.h
+libmagent_la_SOURCES += core/embed/ids.c
+libmagent_la_SOURCES += core/embed/info.c core/embed/info.h
+libmagent_la_SOURCES += core/embed/interrupt.c
+libmagent_la_SOURCES += core/embed/run.c
+libmagent_la_SOURCES += core/embed/session.c
+libmagent_la_SOURCES += core/embed/sessions.c
+libmagent_la_SOURCES += core/embed/stream.c
+libmagent_la_SOURCES += core/embed/tools.c
+libmagent_la_SOURCES += core/embed/update.c
 libmagent_la_LIBADD = libmagcore.la
 libmagent_la_LDFLAGS = $(AM_LDFLAGS) -version-info 1:0:0 -no-undefined \
   -Wl,--version-script=$(srcdir)/core/embed/libmagent.map

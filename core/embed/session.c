@@ -15,13 +15,13 @@ static struct mag_session *take_away(struct magent_agent *agent)
   return session;
 }
 
-/* The agent becomes that of the session, with its conversation. Alone. */
+/* The agent becomes that of the session, with its conversation, and keeps the program's own tools. Alone. */
 static int take_over(struct magent_agent *agent, struct mag_session *session, struct mbp_error *err)
 {
-  struct mag_definition definition = {0};
-  int r = mag_definition_lay(&definition, &session->definition, err);
+  struct mag_definition definition;
+  int r = embed_copy(&session->definition, &definition, err);
   if (r < 0) {
-    mag_definition_done(&definition);
+    mag_session_close(session);
     return r;
   }
   mag_session_close(take_away(agent));
@@ -30,7 +30,8 @@ static int take_over(struct magent_agent *agent, struct mag_session *session, st
   pthread_mutex_unlock(&agent->lock);
   mag_definition_done(&agent->definition);
   agent->definition = definition;
-  return 0;
+  r = embed_tools_join(agent, err);
+  return r < 0 ? r : embed_tools_give(agent, session, err);
 }
 
 static int resume(struct magent_agent *agent, const char *session_id, struct mbp_error *err)
@@ -41,10 +42,7 @@ static int resume(struct magent_agent *agent, const char *session_id, struct mbp
   int r = mag_session_open(agent->magent->engine, session_id, /* overrides= */ NULL, &session, err);
   if (r < 0)
     return r;
-  r = take_over(agent, session, err);
-  if (r < 0)
-    mag_session_close(session);
-  return r;
+  return take_over(agent, session, err);
 }
 
 int magent_resume_session(struct magent_agent *agent, const char *session_id, struct magent_error *error)
@@ -72,16 +70,14 @@ int magent_reset_session(struct magent_agent *agent, struct magent_error *error)
 /* As the agent was made. Alone. */
 static int reset_all(struct magent_agent *agent, struct mbp_error *err)
 {
-  struct mag_definition definition = {0};
-  int r = mag_definition_lay(&definition, &agent->made, err);
-  if (r < 0) {
-    mag_definition_done(&definition);
+  struct mag_definition definition;
+  int r = embed_copy(&agent->made, &definition, err);
+  if (r < 0)
     return r;
-  }
   mag_session_close(take_away(agent));
   mag_definition_done(&agent->definition);
   agent->definition = definition;
-  return 0;
+  return embed_tools_join(agent, err);
 }
 
 int magent_reset_all(struct magent_agent *agent, struct magent_error *error)

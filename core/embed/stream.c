@@ -135,28 +135,29 @@ static void on_preview(void *ctx, const struct mag_preview *preview)
   pthread_mutex_unlock(&stream->lock);
 }
 
-static int on_confirm(void *ctx, const char *tool, const char *input)
+static void on_ask(void *ctx, const struct mag_question *asked, struct mag_reply *ret_reply)
 {
   struct magent_stream *stream = ctx;
   if (!stream->agent->confirm)
-    return -1;
+    return;
   pthread_mutex_lock(&stream->lock);
-  stream->question = (struct question){.tool = tool, .input = input, .asked = true, .answer = MAGENT_LATER};
+  stream->question =
+      (struct question){.tool = asked->tool, .input = asked->input, .asked = true, .answer = MAGENT_LATER};
   tell(stream);
   while (stream->question.asked && !stream->closing)
     pthread_cond_wait(&stream->changed, &stream->lock);
   int answer = stream->question.answer;
   stream->question.asked = false;
   pthread_mutex_unlock(&stream->lock);
-  return answer == MAGENT_ALLOW ? 1 : answer == MAGENT_DENY ? 0 : -1;
+  if (answer == MAGENT_ALLOW || answer == MAGENT_ALWAYS || answer == MAGENT_DENY)
+    *ret_reply = (struct mag_reply){.answer = answer != MAGENT_DENY, .always = answer == MAGENT_ALWAYS};
 }
 
 static void *run_turn(void *argument)
 {
   struct magent_stream *stream = argument;
   struct mag_session *session = stream->session;
-  struct mag_observer observer = {
-      .ctx = stream, .event = on_event, .preview = on_preview, .confirm = on_confirm};
+  struct mag_observer observer = {.ctx = stream, .event = on_event, .preview = on_preview, .ask = on_ask};
   struct mag_limits limits = {0};
   mag_session_observe(session, &observer);
   int r = stream->prompt ? mag_session_ask(session, mbp_str(stream->prompt), &limits, &stream->outcome, &stream->err)

@@ -14,7 +14,11 @@
 
 void mag_http_unref(struct mbp_http *http)
 {
-  if (atomic_fetch_sub(&http->refs, 1) > 1)
+  bool borrowed = http->request.flags & MBP_HTTP_BODY_STAYS;
+  unsigned before = atomic_fetch_sub(&http->refs, 1);
+  if (borrowed && before == 2)
+    mag_http_tell_let_go();
+  if (before > 1)
     return;
   mag_http_upgrade_free(http->upgrade);
   mag_http_request_done(&http->request);
@@ -242,6 +246,8 @@ static void http_close(struct mbp_http *http)
   pthread_mutex_unlock(&http->lock);
   if (running && !http->upgrade)
     mag_http_post(http, MAG_HTTP_CLOSE);
+  if (http->request.flags & MBP_HTTP_BODY_STAYS)
+    mag_http_wait_let_go(http);
   mag_call_unref(http->call);
   http->call = NULL;
   mag_http_unref(http);

@@ -78,6 +78,9 @@ void mag_http_signal_out(struct mbp_http *http);
 int mag_http_start(struct mbp_error *err); /* the thread, if it does not run; also libcurl's initialisation */
 int mag_http_global_init(struct mbp_error *err);
 void mag_http_post(struct mbp_http *http, unsigned commands);
+/* A borrowed body must not be read any more: returns when the caller is the only one who holds the exchange. */
+void mag_http_wait_let_go(struct mbp_http *http);
+void mag_http_tell_let_go(void);
 int64_t mag_http_now(void);                     /* the HTTP thread's clock: read once a round */
 void mag_http_idle_from(struct mbp_http *http); /* the request is being sent: the idle time counts from now */
 

@@ -153,9 +153,13 @@ int mag_http_request_init(struct mag_http_request *request, const struct mbp_htt
   request->max_body = bounded(all.max_body, BODY_MAX, INT64_MAX);
   if ((all.flags & MBP_HTTP_STREAM_BODY) && (all.body.len > 0 || (all.flags & MBP_HTTP_UPGRADE)))
     return mag_error(err, MBP_E_INVALID, "HTTP request: a streamed body goes with neither `body` nor an upgrade");
-  mag_buf_add_str(&request->body, all.body);
-  if (request->body.failed)
-    return mag_error_no_memory(err);
+  request->body = all.body;
+  if (!(all.flags & MBP_HTTP_BODY_STAYS)) {
+    mag_buf_add_str(&request->own_body, all.body);
+    if (request->own_body.failed)
+      return mag_error_no_memory(err);
+    request->body = mag_buf_str(&request->own_body);
+  }
   int r = copy_text(all.unix_socket, "the socket's path", &request->unix_socket, err);
   if (r == 0)
     r = copy_url(request, all.url, err);
@@ -190,7 +194,7 @@ void mag_http_request_done(struct mag_http_request *request)
   free(request->cert_file);
   free(request->key_file);
   free(request->proxy);
-  mag_buf_done(&request->body);
+  mag_buf_done(&request->own_body);
   memset(request, 0, sizeof(*request));
 }
 

@@ -16,7 +16,8 @@ struct mag_http_request {
   char *unix_socket, *ca_file, *cert_file, *key_file, *proxy; /* NULL where not given */
   char **headers;                                             /* "Name: value" */
   size_t n_headers;
-  struct mag_buf body;
+  struct mbp_str body;
+  struct mag_buf own_body; /* unless it is borrowed */
   int64_t content_length; /* of a streamed body; -1: not told */
   int64_t connect_timeout_ms, idle_timeout_ms, max_body;
 };

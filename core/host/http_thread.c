@@ -27,6 +27,7 @@
 
 static struct {
   pthread_mutex_t lock;
+  pthread_cond_t let_go;
   bool initialised, running, stopping, warming;
   pthread_t thread, warm_thread;
   int wake_fd, epoll_fd;
@@ -35,7 +36,7 @@ static struct {
   CURLM *multi;
   struct mbp_http *transfers;
   int64_t now_ms, timer_ms, idle_ms; /* the next time to look; INT64_MAX: none */
-} service = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake_fd = -1, .epoll_fd = -1};
+} service = {.lock = PTHREAD_MUTEX_INITIALIZER, .let_go = PTHREAD_COND_INITIALIZER, .wake_fd = -1, .epoll_fd = -1};
 
 int64_t mag_http_now(void)
 {
@@ -65,6 +66,21 @@ void mag_http_post(struct mbp_http *http, unsigned commands)
   }
   if (wake && service.running)
     (void) eventfd_write(service.wake_fd, 1);
+  pthread_mutex_unlock(&service.lock);
+}
+
+void mag_http_wait_let_go(struct mbp_http *http)
+{
+  pthread_mutex_lock(&service.lock);
+  while (atomic_load(&http->refs) > 1)
+    pthread_cond_wait(&service.let_go, &service.lock);
+  pthread_mutex_unlock(&service.lock);
+}
+
+void mag_http_tell_let_go(void)
+{
+  pthread_mutex_lock(&service.lock);
+  pthread_cond_broadcast(&service.let_go);
   pthread_mutex_unlock(&service.lock);
 }
 

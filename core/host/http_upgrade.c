@@ -214,7 +214,7 @@ static int write_request(struct mbp_http *http, struct mag_buf *out, struct mbp_
   if (request->body.len > 0 || strcmp(request->method, "POST") == 0 || strcmp(request->method, "PUT") == 0)
     mag_buf_printf(out, "Content-Length: %zu\r\n", request->body.len);
   mag_buf_add_text(out, "\r\n");
-  mag_buf_add_str(out, mag_buf_str(&request->body));
+  mag_buf_add_str(out, request->body);
   bool has_user = user != NULL;
   curl_free(path);
   curl_free(query);

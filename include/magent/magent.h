@@ -118,6 +118,11 @@ MAGENT_API int magent_agent_new(struct magent *magent, const struct magent_confi
  * its streams must be closed. Accepts NULL. */
 MAGENT_API void magent_agent_free(struct magent_agent *agent);
 
+/* Lays `changes` over the agent, from the next turn on; the conversation is kept. `expected_version`: the version that
+ * you believe it to have (else MBP_E_CONFLICT, and nothing changes), or 0. Changing nothing makes no new version. */
+MAGENT_API int magent_update_agent(struct magent_agent *agent, const struct magent_config *changes,
+                                   uint32_t expected_version, struct magent_error *error);
+
 /* ---- Running ---------------------------------------------------------------------------------------------------- */
 
 /* How a turn ended. */
@@ -193,15 +198,68 @@ MAGENT_API int magent_follow_up(struct magent_agent *agent, const char *text, st
 
 /* ---- Tools of the program's own --------------------------------------------------------------------------------- */
 
+/* A tool that is a function of this program.
+ *
+ *   static int calculate(void *ctx, struct magent_tool_call *call, const char *input)
+ *   {
+ *     magent_tool_text(call, evaluate(magent_tool_argument(call, "expression")));
+ *     return 0;
+ *   }
+ *
+ * `run` gives its result, of one or more blocks, and returns 0; or it returns MAGENT_LATER, and any thread gives the
+ * result and ends with magent_tool_done. `input` is a JSON object that `input_schema` allows. It runs in a thread of
+ * the library, one call of an agent at a time; with `read_only` side by side. One that has not answered after `timeout_ms`
+ * is given up: the model is told so, and a result that comes then is dropped. */
+struct magent_tool {
+  size_t size;
+  const char *name;         /* [A-Za-z0-9_-]{1,128} */
+  const char *description;  /* for the model */
+  const char *input_schema; /* a JSON Schema of type object; NULL: no arguments */
+  int (*run)(void *ctx, struct magent_tool_call *call, const char *input);
+  void *ctx;          /* must live until the agent is freed, and until a call that was given up has returned */
+  int64_t timeout_ms; /* 0: 2 minutes */
+  int32_t read_only;  /* 1: changes nothing: may run beside others, and again after a crash */
+  int32_t reserved;
+};
+
 #define MAGENT_DENY 0
 #define MAGENT_ALLOW 1
 #define MAGENT_LATER 2
+#define MAGENT_ALWAYS 3 /* this call, and every later one of the same tool in this session */
+
+/* Between turns. A custom tool of that name in the agent's configuration gets this function, and keeps its own
+ * description and schema; else the tool is added. */
+MAGENT_API int magent_add_tool(struct magent_agent *agent, const struct magent_tool *tool, struct magent_error *error);
+
+/* A member of the input: a text as it is, all else as JSON; NULL: it is not there. Borrowed until the call's end. */
+MAGENT_API const char *magent_tool_argument(struct magent_tool_call *call, const char *name);
+MAGENT_API const char *magent_tool_name(struct magent_tool_call *call);
+/* 1 once nobody waits for the result any more: interrupted, or given up. */
+MAGENT_API int magent_tool_cancelled(struct magent_tool_call *call);
+/* Blocks of the result; copied. 4 MiB in all, else -MBP_E_LIMIT. */
+MAGENT_API int magent_tool_text(struct magent_tool_call *call, const char *text);
+MAGENT_API int magent_tool_json(struct magent_tool_call *call, const char *json);
+MAGENT_API int magent_tool_image(struct magent_tool_call *call, const char *media_type, const void *data, size_t len);
+/* What went wrong: the whole result counts as an error, which the model sees. */
+MAGENT_API int magent_tool_error(struct magent_tool_call *call, const char *message);
+/* After MAGENT_LATER: the result is whole; the call is gone. */
+MAGENT_API void magent_tool_done(struct magent_tool_call *call);
 
 /* May this call run? Asked for tools whose policy is always_ask. MAGENT_LATER: the session becomes idle and waits for
  * magent_answer_confirmation; so it does without a callback. `input` is JSON. Between turns; NULL takes it back. */
 MAGENT_API int magent_on_confirm(struct magent_agent *agent,
                                  int (*confirm)(void *ctx, const char *tool, const char *input), void *ctx,
                                  struct magent_error *error);
+
+/* Answers for a session that is idle with MAGENT_REQUIRES_ACTION, from any process; then go on with
+ * magent_execute(agent, NULL, ...). `event_id`: of the agent.tool_use or agent.custom_tool_use; NULL if only one waits.
+ * `answer`: MAGENT_ALLOW, MAGENT_ALWAYS or MAGENT_DENY; `message`: for the model, with a no, or NULL. MBP_E_NOT_FOUND: no such session or call; MBP_E_CONFLICT: it is answered. */
+MAGENT_API int magent_answer_confirmation(struct magent *magent, const char *session_id, const char *event_id,
+                                          int answer, const char *message, struct magent_error *error);
+/* `result`: what the model is shown, as it is; the JSON object {"content": [text and image blocks], "is_error": BOOL}
+ * says more. */
+MAGENT_API int magent_answer_tool(struct magent *magent, const char *session_id, const char *event_id,
+                                  const char *result, int is_error, struct magent_error *error);
 
 /* ---- Sessions --------------------------------------------------------------------------------------------------- */
 

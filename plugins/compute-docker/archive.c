@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 #define HELPER_MAX (64 << 20)
-#define MEMBER_MAX (1 << 20) /* blocks of a file that is put */
+#define PIECE 65536
 
 /* ---- Writing ---------------------------------------------------------------------------------------------------- */
 
@@ -155,5 +155,123 @@ int archive_of_sandbox(struct mbp_instance *instance, const char *working_dir, c
     *ret_bytes = bytes.ptr;
     *ret_len = bytes.len;
   }
+  return r;
+}
+
+/* ---- Reading ---------------------------------------------------------------------------------------------------- */
+
+struct source {
+  const struct mbp_http_v1 *http;
+  struct mbp_http *exchange;
+  struct mbp_error *err;
+  int failed; /* negative MBP_E_* */
+  char bytes[PIECE];
+};
+
+static la_ssize_t read_source(struct archive *archive, void *ctx, const void **ret_bytes)
+{
+  struct source *source = ctx;
+  int64_t n = source->http->read(source->exchange, source->bytes, sizeof(source->bytes), source->err);
+  *ret_bytes = source->bytes;
+  if (n < 0) {
+    source->failed = (int) n;
+    archive_set_error(archive, EIO, "cut");
+  }
+  return (la_ssize_t) (n < 0 ? -1 : n);
+}
+
+struct wanted {
+  const char *path;
+  int64_t limit;
+  int (*data)(void *ctx, const char *bytes, size_t len);
+  void *ctx;
+};
+
+static int pass_on(struct archive *archive, const struct wanted *wanted, int64_t length, struct mbp_error *err)
+{
+  char *buf = malloc(PIECE);
+  int64_t got = 0;
+  int r = buf ? 0 : plug_no_memory(err);
+  while (r == 0 && got < length) {
+    la_ssize_t n = archive_read_data(archive, buf, (size_t) PLUG_MIN(length - got, (int64_t) PIECE));
+    if (n <= 0)
+      r = plug_error(err, MBP_E_PROTOCOL, "get '%.200s': the archive was cut", wanted->path);
+    else if (wanted->data(wanted->ctx, buf, (size_t) n) < 0)
+      r = plug_error(err, MBP_E_CANCELLED, "cancelled");
+    else
+      got += n;
+  }
+  free(buf);
+  return r;
+}
+
+static int take_member(struct archive *archive, const struct wanted *wanted, struct mbp_file_info *ret_info,
+                       struct mbp_error *err)
+{
+  struct archive_entry *entry;
+  if (archive_read_next_header(archive, &entry) != ARCHIVE_OK)
+    return plug_error(err, MBP_E_PROTOCOL, "get '%.200s': the engine sent no archive", wanted->path);
+  int64_t length = archive_entry_size(entry);
+  if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry) || length < 0)
+    return plug_error(err, MBP_E_INVALID, "get '%.200s': it is no regular file", wanted->path);
+  if (wanted->limit > 0 && length > wanted->limit)
+    return plug_error(err, MBP_E_LIMIT, "get '%.200s': the file is longer than %lld bytes", wanted->path,
+                      (long long) wanted->limit);
+  *ret_info = (struct mbp_file_info){.size = MBP_SIZE(struct mbp_file_info, length),
+                                     .mode = (uint32_t) archive_entry_perm(entry) & 07777,
+                                     .length = length};
+  return pass_on(archive, wanted, length, err);
+}
+
+static int read_archive(struct engine *engine, struct mbp_http *exchange, const struct wanted *wanted,
+                        struct mbp_file_info *ret_info, struct mbp_error *err)
+{
+  struct mbp_error cut = PLUG_ERROR_INIT;
+  struct source *source = calloc(1, sizeof(*source));
+  struct archive *archive = source ? archive_read_new() : NULL;
+  int r;
+  if (source)
+    *source = (struct source){.http = engine->http, .exchange = exchange, .err = &cut};
+  if (!archive || archive_read_support_format_tar(archive) != ARCHIVE_OK)
+    r = plug_no_memory(err);
+  else if (archive_read_open(archive, source, NULL, read_source, NULL) != ARCHIVE_OK)
+    r = plug_error(err, MBP_E_PROTOCOL, "get '%.200s': the engine sent no archive", wanted->path);
+  else
+    r = take_member(archive, wanted, ret_info, err);
+  if (r < 0 && source && source->failed) {
+    r = source->failed;
+    if (err)
+      *err = cut;
+  }
+  (void) archive_read_free(archive);
+  free(source);
+  return r;
+}
+
+int archive_get(struct box *box, struct mbp_call *call, struct mbp_str path, int64_t limit,
+                int (*data)(void *ctx, const char *bytes, size_t len), void *ctx, struct mbp_file_info *ret_info,
+                struct mbp_error *err)
+{
+  struct engine *engine = &box->instance->engine;
+  bool relative = path.len == 0 || path.ptr[0] != '/';
+  if (path.len == 0 || memchr(path.ptr, 0, path.len))
+    return plug_error(err, MBP_E_INVALID, "an empty path, or one with a NUL");
+  mag_autofree char *whole = plug_printf("%s%s%.*s", relative ? box->working_dir : "", relative ? "/" : "",
+                                         (int) path.len, path.ptr);
+  mag_autofree char *escaped = whole ? engine_escape(mbp_str(whole)) : NULL;
+  mag_autofree char *url = escaped ? plug_printf("/containers/%s/archive?path=%s", box->name, escaped) : NULL;
+  const struct ask ask = {0};
+  const struct wanted wanted = {.path = whole, .limit = limit, .data = data, .ctx = ctx};
+  struct mbp_http *exchange;
+  if (!url)
+    return plug_no_memory(err);
+  int r = engine_ask(engine, call, url, &ask, &exchange, err);
+  if (r < 0)
+    return r;
+  if (engine->http->status(exchange) / 100 == 2)
+    r = read_archive(engine, exchange, &wanted, ret_info, err);
+  else
+    r = engine_fail(engine, exchange, "get", err);
+  engine->http->close(exchange);
   return r;
 }

@@ -1,12 +1,15 @@
 /* The life of containers. */
 #include "plugins/compute-docker/docker.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/random.h>
 
 #define SWEEP_GRACE_MS 60000    /* beyond its deadline: the container has had its chance to end by itself */
 #define NEVER_STARTED_S 600
-#define GOING_AWAY_MS 10000     /* until a container that has ended is removed by its engine */
+#define GOING_AWAY_MS 20000     /* until a container that has ended is removed by its engine */
+#define SOMEBODY_ELSE_MS 5000   /* who has made a container has so long to start it */
 
 /* ---- Remove ----------------------------------------------------------------------------------------------------- */
 
@@ -97,6 +100,10 @@ int container_pause(struct mbp_instance *instance, struct mbp_call *call, struct
     r = plug_no_memory(err);
   else if (box->state == (pause ? MBP_SANDBOX_RUNNING : MBP_SANDBOX_SUSPENDED))
     r = engine_json(&instance->engine, call, path, &ask, 0, pause ? "pause" : "unpause", NULL, err);
+  struct box *known = r == 0 ? box_find(instance, key) : NULL;
+  if (known)
+    known->state = pause ? MBP_SANDBOX_SUSPENDED : MBP_SANDBOX_RUNNING;
+  box_unref(known);
   box_unref(box);
   return r;
 }
@@ -109,12 +116,13 @@ struct making {
   const struct mbp_sandbox_spec *spec;
   const char *image;
   char *name;
-  bool ours; /* it did not exist before: it goes if the rest fails */
+  char maker[33];
+  bool ours; /* it goes if the rest fails */
 };
 
 static int post_create(struct making *making, struct mbp_error *err)
 {
-  mag_autofree char *body = spec_body(making->instance, making->spec, making->image, err);
+  mag_autofree char *body = spec_body(making->instance, making->spec, making->image, making->maker, err);
   mag_autofree char *path = plug_printf("/containers/create?name=%s", making->name);
   const struct ask ask = {.method = "POST", .body = mbp_str(body), .idle_ms = 120000};
   if (!body || !path)
@@ -151,97 +159,118 @@ static int start(struct making *making, struct mbp_error *err)
               : plug_no_memory(err);
 }
 
-/* One that has ended goes away by itself, in a moment. */
-static int await_removal(struct making *making, struct mbp_error *err)
-{
-  int64_t until = plug_now_ms(making->instance->host) + GOING_AWAY_MS;
-  (void) remove_named(making->instance, making->name, NULL);
-  for (;;) {
-    struct box *box = NULL;
-    int r = box_inspect(making->instance, making->call, making->spec->key, &box, err);
-    box_unref(box);
-    if (r == -MBP_E_NOT_FOUND)
-      return 0;
-    if (r < 0)
-      return r;
-    if (plug_now_ms(making->instance->host) > until)
-      return plug_error(err, MBP_E_BUSY, "the engine does not remove the old container '%s'", making->name);
-    struct pollfd fd = {making->instance->host->cancel_fd(making->call), POLLIN, 0};
-    (void) poll(&fd, 1, 50);
-    if (making->instance->host->cancelled(making->call))
-      return plug_error(err, MBP_E_CANCELLED, "cancelled");
-  }
-}
-
-/* What is there under the name: 1 it runs, 0 it is to be finished or there is none now. */
+/* What stands under the name. 0 and no box: nothing. */
 static int look(struct making *making, struct box **ret_box, struct mbp_error *err)
 {
-  struct box *box = NULL;
-  int r = box_inspect(making->instance, making->call, making->spec->key, &box, err);
-  if (r == -MBP_E_NOT_FOUND)
-    return 0;
-  if (r < 0)
-    return r;
-  if (box->state == MBP_SANDBOX_RUNNING || box->state == MBP_SANDBOX_SUSPENDED) {
-    *ret_box = box;
-    return 1;
-  }
-  bool ended = box->state == MBP_SANDBOX_STOPPED;
-  box_unref(box);
-  if (ended)
-    return await_removal(making, err);
-  making->ours = true; /* created by somebody who did not get further: perhaps by us, and the answer was lost */
-  return 0;
+  int r = box_inspect(making->instance, making->call, making->spec->key, ret_box, err);
+  return r == -MBP_E_NOT_FOUND ? 0 : r;
 }
 
-static int create_and_start(struct making *making, struct mbp_error *err)
+static int pause_a_moment(struct making *making, struct mbp_error *err)
 {
-  int r = 0;
-  bool created = making->ours;
-  for (int attempt = 0; !created && attempt < 2; attempt++) {
-    making->ours = true; /* an answer may be lost: what there is then is ours */
-    r = post_create(making, err);
-    if (r == 0 || (err->upstream_status == 409 && attempt > 0))
-      created = true;
-    else if (err->upstream_status || !(err->flags & MBP_ERR_RETRYABLE))
-      break;
-  }
-  if (!created) {
-    if (err->upstream_status == 409)
-      making->ours = false;
+  struct pollfd fd = {making->instance->host->cancel_fd(making->call), POLLIN, 0};
+  (void) poll(&fd, 1, 50);
+  return making->instance->host->cancelled(making->call) ? plug_error(err, MBP_E_CANCELLED, "cancelled") : 0;
+}
+
+/* 1: a new container of ours is there, not started yet. 0: somebody else's has the name, or an answer was lost. */
+static int try_to_create(struct making *making, struct mbp_error *err)
+{
+  int r = image_ensure(making->instance, making->call, making->image, err);
+  if (r < 0)
     return r;
+  r = post_create(making, err);
+  if (r == 0)
+    return 1;
+  bool taken = err->upstream_status == 409;
+  bool lost = !err->upstream_status && (err->flags & MBP_ERR_RETRYABLE);
+  return taken || lost ? 0 : r;
+}
+
+/* Until there is one that runs (1), or one that it is for us to finish (0). Others may be at it with the same key. */
+static int claim(struct making *making, struct box **ret_box, struct mbp_error *err)
+{
+  int64_t begun = plug_now_ms(making->instance->host), waiting_since = 0;
+  for (;;) {
+    struct box *box = NULL;
+    int r = look(making, &box, err);
+    if (r < 0)
+      return r;
+    uint32_t state = box ? box->state : 0;
+    bool mine = box && strcmp(box->maker, making->maker) == 0;
+    if (state == MBP_SANDBOX_RUNNING || state == MBP_SANDBOX_SUSPENDED) {
+      *ret_box = box;
+      return 1;
+    }
+    box_unref(box);
+    if (!box && (r = try_to_create(making, err)) != 0) {
+      making->ours = r > 0;
+      return r > 0 ? 0 : r;
+    }
+    int64_t now = plug_now_ms(making->instance->host);
+    if (state == MBP_SANDBOX_STARTING && !waiting_since)
+      waiting_since = now;
+    if (state == MBP_SANDBOX_STARTING && (mine || now > waiting_since + SOMEBODY_ELSE_MS)) {
+      making->ours = true; /* whoever made it did not get further */
+      return 0;
+    }
+    if (state == MBP_SANDBOX_STOPPED) /* on its way out */
+      (void) remove_named(making->instance, making->name, NULL);
+    if (now > begun + GOING_AWAY_MS + SOMEBODY_ELSE_MS)
+      return plug_error(err, MBP_E_BUSY, "the engine neither makes nor removes the container '%s'", making->name);
+    if ((r = pause_a_moment(making, err)) < 0)
+      return r;
   }
-  r = fill(making, err);
-  return r == 0 ? start(making, err) : r;
+}
+
+/* The first command finds its connection open; and nothing is called made that does not answer. */
+static int greet(struct making *making, struct box *box, struct mbp_error *err)
+{
+  struct channel *channel = NULL;
+  int r = channel_take(box, making->call, "", &channel, err);
+  if (r == 0)
+    channel_give_back(channel);
+  return r;
+}
+
+/* Also one of which the answer that it was made has been lost. */
+static void take_back(struct making *making)
+{
+  struct box *box = NULL;
+  if (!making->ours && box_inspect(making->instance, NULL, making->spec->key, &box, NULL) == 0)
+    making->ours = strcmp(box->maker, making->maker) == 0;
+  box_unref(box);
+  if (making->ours)
+    (void) remove_named(making->instance, making->name, NULL);
 }
 
 static int make(struct making *making, struct box **ret_box, bool *ret_existed, struct mbp_error *err)
 {
-  int r = look(making, ret_box, err);
-  if (r != 0) {
-    *ret_existed = r > 0;
-    return r < 0 ? r : 0;
-  }
-  if (!making->ours && (r = image_ensure(making->instance, making->call, making->image, err)) < 0)
-    return r;
-  r = create_and_start(making, err);
-  if (r == 0 && (r = box_inspect(making->instance, making->call, making->spec->key, ret_box, err)) == 0 &&
-      (*ret_box)->state != MBP_SANDBOX_RUNNING)
-    r = plug_error(err, MBP_E_UNAVAILABLE, "the container ended as soon as it was started");
-  /* The first command finds its connection open; and nothing is called made that does not answer. */
-  struct channel *channel = NULL;
-  if (r == 0)
-    r = channel_take(*ret_box, making->call, "", &channel, err);
-  if (r == 0)
-    channel_give_back(channel);
+  struct box *box = NULL;
+  int r = claim(making, &box, err);
+  *ret_existed = r > 0;
+  if (r == 0 && (r = fill(making, err)) == 0 && (r = start(making, err)) == 0 &&
+      (r = box_inspect(making->instance, making->call, making->spec->key, &box, err)) == 0)
+    r = box->state == MBP_SANDBOX_RUNNING
+            ? greet(making, box, err)
+            : plug_error(err, MBP_E_UNAVAILABLE, "the container ended as soon as it was started");
   if (r < 0) {
-    box_unref(*ret_box);
-    *ret_box = NULL;
-    if (making->ours)
-      (void) remove_named(making->instance, making->name, NULL);
+    box_unref(box);
+    take_back(making);
+    return r;
   }
-  *ret_existed = false;
-  return r;
+  *ret_box = box;
+  return 0;
+}
+
+static int name_maker(struct making *making, struct mbp_error *err)
+{
+  uint64_t number[2];
+  if (getrandom(number, sizeof(number), 0) != sizeof(number))
+    return plug_errno(err, errno, "no random numbers");
+  (void) snprintf(making->maker, sizeof(making->maker), "%016llx%016llx", (unsigned long long) number[0],
+                  (unsigned long long) number[1]);
+  return 0;
 }
 
 int container_create(struct mbp_instance *instance, struct mbp_call *call, const struct mbp_sandbox_spec *spec,
@@ -251,7 +280,9 @@ int container_create(struct mbp_instance *instance, struct mbp_call *call, const
                                              : plug_dup(mbp_str(docker_option(instance, "image", "")));
   struct making making = {.instance = instance, .call = call, .spec = spec, .image = image,
                           .name = box_name(instance, spec->key)};
-  int r = image && making.name ? make(&making, ret_box, ret_existed, err) : plug_no_memory(err);
+  int r = image && making.name ? name_maker(&making, err) : plug_no_memory(err);
+  if (r == 0)
+    r = make(&making, ret_box, ret_existed, err);
   free(making.name);
   return r;
 }

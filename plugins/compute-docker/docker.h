@@ -16,7 +16,7 @@
 #include "plugins/compute-docker/engine.h"
 #include "plugins/compute-docker/stream.h"
 
-#define DOCKER_DIRECTORY "/.magent"
+#define DOCKER_DIRECTORY "/run/magent"
 #define DOCKER_HELPER DOCKER_DIRECTORY "/magent-sandbox"
 #define DOCKER_HOME "/home/magent"
 #define DOCKER_WORKING_DIR "/workspace"
@@ -26,6 +26,7 @@
 #define LABEL_OWNER "magent.owner"
 #define LABEL_CREATED "magent.created"
 #define LABEL_DEADLINE "magent.deadline"
+#define LABEL_MAKER "magent.maker"
 
 struct channel; /* one open exec: a connection to the server inside */
 
@@ -45,6 +46,7 @@ struct box {
   struct mbp_instance *instance;
   pthread_mutex_t lock;
   char *key, *name, *session, *working_dir, *limits;
+  char *maker; /* which attempt of which process made it */
   int64_t created_ms, memory_bytes;
   uint32_t network, state; /* MBP_SANDBOX_* when it was last looked at */
   struct channel *idle;
@@ -99,7 +101,7 @@ void container_sweep(struct mbp_instance *instance, struct mbp_call *call);
 
 /* spec.c: the body of a create. NULL and err. */
 char *spec_body(struct mbp_instance *instance, const struct mbp_sandbox_spec *spec, const char *image,
-                struct mbp_error *err);
+                const char *maker, struct mbp_error *err);
 
 /* image.c: makes sure that the engine has the image and that magent-sandbox runs in it. */
 int image_ensure(struct mbp_instance *instance, struct mbp_call *call, const char *image, struct mbp_error *err);
@@ -108,8 +110,8 @@ int image_ensure(struct mbp_instance *instance, struct mbp_call *call, const cha
 /* The tar that is put into a new container: magent-sandbox, home and working directory. malloc'ed. */
 int archive_of_sandbox(struct mbp_instance *instance, const char *working_dir, char **ret_bytes, size_t *ret_len,
                        struct mbp_error *err);
-/* put and get of a container that is suspended: no command can run there, but the engine can. */
-int archive_put(struct box *box, struct mbp_call *call, const struct mbp_put *put, struct mbp_error *err);
+/* mag_files_get of a container that is suspended: no command can run there, but the engine can read its files. Links are
+ * not followed. */
 int archive_get(struct box *box, struct mbp_call *call, struct mbp_str path, int64_t limit,
                 int (*data)(void *ctx, const char *bytes, size_t len), void *ctx, struct mbp_file_info *ret_info,
                 struct mbp_error *err);

@@ -13,3 +13,12 @@ plugins_compute_docker_magent_compute_docker_la_CFLAGS = $(AM_CFLAGS) $(ARCHIVE_
 plugins_compute_docker_magent_compute_docker_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 plugins_compute_docker_magent_compute_docker_la_LIBADD = libmagbox.la $(ARCHIVE_LIBS)
 endif
+if HAVE_CHECK
+if PLUGIN_COMPUTE_DOCKER
+check_PROGRAMS += plugins/compute-docker/docker_test
+plugins_compute_docker_docker_test_SOURCES = plugins/compute-docker/docker_test.c $(compute_docker_sources)
+plugins_compute_docker_docker_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir) -DMBP_ENTRY=docker_entry
+plugins_compute_docker_docker_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(ARCHIVE_CFLAGS)
+plugins_compute_docker_docker_test_LDADD = libmagbox.la $(TEST_LIBS) $(ARCHIVE_LIBS)
+endif
+endif

@@ -290,7 +290,12 @@ static int op_get(struct mbp_instance *instance, struct mbp_call *call, struct m
   struct mag_files files = {.helper = DOCKER_HELPER, .exec = exec_in_box, .ctx = box};
   struct mag_show show = {instance->host, call};
   struct mbp_file_info info;
-  int r = conclude(instance, call, mag_files_get(&files, call, path, limit, mag_show_data, &show, &info, err), &info);
+  int r = -MBP_E_BUSY;
+  if (box->state != MBP_SANDBOX_SUSPENDED)
+    r = mag_files_get(&files, call, path, limit, mag_show_data, &show, &info, err);
+  if (r == -MBP_E_BUSY)
+    r = archive_get(box, call, path, limit, mag_show_data, &show, &info, err);
+  r = conclude(instance, call, r, &info);
   box_unref(box);
   return r;
 }

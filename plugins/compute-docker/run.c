@@ -343,6 +343,8 @@ static int look_for_it(struct run *run, struct mbp_error *err)
     r = plug_error(err, MBP_E_LOST, "sandbox '%s' is gone: its time was over, or somebody removed it", run->box->key);
   else if (r < 0 && may_pass(r))
     r = 0;
+  if (now)
+    run->box->state = now->state;
   box_unref(now);
   run->silent_since = plug_now_ms(host_of(run));
   return r;
@@ -450,7 +452,11 @@ static int watch_and_run(struct run *run, struct mag_exec_end *end, struct mbp_e
   if (run->exec && run->exec->hard_timeout_ms > 0)
     safety = plug_now_ms(host_of(run)) + run->exec->hard_timeout_ms + TIMEOUT_GRACE_MS + RECONNECT_MS;
   watch(run);
-  int r = connect_once(run, run->call, told);
+  int r = 0;
+  if (run->box->state == MBP_SANDBOX_SUSPENDED) /* as far as we know: somebody may have resumed it */
+    r = look_for_it(run, told);
+  if (r == 0)
+    r = connect_once(run, run->call, told);
   if (r == -MBP_E_NETWORK && run->attempt > 0)
     r = 0; /* it had been cut while idle */
   while (r == 0)

@@ -10,6 +10,7 @@ struct body {
   struct mbp_writer *w;
   struct mbp_instance *instance;
   const struct mbp_sandbox_spec *spec;
+  const char *maker;
 };
 
 static bool is_in(const struct mbp_pair *pair, const struct mbp_pair *pairs, size_t n)
@@ -58,6 +59,7 @@ static void add_labels(const struct body *body, int64_t lifetime_ms)
   json->string(body->w, LABEL_KEY, body->spec->key);
   json->string(body->w, LABEL_SESSION, body->spec->session);
   json->string(body->w, LABEL_OWNER, body->spec->owner);
+  json->string(body->w, LABEL_MAKER, mbp_str(body->maker));
   add_time_label(body, LABEL_CREATED, now);
   add_time_label(body, LABEL_DEADLINE, lifetime_ms > 0 ? now + lifetime_ms : 0);
   json->end(body->w);
@@ -137,10 +139,11 @@ static void add_host_config(const struct body *body)
 }
 
 char *spec_body(struct mbp_instance *instance, const struct mbp_sandbox_spec *spec, const char *image,
-                struct mbp_error *err)
+                const char *maker, struct mbp_error *err)
 {
   const struct mbp_json_v1 *json = instance->engine.json;
-  struct body body = {.json = json, .w = json->writer_new(), .instance = instance, .spec = spec};
+  struct body body = {.json = json, .w = json->writer_new(), .instance = instance, .spec = spec,
+                      .maker = maker};
   int64_t lifetime = spec->lifetime_ms > 0 ? spec->lifetime_ms : docker_number(instance, "lifetime", 0);
   struct mbp_str text;
   char *copy = NULL;

@@ -249,6 +249,7 @@ static int generate(struct mbp_instance *self, struct mbp_call *call, const stru
   if (r == 0) {
     add_header(&exchange, "content-type", mbp_str("application/json"));
     exchange.fetch.request.body = llm_buf_view(&body);
+    exchange.fetch.request.flags |= MBP_HTTP_BODY_STAYS;
     r = exchange_messages(self, call, &exchange);
   }
   llm_buf_done(&exchange.url);

@@ -312,6 +312,7 @@ static int write_body(struct mbp_instance *self, const struct mbp_llm_request *r
   llm_buf_clear(&exchange->body);
   int r = openai_request_write(self->json, request, &options, &exchange->body, err);
   exchange->fetch.request.body = llm_buf_view(&exchange->body);
+  exchange->fetch.request.flags |= MBP_HTTP_BODY_STAYS;
   return r;
 }
 

@@ -7,6 +7,16 @@ work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' EXIT
 failed=0
 
+# compile_alone COMPILER STANDARD LANGUAGE HEADER: the source is in $work.
+compile_alone ()
+{
+  # shellcheck disable=SC2086 # the compiler may come with options
+  if ! $1 "-std=$2" -Wall -Wextra -Wpedantic -Werror -I "$srcdir/include" -c "$work/test.$3" -o "$work/test.o"; then
+    echo "FAIL: $4 does not compile alone as $2 with $1"
+    failed=1
+  fi
+}
+
 each_header ()
 {
   for header in "$srcdir"/include/magent/mbp*.h; do
@@ -21,11 +31,13 @@ each_header ()
       echo "int has(const struct mbp_host *host);"
       echo "int has(const struct mbp_host *host) { return MBP_HAS(host, struct mbp_host, session_id); }"
     } > "$work/test.$3"
-    # shellcheck disable=SC2086 # the compiler may come with options
-    if ! $1 "-std=$2" -Wall -Wextra -Wpedantic -Werror -I "$srcdir/include" \
-      -c "$work/test.$3" -o "$work/test.o"; then
-      echo "FAIL: $name does not compile alone as $2 with $1"
-      failed=1
-    fi
+    compile_alone "$1" "$2" "$3" "$name"
   done
+  {
+    echo "#include <magent/magent.h>"
+    echo "#include <magent/magent.h>"
+    echo "int run(struct magent_agent *agent);"
+    echo "int run(struct magent_agent *agent) { return magent_execute(agent, \"x\", NULL, NULL) == -MBP_E_BUSY; }"
+  } > "$work/test.$3"
+  compile_alone "$1" "$2" "$3" magent.h
 }

@@ -22,4 +22,10 @@ for name in $(sed -n 's/^#define \(MBP_[A-Z0-9_]*\) .*/\1/p' "$srcdir"/include/m
     failed=1
   fi
 done
+for name in $(sed -n 's/^struct \(magent_[a-z0-9_]*\) {$/\1/p' "$srcdir/include/magent/magent.h"); do
+  grep -q "^STRUCT($name, " "$srcdir/tests/abi/embed_layout.h" || {
+    echo "FAIL: struct $name is not in embed_layout.h"
+    failed=1
+  }
+done
 exit $failed

@@ -23,7 +23,7 @@ void client_start(struct client *client, const char *const *argv, const char *lo
   if (client->pid == 0) {
     (void) dup2(out, 1);
     (void) dup2(out, 2);
-    execv(argv[0], (char *const *) (uintptr_t) argv);
+    execvp(argv[0], (char *const *) (uintptr_t) argv);
     _exit(127);
   }
   close(out);

@@ -141,7 +141,7 @@ static void measure_idle(void)
   run(PART("idle", scaled(10000)));
   samples_add(&all_of_them, figure("idle") / MIB);
   samples_add(&each, figure("idle_each") / 1024);
-  report("memory_10000_idle_sessions", "MiB", &all_of_them, NULL, GOAL_MAX, 160);
+  report("memory_10000_idle_sessions", "MiB", &all_of_them, NULL, GOAL_MAX, 160e6 / MIB);
   report("memory_of_an_idle_session", "KiB", &each, NULL, GOAL_NONE, 0);
 }
 
@@ -166,7 +166,7 @@ static void measure_waiting(void)
     samples_add(&samples, (double) client_pss(client.pid) / MIB);
     client_stop(&client);
   }
-  report("memory_200_waiting_sessions", "MiB", &samples, NULL, GOAL_MAX, 20);
+  report("memory_200_waiting_sessions", "MiB", &samples, NULL, GOAL_MAX, 20e6 / MIB);
 }
 
 /* Looks at the process now and then while it runs: of the runs for time, none. */

@@ -117,7 +117,7 @@ static void add_response(struct mag_batch *batch, const char *request, char call
   mag_writer_string(w, "name", mbp_str("bash"));
   mag_writer_raw(w, "input", mbp_str(INPUT));
   mag_batch_end(batch);
-  mag_batch_request_end(batch, mbp_str(request), false, &usage);
+  mag_batch_request_end(batch, mbp_str(request), false, &usage, NULL);
   w = mag_batch_private(batch, MAG_REC_TOOL_STARTED);
   mag_writer_string(w, "event_id", mbp_str(call));
   mag_writer_boolean(w, "repeatable", 0);

@@ -73,7 +73,10 @@ static void note_request(struct connection *connection, const char *data, size_t
   for (size_t i = 0; i < len; i++)
     text[kept + i] = data[i] ? data[i] : '.';
   text[kept + len] = 0;
-  char *end = strstr(text, version), *line = end;
+  char *end = NULL;
+  for (char *next = text; (next = strstr(next, version)) != NULL; next++)
+    end = next;
+  char *line = end;
   while (line && line > text && line[-1] != '\n')
     line--;
   (void) pthread_mutex_lock(&connection->cutter->lock);

@@ -102,6 +102,16 @@ bool engine_has_containers(const char *socket_path, size_t number, int64_t wait_
   return true;
 }
 
+void engine_clear(const char *socket_path)
+{
+  mag_autojson list = containers(socket_path);
+  for (const struct mbp_json *one = mag_json_first(list); one; one = mag_json_next(one)) {
+    mag_autofree char *path = mag_sprintf("/containers/%s?force=1", mag_json_str(mag_json_get(one, "Id")).ptr);
+    (void) engine_request(socket_path, "DELETE", path, NULL);
+  }
+  ck_assert(engine_has_containers(socket_path, 0, 20000));
+}
+
 const char *engine_only_container(const char *socket_path)
 {
   static char id[128];

@@ -19,6 +19,8 @@ int engine_request(const char *socket_path, const char *method, const char *path
 size_t engine_containers(const char *socket_path);
 /* Waits until there are so many. */
 bool engine_has_containers(const char *socket_path, size_t number, int64_t wait_ms);
+/* Removes them all: what a test that failed has left is not the next one's. */
+void engine_clear(const char *socket_path);
 /* The name or id of the only container. In a static buffer. */
 const char *engine_only_container(const char *socket_path);
 

@@ -82,7 +82,7 @@ START_TEST(a_fork_bomb_is_contained)
   }
   ck_assert_int_eq(code, 7);
   rig_destroy(&rig, "a");
-  ck_assert(host_gone("94.567", 2000) && host_gone("bomb94567", 2000));
+  ck_assert(host_gone("94.567", 5000) && host_gone("bomb94567", 2000));
   rig_close(&rig);
 }
 END_TEST
@@ -132,6 +132,8 @@ START_TEST(a_refused_limit_of_the_configuration_is_told_too)
 {
   struct provider limited = providers[_i];
   struct rig rig;
+  if (limited.engine)
+    return;
   limited.config = "{\"helper\":\"%HELPER%\",\"cpu\":500}";
   rig_open_without_groups(&rig, &limited);
   ck_assert_msg(strstr(rig.why_not, "cannot limit processor time on this machine"), "%s", rig.why_not);
@@ -142,7 +144,7 @@ END_TEST
 /* Six times 30 MiB; the command ends like the last of them that does not end well. */
 #define HOGS                                                                                                           \
   "echo before; pids=; for i in 1 2 3 4 5 6; do "                                                                      \
-  "sh -c 'x=$(head -c 15000000 /dev/zero | tr \"\\0\" x); y=$x; sleep 3.234' & pids=\"$pids $!\"; done; "      \
+  "sh -c 'x=$(head -c 15000000 /dev/zero | tr \"\\0\" x); y=$x; sleep 3.234' & pids=\"$pids $!\"; done; "              \
   "r=0; for p in $pids; do wait $p || r=$?; done; exit $r"
 
 START_TEST(without_groups_a_hog_of_many_processes_is_killed_and_the_cause_told)

@@ -11,40 +11,28 @@
 #include <stdio.h>
 #include <sys/wait.h>
 
-static void bring_attack(struct rig *rig)
-{
-  mag_autofree char *command = mag_sprintf("cp '%s/tests/compute/attack' '%s/attack'", TEST_BUILDDIR, rig->workspace);
-  pid_t pid = fork();
-  if (pid == 0) {
-    (void) execl("/bin/sh", "sh", "-c", command, (char *) NULL);
-    _exit(127);
-  }
-  int status = -1;
-  ck_assert(waitpid(pid, &status, 0) == pid && status == 0);
-}
-
 START_TEST(timeouts_keep_the_output_and_kill_the_tree)
 {
   struct rig rig;
   struct outcome outcome;
   if (!begin(&rig, _i, NULL))
     return;
-  struct run_options soft = {.soft_ms = 150};
-  rig_sh(&rig, "a", "echo part; (sleep 12.345 &); trap 'echo bye; exit 4' TERM; sleep 60 & wait", &soft, &outcome);
+  struct run_options soft = {.soft_ms = 700}; /* a slow machine has its shell by then */
+  rig_sh(&rig, "a", "trap 'echo bye; exit 4' TERM; echo part; (sleep 12.345 &); sleep 60 & wait", &soft, &outcome);
   ck_assert_uint_eq(outcome.result.reason, MBP_EXIT_SOFT_TIMEOUT);
   ck_assert(out_is(&outcome, 1, "part\nbye\n"));
   ck_assert_int_eq(outcome.result.exit_code, 4);
   outcome_done(&outcome);
-  ck_assert(host_gone("12.345", 2000));
+  ck_assert(host_gone("12.345", 5000));
   int64_t begun = mag_clock_monotonic_ms();
-  struct run_options hard = {.soft_ms = 100, .hard_ms = 250};
+  struct run_options hard = {.soft_ms = 700, .hard_ms = 900};
   rig_sh(&rig, "a",
          "trap '' TERM; echo part; (setsid sh -c 'trap \"\" TERM; sleep 23.456; sleep 23.456' &) ; "
          "while :; do sleep 1; done",
          &hard, &outcome);
   ck_assert_uint_eq(outcome.result.reason, MBP_EXIT_HARD_TIMEOUT);
   ck_assert(out_is(&outcome, 1, "part\n") && outcome.message[0]);
-  ck_assert_int_lt(mag_clock_monotonic_ms() - begun, 3000);
+  ck_assert_int_lt(mag_clock_monotonic_ms() - begun, 10000);
   outcome_done(&outcome);
   if (rig.plugin->caps & MBP_CAP_COMPUTE_KILL_TREE)
     ck_assert_int_eq(host_count("23.456"), 0); /* nothing is left when the answer comes */
@@ -60,12 +48,11 @@ START_TEST(cancelling_kills_the_tree_and_keep_does_not)
     return;
   rig_start(&background, &rig, "a", "setsid sleep 34.567 & setsid -f sleep 34.567; sleep 34.567", NULL);
   rig_wait_started(&background);
-  for (int i = 0; i < 2000 && host_count("34.567") < 4; i++)
-    (void) poll(NULL, 0, 1);
+  ck_assert(host_there("34.567", 4));
   mag_call_cancel(atomic_load(&background.call));
   rig_join(&background);
   ck_assert(background.outcome.r < 0 || background.outcome.result.reason == MBP_EXIT_CANCELLED);
-  ck_assert(host_gone("34.567", 2000));
+  ck_assert(host_gone("34.567", 5000));
   outcome_done(&background.outcome);
 
   struct run_options keep = {.flags = MBP_EXEC_KEEP, .key = "kept"};
@@ -74,10 +61,10 @@ START_TEST(cancelling_kills_the_tree_and_keep_does_not)
   mag_call_cancel(atomic_load(&background.call));
   rig_join(&background);
   (void) poll(NULL, 0, 100);
-  ck_assert_int_ge(host_count("45.678"), 1);
+  ck_assert(host_there("45.678", 1));
   ck_assert(strstr(rig_processes(&rig, "a"), "kept:1 "));
   ck_assert_int_eq(rig_signal(&rig, "a", "kept", MBP_SIG_TERM, MBP_SIGNAL_TREE), 0);
-  ck_assert(host_gone("45.678", 2000));
+  ck_assert(host_gone("45.678", 5000));
   outcome_done(&background.outcome);
   finish(&rig);
 }
@@ -97,9 +84,9 @@ START_TEST(a_child_that_keeps_the_pipe_open_does_not_hold_the_answer)
   ck_assert(out_is(&outcome, 1, "done\n"));
   outcome_done(&outcome);
   /* It lives on, as it would in a shell, and ends with the sandbox. */
-  ck_assert_int_ge(host_count("56.789"), 1);
+  ck_assert(host_there("56.789", 1));
   rig_destroy(&rig, "a");
-  ck_assert(host_gone("56.789", 2000));
+  ck_assert(host_gone("56.789", 5000));
   rig_close(&rig);
 }
 END_TEST
@@ -116,7 +103,7 @@ START_TEST(nothing_escapes_a_tree_kill)
     finish(&rig);
     return;
   }
-  bring_attack(&rig);
+  rig_bring_attack(&rig, "a");
   rig_start(&other, &rig, "a", "exec sleep 67.891", NULL); /* somebody else's, which must live on */
   rig_wait_started(&other);
   struct run_options hard = {.hard_ms = 200};
@@ -125,9 +112,9 @@ START_TEST(nothing_escapes_a_tree_kill)
   ck_assert_int_eq(outcome.r, 0);
   ck_assert(outcome.result.reason == MBP_EXIT_HARD_TIMEOUT || outcome.result.reason == MBP_EXIT_SIGNALED);
   outcome_done(&outcome);
-  ck_assert(host_gone("78.912", 1000));
-  ck_assert(host_gone("orphan", 1000));
-  ck_assert_int_ge(host_count("67.891"), 1);
+  ck_assert(host_gone("78.912", 5000));
+  ck_assert(host_gone("orphan", 5000));
+  ck_assert(host_there("67.891", 1));
   /* Faster than any list of processes. */
   rig_sh(&rig, "a", "./attack run-away; sleep 60", &hard, &outcome);
   ck_assert_int_eq(outcome.r, 0);
@@ -137,7 +124,7 @@ START_TEST(nothing_escapes_a_tree_kill)
   rig_destroy(&rig, "a");
   rig_join(&other);
   outcome_done(&other.outcome);
-  ck_assert(host_gone("67.891", 2000));
+  ck_assert(host_gone("67.891", 5000));
   rig_close(&rig);
 }
 END_TEST
@@ -163,7 +150,7 @@ START_TEST(background_processes_write_their_spool_and_can_be_ended)
   ck_assert_int_eq(outcome.r, -MBP_E_EXISTS);
   outcome_done(&outcome);
   ck_assert_int_eq(rig_signal(&rig, "a", "server", MBP_SIG_KILL, MBP_SIGNAL_TREE), 0);
-  ck_assert(host_gone("89.123", 2000));
+  ck_assert(host_gone("89.123", 5000));
   for (int i = 0; i < 200 && strstr(rig_processes(&rig, "a"), "server:1"); i++)
     (void) poll(NULL, 0, 5);
   ck_assert(strstr(rig_processes(&rig, "a"), "server:0"));
@@ -188,10 +175,12 @@ START_TEST(a_spool_file_ends_at_its_limit_and_does_not_hold_the_process)
          &options, &outcome);
   ck_assert_uint_eq(outcome.result.reason, MBP_EXIT_RUNNING);
   outcome_done(&outcome);
-  ck_assert_str_eq(rig_text(&rig, "a", "while ! test -s after; do sleep 0.05; done; wc -c < chatty.out; "
-                                       "head -n1 chatty.out"), "100000\nfirst\n");
+  ck_assert_str_eq(rig_text(&rig, "a",
+                            "while ! test -s after; do sleep 0.05; done; wc -c < chatty.out; "
+                            "head -n1 chatty.out"),
+                   "100000\nfirst\n");
   ck_assert_int_eq(rig_signal(&rig, "a", "chatty", MBP_SIG_KILL, MBP_SIGNAL_TREE), 0);
-  ck_assert(host_gone("90.321", 2000));
+  ck_assert(host_gone("90.321", 5000));
   options.key = "again"; /* what is there counts */
   rig_sh(&rig, "a", "head -c 3000 /dev/zero; echo more > again", &options, &outcome);
   outcome_done(&outcome);
@@ -280,7 +269,7 @@ START_TEST(destroy_ends_what_runs)
   rig_join(&running);
   ck_assert_int_eq(running.outcome.r, -MBP_E_LOST);
   outcome_done(&running.outcome);
-  ck_assert(host_gone("91.234", 2000));
+  ck_assert(host_gone("91.234", 5000));
   rig_close(&rig);
 }
 END_TEST
@@ -303,7 +292,6 @@ START_TEST(sigkill_of_the_host_leaves_nothing)
              "trap '' TERM HUP INT; setsid -f sleep 92.345; for i in 1 2 3 4 5 6 7 8; do sleep 92.345 & "
              "done; wait",
              &options, &outcome);
-    (void) poll(NULL, 0, 100);
     if (write(ends[1], &ok, 1) != 1 || write(ends[1], rig.work, sizeof(rig.work)) != sizeof(rig.work))
       _exit(1);
     for (;;)
@@ -313,9 +301,9 @@ START_TEST(sigkill_of_the_host_leaves_nothing)
   ck_assert_int_eq(read(ends[0], &ok, 1), 1);
   ck_assert_int_eq(read(ends[0], work, sizeof(work)), sizeof(work));
   if (ok == 'y')
-    ck_assert_int_ge(host_count("92.345"), 9);
+    ck_assert(host_there("92.345", 9));
   ck_assert_int_eq(kill(host, SIGKILL), 0);
-  ck_assert(host_gone("92.345", 2000));
+  ck_assert(host_gone("92.345", 5000));
   ck_assert_int_eq(waitpid(host, NULL, 0), host);
   rig_remove(work);
   (void) close(ends[0]);
@@ -334,7 +322,7 @@ START_TEST(a_killed_init_is_a_lost_sandbox)
            &outcome);
     ck_assert_int_eq(outcome.r, -MBP_E_LOST);
     outcome_done(&outcome);
-    ck_assert(host_gone("93.456", 2000));
+    ck_assert(host_gone("93.456", 5000));
     ck_assert_uint_eq(rig_state(&rig, "a"), MBP_SANDBOX_STOPPED);
   }
   finish(&rig);

@@ -19,7 +19,7 @@
 
 /* ---- Plugin ----------------------------------------------------------------------------------------------------- */
 
-static char *replaced(const char *text, const char *what, const char *with)
+char *rig_replaced(const char *text, const char *what, const char *with)
 {
   struct mag_buf buf = MAG_BUF_INIT;
   for (const char *at; (at = strstr(text, what)) != NULL; text = at + strlen(what)) {
@@ -120,10 +120,10 @@ static void open_with(struct rig *rig, const struct provider *provider, const st
   rig->ops = rig->plugin->ops;
   rig->info = rig->plugin->info;
   rig->host = other_host ? other_host : host_for(provider->name);
-  mag_autofree char *with_helper = replaced(provider->config, "%HELPER%", TEST_BUILDDIR "/sandbox/magent-sandbox");
-  mag_autofree char *with_work = replaced(with_helper, "%WORK%", rig->work);
-  mag_autofree char *with_engine = replaced(with_work, "%DOCKER%", rig_environment("MAGENT_TEST_DOCKER"));
-  mag_autofree char *json = replaced(with_engine, "%IMAGE%", rig_environment("MAGENT_TEST_DOCKER_IMAGE"));
+  mag_autofree char *with_helper = rig_replaced(provider->config, "%HELPER%", TEST_BUILDDIR "/sandbox/magent-sandbox");
+  mag_autofree char *with_work = rig_replaced(with_helper, "%WORK%", rig->work);
+  mag_autofree char *with_engine = rig_replaced(with_work, "%DOCKER%", rig_environment("MAGENT_TEST_DOCKER"));
+  mag_autofree char *json = rig_replaced(with_engine, "%IMAGE%", rig_environment("MAGENT_TEST_DOCKER_IMAGE"));
   int r = mag_config_new(provider->name, rig->plugin->params, mbp_str(json), &rig->config, &err);
   ck_assert_msg(r == 0, "%s", err.message);
   r = rig->plugin->open(rig->host, rig->config, &rig->instance, &err);
@@ -163,6 +163,8 @@ void rig_close(struct rig *rig)
 
 /* ---- Sandboxes -------------------------------------------------------------------------------------------------- */
 
+#define TEXT_HELPER 4 /* of the members below */
+
 struct info_result {
   struct rig *rig;
   struct mbp_sandbox_info info;
@@ -188,11 +190,6 @@ static int keep_info(void *ctx, const void *result, struct mbp_error *err)
   return 0;
 }
 
-static int keep_create_remark(void *ctx, const struct mbp_event *event)
-{
-  return keep_remark(((struct info_result *) ctx)->rig, event);
-}
-
 static void remember(struct rig *rig, const char *key, struct mbp_str id)
 {
   struct rig_id *kept = &rig->ids[rig->n_ids++ % RIG_IDS];
@@ -209,6 +206,11 @@ static struct mbp_str id_of(struct rig *rig, const char *key)
   return mbp_str(key);
 }
 
+static int keep_create_remark(void *ctx, const struct mbp_event *event)
+{
+  return keep_remark(((struct info_result *) ctx)->rig, event);
+}
+
 int rig_try_create(struct rig *rig, const char *key, const struct box_options *given, struct mbp_sandbox_info *info,
                    struct mbp_error *err)
 {
@@ -218,18 +220,20 @@ int rig_try_create(struct rig *rig, const char *key, const struct box_options *g
   struct mag_call_options call_options = {
       .timeout_ms = 20000, .sink = keep_create_remark, .on_result = keep_info, .ctx = &kept};
   struct mbp_call *call = mag_call_new(&call_options);
+  const char *workspace = rig->plugin->caps & MBP_CAP_COMPUTE_WORKSPACE ? rig->workspace : "";
   struct mbp_sandbox_spec spec = {
       .size = MBP_SIZE(struct mbp_sandbox_spec, allowed_hosts),
       .flags = options->flags,
       .key = mbp_str(key),
       .session = mbp_str("sesn_test"),
-      .workspace = mbp_str(options->workspace ? options->workspace : rig->workspace),
+      .workspace = mbp_str(options->workspace ? options->workspace : workspace),
       .network = options->network ? options->network : rig->provider->network,
       .pids = options->pids,
       .cpu_millis = options->cpu_millis,
       .memory_bytes = options->memory_bytes,
       .disk_bytes = options->disk_bytes,
       .lifetime_ms = options->lifetime_ms,
+      .idle_ms = options->idle_ms,
       .image = mbp_str(options->image),
       .env = options->env,
       .n_env = options->n_env,
@@ -250,6 +254,11 @@ void rig_create(struct rig *rig, const char *key, const struct box_options *opti
   struct mbp_sandbox_info info;
   int r = rig_try_create(rig, key, options, &info, &err);
   ck_assert_msg(r == 0, "create '%s': %s", key, err.message);
+}
+
+const char *rig_helper(const struct rig *rig)
+{
+  return rig->texts[TEXT_HELPER];
 }
 
 int rig_try_destroy(struct rig *rig, const char *key, struct mbp_error *err)
@@ -349,6 +358,7 @@ static void run(struct rig *rig, const char *key, const char *const *argv, const
       .env = options->env,
       .n_env = options->n_env,
       .cwd = mbp_str(options->cwd),
+      .user = mbp_str(options->user),
       .soft_timeout_ms = options->soft_ms,
       .hard_timeout_ms = options->hard_ms,
       .output_limit = options->limit,
@@ -508,6 +518,21 @@ static int on_file(void *ctx, const void *result, struct mbp_error *err)
   return 0;
 }
 
+void rig_bring_attack(struct rig *rig, const char *key)
+{
+  struct mbp_error err = MAG_ERROR_INIT;
+  mag_autobuf program = MAG_BUF_INIT;
+  char chunk[65536];
+  ssize_t n;
+  if (rig_code(rig, key, "test -e attack") == 0)
+    return;
+  mag_autoclose int fd = open(TEST_BUILDDIR "/tests/compute/attack", O_RDONLY | O_CLOEXEC);
+  while ((n = read(fd, chunk, sizeof(chunk))) > 0)
+    mag_buf_add(&program, chunk, (size_t) n);
+  int r = rig_put(rig, key, "attack", mag_buf_str(&program), 0755, &err);
+  ck_assert_msg(r == 0 && program.len > 0, "attack: %s", err.message);
+}
+
 int rig_get(struct rig *rig, const char *key, const char *path, int64_t limit, struct mag_buf *content,
             struct mbp_file_info *info, struct mbp_error *err)
 {
@@ -584,6 +609,17 @@ int host_count(const char *mark)
   if (proc)
     (void) closedir(proc);
   return count;
+}
+
+bool host_there(const char *mark, int n)
+{
+  int64_t until = mag_clock_monotonic_ms() + 10000;
+  while (host_count(mark) < n) {
+    if (mag_clock_monotonic_ms() > until)
+      return false;
+    (void) poll(NULL, 0, 5);
+  }
+  return true;
 }
 
 bool host_gone(const char *mark, int64_t wait_ms)

@@ -50,13 +50,15 @@ void rig_open(struct rig *rig, const struct provider *provider);
 /* The same on a machine whose cgroups cannot limit anything. */
 void rig_open_without_groups(struct rig *rig, const struct provider *provider);
 void rig_close(struct rig *rig);
+/* With `with` instead of `what`, wherever it stands. Caller frees. */
+char *rig_replaced(const char *text, const char *what, const char *with);
 const char *rig_environment(const char *name); /* a variable's value, or "" */
 void rig_remove(const char *work);             /* a rig's directory */
 
 /* A sandbox with the workspace; the id, which is static for each key. Fails the test. */
 struct box_options {
   uint32_t flags, network, pids, cpu_millis;
-  int64_t memory_bytes, disk_bytes, lifetime_ms;
+  int64_t memory_bytes, disk_bytes, lifetime_ms, idle_ms;
   const char *workspace; /* NULL: the rig's; "": none */
   const char *image;     /* NULL: the provider's default */
   const struct mbp_pair *env;
@@ -66,6 +68,7 @@ void rig_create(struct rig *rig, const char *key, const struct box_options *opti
 int rig_try_create(struct rig *rig, const char *key, const struct box_options *options, struct mbp_sandbox_info *info,
                    struct mbp_error *err);
 void rig_destroy(struct rig *rig, const char *key);
+const char *rig_helper(const struct rig *rig); /* inside the newest one */
 int rig_try_destroy(struct rig *rig, const char *key, struct mbp_error *err);
 uint32_t rig_state(struct rig *rig, const char *key);
 
@@ -82,7 +85,7 @@ struct outcome {
 struct run_options {
   uint32_t flags;
   int64_t soft_ms, hard_ms, limit;
-  const char *key, *cwd, *spool;
+  const char *key, *cwd, *spool, *user;
   const struct mbp_pair *env;
   size_t n_env;
   int64_t call_timeout_ms;
@@ -122,6 +125,8 @@ int rig_write(struct rig *rig, const char *key, const char *process, struct mbp_
 int rig_signal(struct rig *rig, const char *key, const char *process, uint32_t signal, uint32_t flags);
 int rig_put(struct rig *rig, const char *key, const char *path, struct mbp_str content, uint32_t mode,
             struct mbp_error *err);
+/* The program ./attack, unless it is there. */
+void rig_bring_attack(struct rig *rig, const char *key);
 int rig_get(struct rig *rig, const char *key, const char *path, int64_t limit, struct mag_buf *content,
             struct mbp_file_info *info, struct mbp_error *err);
 /* "key:running command\n" lines. */
@@ -133,6 +138,8 @@ bool host_exists(struct rig *rig, const char *name);
 char *host_path(struct rig *rig, const char *name); /* static, one of eight */
 /* Processes on the host with `mark` in their command line; zombies do not count. */
 int host_count(const char *mark);
+/* Waits until there are `n`. */
+bool host_there(const char *mark, int n);
 /* Waits until there are none, at most so long. */
 bool host_gone(const char *mark, int64_t wait_ms);
 

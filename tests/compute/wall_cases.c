@@ -35,8 +35,7 @@ static void shell(const char *format, ...)
 /* Runs one attack inside; nothing of it may succeed. */
 static void attack(struct rig *rig, const char *words)
 {
-  shell("test -e '%s/attack' || cp '%s/tests/compute/attack' '%s/attack'", rig->workspace, TEST_BUILDDIR,
-        rig->workspace);
+  rig_bring_attack(rig, "a");
   mag_autofree char *script = mag_sprintf("exec ./attack %s", words);
   int code = rig_code(rig, "a", script);
   ck_assert_msg(code == 0, "attack %s: exit %d\n%s", words, code, rig_last_output);
@@ -93,11 +92,20 @@ START_TEST(the_hosts_network_is_out_of_reach)
 }
 END_TEST
 
+/* A user's own directory; false where there are no walls around it, or the provider takes none. */
+static bool begin_guarded(struct rig *rig, int i)
+{
+  struct box_options options = {.flags = MBP_WORKSPACE_GUARDED};
+  rig_open(rig, &providers[i]);
+  bool takes = rig->plugin->caps & MBP_CAP_COMPUTE_WORKSPACE;
+  rig_close(rig);
+  return takes && begin_isolated(rig, i, &options);
+}
+
 START_TEST(a_host_socket_in_a_bound_directory_is_out_of_reach)
 {
   struct rig rig;
-  struct box_options options = {.flags = MBP_WORKSPACE_GUARDED};
-  if (!begin_isolated(&rig, _i, &options))
+  if (!begin_guarded(&rig, _i))
     return;
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   (void) snprintf(address.sun_path, sizeof(address.sun_path), "%s/host.sock", rig.workspace);
@@ -184,7 +192,7 @@ START_TEST(what_git_and_friends_would_run_cannot_be_planted)
   struct rig rig;
   struct box_options options = {.flags = MBP_WORKSPACE_GUARDED};
   rig_open(&rig, &providers[_i]);
-  if (rig.why_not[0] || rig.info->isolation == MBP_ISOLATION_NONE) {
+  if (rig.why_not[0] || rig.info->isolation == MBP_ISOLATION_NONE || !(rig.plugin->caps & MBP_CAP_COMPUTE_WORKSPACE)) {
     rig_close(&rig);
     return;
   }
@@ -248,7 +256,7 @@ START_TEST(no_repository_can_be_made_in_a_guarded_directory)
 {
   struct rig rig;
   struct box_options options = {.flags = MBP_WORKSPACE_GUARDED};
-  if (!begin_isolated(&rig, _i, &options))
+  if (!begin_guarded(&rig, _i))
     return;
   ck_assert_int_ne(rig_code(&rig, "a", "mkdir .git/hooks"), 0);
   ck_assert_int_ne(rig_code(&rig, "a", "rmdir .git"), 0);
@@ -300,12 +308,12 @@ static const struct attempt attempts_outside[] = {
     {"touch $1", "/x", OWN_NEW, false},
     {"touch $1", "/bin/x", OWN_NEW, false},
     {"touch $1", "/run/x", OWN_NEW, false},
-    {"touch $1", "/run/magent/x", OWN_NEW, false},
+    {"touch $1", "%HELPER%.x", OWN_NEW, false},
     {"touch $1", "/dev/x", OWN_NEW, false},
     {"mkdir $1", "/home", OWN_NEW, false},
     {"touch $1", "/var/x", OWN_NEW, false},
-    {"echo x > $1", "/run/magent/magent-sandbox", OWN_FILE, false},
-    {"mv $1 /tmp/moved", "/run/magent/magent-sandbox", OWN_FILE, false},
+    {"echo x > $1", "%HELPER%", OWN_FILE, false},
+    {"mv $1 /tmp/moved", "%HELPER%", OWN_FILE, false},
     {"echo core > $1", "/proc/sys/kernel/core_pattern", OWN_FILE, false},
     {"echo 1 > $1", "/proc/sys/vm/drop_caches", OWN_FILE, false},
     {"echo x > $1", "/proc/sysrq-trigger", OWN_FILE, false},
@@ -337,15 +345,17 @@ START_TEST(nothing_outside_the_workspace_can_be_written)
     rig_text(&rig, "a", "rm -rf /tmp/own /tmp/moved && mkdir /tmp/own && echo x > " OWN_FILE);
     ck_assert_msg(try_on(&rig, attempt, attempt->own) == 0, "no attack at all: %s on %s\n%s", attempt->command,
                   attempt->own, rig_last_output);
-    mag_autofree char *there = mag_sprintf("test -d \"$(dirname '%s')\"", attempt->target);
-    ck_assert_msg(rig_code(&rig, "a", there) == 0, "no place for an attack: %s", attempt->target);
+    mag_autofree char *target = rig_replaced(attempt->target, "%HELPER%", rig_helper(&rig));
+    mag_autofree char *there = mag_sprintf("test -d \"$(dirname '%s')\"", target);
+    ck_assert_msg(rig_code(&rig, "a", there) == 0, "no place for an attack: %s", target);
     if (attempt->not_of_root && geteuid() == 0)
       continue;
-    ck_assert_msg(try_on(&rig, attempt, attempt->target) != 0, "BREACH: %s on %s", attempt->command, attempt->target);
+    ck_assert_msg(try_on(&rig, attempt, target) != 0, "BREACH: %s on %s", attempt->command, target);
   }
   ck_assert_str_eq(rig_text(&rig, "a", "echo x > /tmp/x && echo y > ~/y && echo z > z && cat /tmp/x ~/y z"),
                    "x\ny\nz\n");
-  ck_assert(host_exists(&rig, "z"));
+  if (rig.plugin->caps & MBP_CAP_COMPUTE_WORKSPACE)
+    ck_assert(host_exists(&rig, "z"));
   finish(&rig);
 }
 END_TEST

@@ -97,3 +97,17 @@ tests_fuzz_price_fuzz_SOURCES = tests/fuzz/price_fuzz.c $(fuzz_main)
 tests_fuzz_price_fuzz_LDFLAGS = $(fuzz_link)
 tests_fuzz_price_fuzz_LDADD = libmagcore.la
 EXTRA_DIST += tests/fuzz/corpus/price
+
+fuzz_targets += tests/fuzz/schema_fuzz
+tests_fuzz_schema_fuzz_SOURCES = tests/fuzz/schema_fuzz.c $(fuzz_main)
+tests_fuzz_schema_fuzz_LDFLAGS = $(fuzz_link)
+tests_fuzz_schema_fuzz_LDADD = libmagcore.la
+EXTRA_DIST += tests/fuzz/corpus/schema
+fuzz_targets += tests/fuzz/docker_fuzz
+tests_fuzz_docker_fuzz_SOURCES = tests/fuzz/docker_fuzz.c plugins/common/frame.c plugins/common/frame.h \
+  plugins/compute-docker/progress.c plugins/compute-docker/progress.h plugins/compute-docker/stream.c \
+  plugins/compute-docker/stream.h $(fuzz_main)
+tests_fuzz_docker_fuzz_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
+tests_fuzz_docker_fuzz_LDFLAGS = $(fuzz_link)
+tests_fuzz_docker_fuzz_LDADD = libmagcore.la
+EXTRA_DIST += tests/fuzz/corpus/docker

@@ -18,7 +18,8 @@ static void must(int condition)
 
 static void check_error(int r, const struct mbp_error *err)
 {
-  must(r == 0 || (err->message[0] && !strchr(err->message, '\n') && mag_utf8_valid(err->message, strlen(err->message))));
+  must(r == 0 ||
+       (err->message[0] && !strchr(err->message, '\n') && mag_utf8_valid(err->message, strlen(err->message))));
 }
 
 static void ask(const struct mag_prices *prices, const char *model)

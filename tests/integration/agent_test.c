@@ -1,5 +1,6 @@
-/* Agents as a user keeps them: stored with versions, with a project's environment beneath, with references to variables,
- * and with what cannot be done refused before anything is made. Numbers of behaviours are those of docs/PRAISONAI.md. */
+/* Agents as a user keeps them: stored with versions, with a project's environment beneath, with references to
+ * variables, and with what cannot be done refused before anything is made. Numbers of behaviours are those of
+ * docs/PRAISONAI.md. */
 #include "command.h"
 #include "rig.h"
 
@@ -101,7 +102,7 @@ START_TEST(a_session_is_a_snapshot_of_a_stored_agent)
   check(use, 1, NULL, "is archived: it takes no new sessions");
   check(update, 1, NULL, "is archived: it cannot be changed any more");
   check(show, 0, ", version 1", NULL);
-  check(go_on, 0, "again", NULL); /* sessions stay */
+  check(go_on, 0, "again", NULL);        /* sessions stay */
   check(create, 0, ", version 1", NULL); /* and the name is free */
   command_end();
 }
@@ -133,7 +134,7 @@ START_TEST(agent_usage_is_checked)
 }
 END_TEST
 
-/* ---- One schema ---------------------------------------------------------------------------------------------------- */
+/* ---- One schema ------------------------------------------------------------------------------------------------- */
 
 START_TEST(options_and_keys_are_the_same)
 {
@@ -147,6 +148,26 @@ START_TEST(options_and_keys_are_the_same)
   check("run --tools none --model scripted/scripted-echo one", 0, "one", NULL);
   mag_autofree char *go_on = mag_sprintf("run --session %s --set compute.memory=1G two", command_session());
   check(go_on, 2, NULL, "--compute.memory cannot be changed");
+  command_end();
+}
+END_TEST
+
+START_TEST(a_fallback_answers_when_the_model_cannot)
+{
+  command_begin();
+  command_script("[{\"error\":{\"code\":\"overloaded\",\"message\":\"too busy\"}}]");
+  const char *line = "run --tools none --model scripted/x --set model.fallbacks=scripted/scripted-echo";
+  mag_autofree char *hello = mag_sprintf("%s hello", line), *json = mag_sprintf("%s --json hello", line);
+  check(hello, 0, "hello\n", "too busy; scripted/scripted-echo answers instead");
+  check(json, 0, "\"fallback\":\"scripted/scripted-echo\",\"because\":\"too busy", NULL);
+  /* Every turn asks the session's own model first. */
+  command_script("[{\"text\":\"never\"},{\"text\":\"I am back\"}]");
+  mag_autofree char *go_on = mag_sprintf("run --session %s again", command_session());
+  check(go_on, 0, "I am back\n", NULL);
+  command_script("[{\"error\":{\"code\":\"auth\",\"message\":\"bad key\"}}]"); /* no other model cures that */
+  check(hello, 1, NULL, "bad key");
+  check("run --tools none --model scripted/x --set model.fallbacks=nobody/x hello", 1, NULL,
+        "model.fallbacks: nobody/x: ");
   command_end();
 }
 END_TEST
@@ -173,7 +194,7 @@ START_TEST(packages_without_a_sandbox_are_refused_by_name)
 }
 END_TEST
 
-/* ---- References ---------------------------------------------------------------------------------------------------- */
+/* ---- References ------------------------------------------------------------------------------------------------- */
 
 static struct {
   const char *text;
@@ -233,24 +254,53 @@ START_TEST(a_reference_is_filled_in_inside_and_shows_nowhere)
 }
 END_TEST
 
-/* ---- Setup --------------------------------------------------------------------------------------------------------- */
+START_TEST(a_plugins_option_may_be_a_reference)
+{
+  command_begin();
+  command_write_file("late.json", "[{\"text\":\"from the reference\"}]");
+  command_write_file("conf/defaults.json", "{\"models\":[{\"model\":\"scripted/x\"}],\"compute\":\"bubblewrap\","
+                                           "\"plugins\":{\"llm-scripted\":{\"script\":\"${LATE_FILE}\"}}}");
+  check("run --tools none go", 1, NULL, "script: the environment variable LATE_FILE is not set");
+  mag_autofree char *assignment = mag_sprintf("LATE_FILE=%s", command_path("late.json"));
+  command_env(assignment);
+  check("run --tools none go", 0, "from the reference", NULL);
+  command_end();
+}
+END_TEST
+
+/* ---- Setup ------------------------------------------------------------------------------------------------------ */
 
 START_TEST(setup_runs_before_the_first_tool)
 {
   if (!compute())
     return;
   command_begin();
-  command_script("[{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"cat made\"}}},{\"text\":\"{{tool_result}}\"}]");
+  command_script(
+      "[{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"cat made\"}}},{\"text\":\"{{tool_result}}\"}]");
   mag_autofree char *run =
       mag_sprintf("run --compute %s --set 'compute.setup=[echo one > made, echo two >> made]' go", compute());
   check(run, 0, "one\ntwo", NULL);
-  mag_autofree char *fails = mag_sprintf("run --compute %s --set 'compute.setup=echo it is broken; exit 7' go", compute());
+  mag_autofree char *fails =
+      mag_sprintf("run --compute %s --set 'compute.setup=echo it is broken; exit 7' go", compute());
   check(fails, 0, "compute.setup: `echo it is broken; exit 7` failed with status 7: it is broken", NULL);
   command_end();
 }
 END_TEST
 
-/* ---- A project's environment --------------------------------------------------------------------------------------- */
+START_TEST(a_sandbox_goes_at_the_end_of_its_lifetime)
+{
+  if (!rig_has_bubblewrap())
+    return;
+  command_begin();
+  command_script(
+      "[{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"sleep 100; echo survived\"}}},"
+      "{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"echo next\"}}},{\"text\":\"{{tool_result}}\"}]");
+  check("run --set compute.lifetime=1s go", 0, "made anew", "the sandbox was lost");
+  command_end();
+}
+END_TEST
+
+/* ---- A project's environment ------------------------------------------------------------------------------------ */
 
 static void make_project(const char *text)
 {
@@ -266,7 +316,8 @@ START_TEST(a_projects_environment_is_found_by_walking_up)
   if (!rig_has_bubblewrap())
     return;
   command_begin();
-  command_script("[{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"echo $WHO $CI\"}}},{\"text\":\"{{tool_result}}\"}]");
+  command_script(
+      "[{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"echo $WHO $CI\"}}},{\"text\":\"{{tool_result}}\"}]");
   make_project("compute:\n  env: {WHO: project, CI: 1}\n");
   mag_autofree char *down = mag_str_dup(mbp_str(command_path("work/deep/down")));
   command_directory(down);
@@ -279,7 +330,8 @@ START_TEST(a_projects_environment_is_found_by_walking_up)
   make_project("compute:\n  env: {WHO: x}\nimgae: y\n");
   check("run go", 1, NULL, "work/.magent/environment.yaml:3: imgae: unknown key");
   make_project("- a\n");
-  check("run go", 1, NULL, "environment.yaml:1: expected a mapping of keys to values; mend it, or leave it out with --no-project");
+  check("run go", 1, NULL,
+        "environment.yaml:1: expected a mapping of keys to values; mend it, or leave it out with --no-project");
   make_project("networking: host\n");
   check("run go", 1, NULL, "a project's file can say none only");
   make_project("");
@@ -349,9 +401,12 @@ int main(void)
   tcase_add_test(tests, a_session_is_a_snapshot_of_a_stored_agent);
   tcase_add_test(tests, agent_usage_is_checked);
   tcase_add_test(tests, options_and_keys_are_the_same);
+  tcase_add_test(tests, a_fallback_answers_when_the_model_cannot);
   tcase_add_test(tests, packages_without_a_sandbox_are_refused_by_name);
   tcase_add_test(tests, a_reference_is_filled_in_inside_and_shows_nowhere);
   tcase_add_test(tests, setup_runs_before_the_first_tool);
+  tcase_add_test(tests, a_sandbox_goes_at_the_end_of_its_lifetime);
+  tcase_add_test(tests, a_plugins_option_may_be_a_reference);
   tcase_add_test(tests, a_projects_environment_is_found_by_walking_up);
   tcase_add_test(tests, a_projects_environment_that_others_can_write_is_left_out);
   tcase_add_test(tests, a_projects_environment_is_refused_where_there_is_no_sandbox);

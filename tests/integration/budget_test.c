@@ -20,8 +20,9 @@ START_TEST(usage_is_whole_and_the_cost_is_exact)
   ck_assert_int_eq(rig_run(&rig, "hi", NULL), MAG_END_TURN);
   rig_read(&rig, NULL, &records);
   const char *end = records_find(&records, MAG_EV_REQUEST_END, 0)->payload;
-  ck_assert_msg(strstr(end, "\"model_usage\":{\"input_tokens\":11,\"output_tokens\":7,\"cache_creation_input_tokens\":3,"
-                            "\"cache_read_input_tokens\":5}"),
+  ck_assert_msg(strstr(end,
+                       "\"model_usage\":{\"input_tokens\":11,\"output_tokens\":7,\"cache_creation_input_tokens\":3,"
+                       "\"cache_read_input_tokens\":5}"),
                 "%s", end);
   ck_assert_msg(strstr(end, "\"cost_micros\":151,\"currency\":\"USD\""), "%s", end);
   records_done(&records);
@@ -55,8 +56,9 @@ START_TEST(a_users_own_price_comes_first)
   sessions_open(&rig, service);
   ck_assert_int_eq(mkdir(rig_path(&rig, "config"), 0700), 0);
   ck_assert_int_eq(mkdir(rig_path(&rig, "config/magent"), 0700), 0);
-  rig_write_file(&rig, "config/magent/prices.json",
-                 "{\"currency\":\"USD\",\"prices\":[{\"model\":\"anthropic/*-test\",\"input\":1,\"output\":0.000001}]}");
+  rig_write_file(
+      &rig, "config/magent/prices.json",
+      "{\"currency\":\"USD\",\"prices\":[{\"model\":\"anthropic/*-test\",\"input\":1,\"output\":0.000001}]}");
   rig_create(&rig);
   ck_assert_int_eq(rig_run(&rig, "hi", NULL), MAG_END_TURN);
   ck_assert_str_eq(view(&rig, NULL, "cost"), "{\"micros\":19,\"currency\":\"USD\"}"); /* 11 + 3 + 5, as input */
@@ -97,8 +99,8 @@ static int64_t cost(int64_t price, int64_t tokens)
 
 START_TEST(costs_are_rounded_once_and_never_overflow)
 {
-  ck_assert_int_eq(cost(250000, 1), 0);  /* a quarter of a millionth */
-  ck_assert_int_eq(cost(250000, 2), 1);  /* half up */
+  ck_assert_int_eq(cost(250000, 1), 0); /* a quarter of a millionth */
+  ck_assert_int_eq(cost(250000, 2), 1); /* half up */
   ck_assert_int_eq(cost(80000, 1000000), 80000);
   ck_assert_int_eq(cost(80000, 12), 1);
   ck_assert_int_eq(cost(1, 999999), 1);
@@ -111,9 +113,8 @@ END_TEST
 
 /* ---- Budgets ---- */
 
-static const struct answer tool_then_text[] = {{.content = "[" BASH("t1", "echo 1") "]"},
-                                               {.content = "[" BASH("t2", "echo 2") "]"},
-                                               {.content = TEXT("done")}};
+static const struct answer tool_then_text[] = {
+    {.content = "[" BASH("t1", "echo 1") "]"}, {.content = "[" BASH("t2", "echo 2") "]"}, {.content = TEXT("done")}};
 
 static void stops_at(struct rig *rig, const char *name, const char *message)
 {
@@ -198,8 +199,7 @@ START_TEST(a_budget_that_is_exactly_enough_stops_nothing)
   rig.definition.budget_cost_micros = 453;
   rig_create(&rig);
   ck_assert_int_eq(rig_run(&rig, "go", NULL), MAG_END_TURN);
-  ck_assert_str_eq(view(&rig, NULL, "budget"),
-                   "{\"tokens\":78,\"cost_micros\":453,\"steps\":3,\"tool_calls\":2}");
+  ck_assert_str_eq(view(&rig, NULL, "budget"), "{\"tokens\":78,\"cost_micros\":453,\"steps\":3,\"tool_calls\":2}");
   sessions_close(&rig, service);
 }
 END_TEST
@@ -224,9 +224,10 @@ END_TEST
 
 START_TEST(of_parallel_calls_those_that_fit_run)
 {
-  static const struct answer four[] = {{.content = "[" BASH("t1", "echo 1") "," CALL("t2", "read", "{\"file_path\":\"a\"}") ","
-                                                   CALL("t3", "read", "{\"file_path\":\"b\"}") "," BASH("t4", "echo 4") "]"},
-                                       {.content = TEXT("done")}};
+  static const struct answer four[] = {
+      {.content = "[" BASH("t1", "echo 1") "," CALL("t2", "read", "{\"file_path\":\"a\"}") "," CALL(
+           "t3", "read", "{\"file_path\":\"b\"}") "," BASH("t4", "echo 4") "]"},
+      {.content = TEXT("done")}};
   static const bool ran[][4] = {{1, 0, 0, 0}, {1, 1, 0, 0}, {1, 1, 1, 0}};
   if (!computes()[0])
     return;
@@ -264,7 +265,8 @@ START_TEST(a_budget_in_money_needs_a_price)
   sessions_open(&rig, NULL);
   rig_define(&rig, "anthropic/claude-other", NULL, NULL);
   rig.definition.budget_cost_micros = 1000;
-  ck_assert_int_eq(mag_session_create(rig.engine, &rig.definition, mbp_str(""), &rig.session, &err), -MBP_E_UNSUPPORTED);
+  ck_assert_int_eq(mag_session_create(rig.engine, &rig.definition, mbp_str(""), &rig.session, &err),
+                   -MBP_E_UNSUPPORTED);
   ck_assert_msg(strstr(err.message, "no price for model anthropic/claude-other"), "%s", err.message);
   ck_assert_uint_eq(rig_appends(), 0);
   ck_assert_int_eq(mag_sessions_list(rig.engine, &all, NULL, NULL, &next, &err), 0);

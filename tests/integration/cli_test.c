@@ -169,9 +169,9 @@ START_TEST(a_question_ends_with_3_and_yes_answers_it)
                   compute());
   command_write_file("agent.yaml", agent);
   mag_autofree char *run = mag_sprintf("run --agent %s go", command_path("agent.yaml"));
-  check(run, 3, NULL, "--yes --session sesn_");
+  check(run, 3, NULL, "magent session answer sesn_");
   mag_autofree char *resume = mag_sprintf("session resume %s", command_session());
-  check(resume, 3, NULL, "waits for an answer");
+  check(resume, 3, NULL, "waits for a yes or no");
   mag_autofree char *yes = mag_sprintf("session resume %s --yes", command_session());
   check(yes, 0, "it ran", NULL);
   mag_autofree char *at_once = mag_sprintf("run --yes --agent %s go", command_path("agent.yaml"));
@@ -447,8 +447,8 @@ START_TEST(old_sessions_are_removed_but_not_those_that_run)
   command_done(&running);
   check("session rm --older-than 0s", 0, "Three", NULL);
   check_no_session();
-  check_error_line("session rm --older-than soon", 1, "--older-than soon: an age is a number with d, h, m or s");
-  check("session rm --older-than", 2, NULL, "needs an age");
+  check("session rm --older-than soon", 2, NULL, "--older-than soon: neither a time such as");
+  check("session rm --older-than", 2, NULL, "missing value");
   check("session rm --older-than 1d sesn_x", 2, NULL, "either");
   check("session rm --dry-run sesn_x", 2, NULL, "--older-than");
   check("session show --older-than 1d sesn_x", 2, NULL, "unexpected");

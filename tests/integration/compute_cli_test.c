@@ -9,6 +9,8 @@
 
 #include <check.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -192,6 +194,100 @@ START_TEST(providers_whose_sandboxes_end_with_their_process_are_not_asked)
 }
 END_TEST
 
+/* ---- With an engine ---------------------------------------------------------------------------------------------- */
+
+/* A session whose sandbox is a container, with a script for the model. */
+static void begin_docker(const char *script)
+{
+  mag_autofree char *host = mag_sprintf("DOCKER_HOST=%s", secure_getenv("MAGENT_TEST_DOCKER"));
+  const char *image = secure_getenv("MAGENT_TEST_DOCKER_IMAGE");
+  command_begin();
+  command_env(host);
+  command_script(script);
+  mag_autofree char *agent =
+      mag_sprintf("name: contained\nmodel: scripted/x\ntools:\n  - type: agent_toolset_20260401\n"
+                  "compute: {provider: docker, image: '%s'}\n",
+                  image);
+  command_write_file("agent.yaml", agent);
+}
+
+/* What `compute ps --json` prints of docker, until it holds `text` (NULL: until it is empty). Caller frees. */
+static char *await_listed(const char *text)
+{
+  for (int i = 0; i < 200; i++) {
+    struct command ps = command_run("compute ps --provider docker --json");
+    ck_assert_msg(ps.status == 0, "%s", ps.stderr_text.ptr);
+    bool there = text ? strstr(ps.stdout_text.ptr, text) != NULL : !*ps.stdout_text.ptr;
+    char *listed = there ? mag_str_dup(mag_buf_str(&ps.stdout_text)) : NULL;
+    command_done(&ps);
+    if (there)
+      return listed;
+    (void) poll(NULL, 0, 50);
+  }
+  ck_abort_msg("never listed: %s", text ? text : "nothing");
+  return NULL;
+}
+
+START_TEST(a_session_works_in_a_container_and_takes_it_along)
+{
+  begin_docker("[{\"tool_call\":{\"name\":\"write\",\"input\":{\"file_path\":\"a.py\",\"content\":\"print(6*7)\"}}},"
+               "{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"python3 a.py; id -u\"}}},"
+               "{\"text\":\"It says {{tool_result}}.\"}]");
+  mag_autofree char *line = mag_sprintf("run --agent %s go", command_path("agent.yaml"));
+  struct command run = command_run(line);
+  ck_assert_msg(run.status == 0 && strstr(run.stdout_text.ptr, "It says 42\n1000"), "%d: %s %s", run.status,
+                run.stdout_text.ptr, run.stderr_text.ptr);
+  command_done(&run);
+  free(await_listed(NULL));
+  command_end();
+}
+END_TEST
+
+START_TEST(what_a_killed_magent_leaves_is_listed_resumed_and_stopped)
+{
+  begin_docker("[{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"echo kept > mark; sleep 60\"}}},"
+               "{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"cat mark\"}}},"
+               "{\"text\":\"It was {{tool_result}}.\"}]");
+  mag_autofree char *line = mag_sprintf("run --agent %s go", command_path("agent.yaml"));
+  struct command run = command_start(line, false);
+  free(await_listed("\"state\":\"running\""));
+  command_await(&run, "> bash");
+  for (int i = 0; i < 40; i++) /* the mark is written soon; nobody tells */
+    (void) poll(NULL, 0, 25);
+  ck_assert_int_eq(kill(run.pid, SIGKILL), 0);
+  command_finish(&run);
+  command_done(&run);
+  mag_autofree char *listed = await_listed("\"state\":\"running\"");
+  ck_assert_msg(strstr(listed, command_session()), "%s", listed);
+  /* The same container goes on: what was in it is still there. */
+  mag_autofree char *resume = mag_sprintf("session resume %s", command_session());
+  struct command resumed = command_run(resume);
+  ck_assert_msg(resumed.status == 0 && strstr(resumed.stdout_text.ptr, "It was kept"), "%d: %s %s", resumed.status,
+                resumed.stdout_text.ptr, resumed.stderr_text.ptr);
+  command_done(&resumed);
+  free(await_listed(NULL));
+  command_end();
+}
+END_TEST
+
+START_TEST(a_container_that_nobody_resumes_is_stopped_by_hand)
+{
+  begin_docker("[{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"sleep 60\"}}},{\"text\":\"done\"}]");
+  mag_autofree char *line = mag_sprintf("run --agent %s go", command_path("agent.yaml"));
+  struct command run = command_start(line, false);
+  command_await(&run, "> bash");
+  free(await_listed("\"state\":\"running\""));
+  ck_assert_int_eq(kill(run.pid, SIGKILL), 0);
+  command_finish(&run);
+  command_done(&run);
+  struct command stop = command_run("compute stop --all --provider docker");
+  ck_assert_msg(stop.status == 0 && strncmp(stop.stdout_text.ptr, "stopped ", 8) == 0, "%s", stop.stderr_text.ptr);
+  command_done(&stop);
+  free(await_listed(NULL));
+  command_end();
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("compute command");
@@ -206,6 +302,14 @@ int main(void)
   tcase_add_test(tcase, wrong_usage_is_told);
   tcase_add_test(tcase, providers_whose_sandboxes_end_with_their_process_are_not_asked);
   suite_add_tcase(suite, tcase);
+  if (secure_getenv("MAGENT_TEST_DOCKER_IMAGE")) {
+    TCase *docker = tcase_create("docker");
+    tcase_set_timeout(docker, 120);
+    tcase_add_test(docker, a_session_works_in_a_container_and_takes_it_along);
+    tcase_add_test(docker, what_a_killed_magent_leaves_is_listed_resumed_and_stopped);
+    tcase_add_test(docker, a_container_that_nobody_resumes_is_stopped_by_hand);
+    suite_add_tcase(suite, docker);
+  }
   SRunner *runner = srunner_create(suite);
   srunner_run_all(runner, CK_ENV);
   int failed = srunner_ntests_failed(runner);

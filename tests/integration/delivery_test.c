@@ -120,7 +120,8 @@ END_TEST
 
 START_TEST(what_cannot_be_delivered_is_refused)
 {
-  static const char *const contents[] = {"[]", "\"x\"", "[{\"type\":\"tool_use\"}]", "[1]", "{", "[{\"type\":\"text\"}"};
+  static const char *const contents[] = {"[]",  "\"x\"", "[{\"type\":\"tool_use\"}]",
+                                         "[1]", "{",     "[{\"type\":\"text\"}"};
   struct rig rig;
   struct mbp_error err = MAG_ERROR_INIT;
   bool running = true;
@@ -204,16 +205,17 @@ static void check_interrupt(const struct answer *answers, size_t n)
 
 START_TEST(an_interrupt_from_another_process_acts_in_the_middle_of_an_answer)
 {
-  static const struct answer answers[] = {{.how = HOW_STALL, .content = TEXT("a very long answer that takes its time"), .len = 660},
-                                          {.content = TEXT("two")}};
+  static const struct answer answers[] = {
+      {.how = HOW_STALL, .content = TEXT("a very long answer that takes its time"), .len = 660},
+      {.content = TEXT("two")}};
   check_interrupt(answers, 2);
 }
 END_TEST
 
 START_TEST(an_interrupt_from_another_process_acts_in_the_middle_of_a_tool)
 {
-  static const struct answer answers[] = {{.content = "[" BASH("t1", "echo begun; sleep 60") "," BASH("t2", "echo x") "]"},
-                                          {.content = TEXT("two")}};
+  static const struct answer answers[] = {
+      {.content = "[" BASH("t1", "echo begun; sleep 60") "," BASH("t2", "echo x") "]"}, {.content = TEXT("two")}};
   if (computes()[0])
     check_interrupt(answers, 2);
 }
@@ -221,7 +223,8 @@ END_TEST
 
 START_TEST(an_interrupt_that_came_before_the_turn_stops_nothing)
 {
-  static const struct answer answers[] = {{.how = HOW_DRIP, .content = TEXT("some answer"), .split = 40, .wait_ms = 100}};
+  static const struct answer answers[] = {
+      {.how = HOW_DRIP, .content = TEXT("some answer"), .split = 40, .wait_ms = 100}};
   struct rig rig;
   struct service *service = service_new(answers, 1);
   sessions_open(&rig, service);

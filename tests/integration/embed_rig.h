@@ -47,5 +47,6 @@ TCase *embed_run_tests(void);
 TCase *embed_guest_tests(void);
 TCase *embed_compute_tests(void);
 TCase *embed_session_tests(void);
+TCase *embed_tool_tests(void);
 
 #endif

@@ -356,6 +356,79 @@ START_TEST(a_budget_stops_a_turn_that_goes_on_when_it_is_raised)
 }
 END_TEST
 
+/* ---- Updates ---------------------------------------------------------------------------------------------------- */
+
+static int update(struct magent_agent *agent, const char *key, const char *value, uint32_t expected,
+                  struct magent_error *error)
+{
+  struct magent_config *changes = magent_config_new();
+  (void) magent_config_set(changes, key, value);
+  int r = magent_update_agent(agent, changes, expected, error);
+  magent_config_free(changes);
+  return r;
+}
+
+/* behaviours 74, 124: a change counts, the conversation stays, and who expects another version changes nothing */
+START_TEST(an_updated_agent_keeps_its_conversation_and_counts_its_versions)
+{
+  struct place place;
+  struct magent_error error;
+  place_begin(&place, colors);
+  struct magent_agent *agent = agent_of(&place, NULL);
+  say(agent, "Remember: my favorite color is red", "I will.");
+  struct magent_ids before = ids_of(agent);
+  ck_assert_uint_eq(before.agent_version, 1);
+  expect(update(agent, "system", "Be brief.", 7, &error), -MBP_E_CONFLICT, error);
+  expect(update(agent, "system", "You are a test.", 1, &error), 0, error); /* as it was */
+  ck_assert_uint_eq(ids_of(agent).agent_version, 1);
+  expect(update(agent, "system", "Be brief.", 1, &error), 0, error);
+  struct magent_ids after = ids_of(agent);
+  ck_assert_uint_eq(after.agent_version, 2);
+  ck_assert_uint_eq(after.environment_version, 1);
+  ck_assert_str_eq(after.session_id, before.session_id);
+  ck_assert_str_eq(after.agent_id, before.agent_id);
+  say(agent, "What is my favorite color?", "red");
+  expect(update(agent, "model", "nosuch/model", 0, &error), -MBP_E_NOT_FOUND, error);
+  expect(update(agent, "sistem", "x", 0, &error), -MBP_E_INVALID, error);
+  ck_assert_uint_eq(ids_of(agent).agent_version, 2);
+  magent_agent_free(agent); /* and what was changed is durable */
+  agent = agent_of(&place, NULL);
+  expect(magent_restore_ids(agent, &after, &error), 0, error);
+  ck_assert_uint_eq(ids_of(agent).agent_version, 2);
+  expect(update(agent, "model", "scripted/scripted-echo", 2, &error), 0, error);
+  say(agent, "What is my favorite color?", "What is my favorite color?");
+  struct magent_session_info *info = info_of(agent);
+  ck_assert_str_eq(info->model, "scripted/scripted-echo");
+  ck_assert_uint_eq(info->agent_version, 3);
+  ck_assert_int_eq(info->turns, 3);
+  free(info);
+  magent_agent_free(agent);
+  place_end(&place);
+}
+END_TEST
+
+START_TEST(an_updated_environment_means_a_new_sandbox_with_the_same_files)
+{
+  struct place place;
+  struct magent_error error;
+  struct magent_command_result *result = NULL;
+  place_begin(&place, colors);
+  struct magent_agent *agent = agent_of(&place, NULL);
+  expect(update(agent, "metadata", "{team: red}", 0, &error), 0, error); /* before there is a session */
+  expect(magent_compute_execute(agent, "echo kept > file; echo -$TEAM-", 0, &result, &error), 0, error);
+  ck_assert_str_eq(result->output, "--\n");
+  free(result);
+  expect(update(agent, "compute.env.TEAM", "red", 2, &error), 0, error);
+  expect(magent_compute_execute(agent, "cat file; echo -$TEAM-", 0, &result, &error), 0, error);
+  ck_assert_str_eq(result->output, "kept\n-red-\n");
+  free(result);
+  ck_assert_uint_eq(ids_of(agent).agent_version, 3);
+  ck_assert_uint_eq(ids_of(agent).environment_version, 2);
+  magent_agent_free(agent);
+  place_end(&place);
+}
+END_TEST
+
 /* ---- Deliveries ------------------------------------------------------------------------------------------------- */
 
 static int speak_at_the_tool(void *ctx, const struct magent_event *event)
@@ -405,6 +478,8 @@ TCase *embed_session_tests(void)
   tcase_add_test(t, resets_forget_the_session_or_everything);
   tcase_add_test(t, sessions_are_forked_archived_and_deleted);
   tcase_add_test(t, a_budget_stops_a_turn_that_goes_on_when_it_is_raised);
+  tcase_add_test(t, an_updated_agent_keeps_its_conversation_and_counts_its_versions);
+  tcase_add_test(t, an_updated_environment_means_a_new_sandbox_with_the_same_files);
   tcase_add_test(t, who_steers_is_heard_in_the_turn_and_who_follows_up_after_it);
   return t;
 }

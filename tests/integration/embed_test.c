@@ -6,7 +6,8 @@
 int main(void)
 {
   Suite *suite = suite_create("embed");
-  TCase *const cases[] = {embed_run_tests(), embed_guest_tests(), embed_compute_tests(), embed_session_tests()};
+  TCase *const cases[] = {embed_run_tests(), embed_guest_tests(), embed_compute_tests(), embed_session_tests(),
+                          embed_tool_tests()};
   for (size_t i = 0; i < COUNT(cases); i++) {
     tcase_set_timeout(cases[i], 120);
     suite_add_tcase(suite, cases[i]);

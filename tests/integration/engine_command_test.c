@@ -54,6 +54,9 @@ START_TEST(a_program_gets_json_and_answers_with_text)
     answers_with(PROGRAM("[\"/bin/cat\"]", ""), *compute, "{\"city\":\"Bern\"}", false);
     answers_with(PROGRAM("\"read line; echo got $line $A\"", ",\"env\":{\"A\":\"b\"}"), *compute,
                  "got {\"city\":\"Bern\"} b", false);
+    (void) setenv("MAGENT_TEST_TOKEN", "token-of-the-test", 1);
+    answers_with(PROGRAM("\"test $A = token-of-the-test && echo it is $A\"", ",\"env\":{\"A\":\"${MAGENT_TEST_TOKEN}\"}"),
+                 *compute, "it is [redacted]", false);
     answers_with(PROGRAM("\"true\"", ""), *compute, "(no output)", false);
     answers_with(PROGRAM("\"echo out; echo err >&2; exit 3\"", ""), *compute, "exit 3\nerr\nout", true);
     answers_with(PROGRAM("\"kill -9 $$\"", ""), *compute, "exit 137", true);

@@ -65,9 +65,8 @@ static void make_rich(struct rig *rig, struct service *service)
   rig_create(rig);
   ck_assert_int_eq(rig_run(rig, "please", NULL), MAG_END_TURN);
   ck_assert_int_eq(mag_sessions_update(rig->engine, rig->session->log.id, &change, &err), 0);
-  ck_assert_int_eq(mag_outside_say(rig->engine, rig->session->log.id, mbp_str("thanks"), MAG_DELIVERY_FOLLOW_UP, NULL,
-                                   &err),
-                   0);
+  ck_assert_int_eq(
+      mag_outside_say(rig->engine, rig->session->log.id, mbp_str("thanks"), MAG_DELIVERY_FOLLOW_UP, NULL, &err), 0);
   ck_assert_int_eq(rig_run(rig, NULL, NULL), MAG_END_TURN);
 }
 
@@ -199,7 +198,8 @@ END_TEST
 
 START_TEST(a_question_can_be_answered_differently_in_a_fork)
 {
-  static const struct answer answers[] = {{.content = "[" BASH("t1", "echo x >> effects") "]"}, {.content = TEXT("one")}};
+  static const struct answer answers[] = {{.content = "[" BASH("t1", "echo x >> effects") "]"},
+                                          {.content = TEXT("one")}};
   if (!computes()[0])
     return;
   struct rig rig;
@@ -208,8 +208,9 @@ START_TEST(a_question_can_be_answered_differently_in_a_fork)
   struct service *service = service_new(answers, 2);
   service_by_results(service);
   sessions_open(&rig, service);
-  rig_define(&rig, MODEL, "[{\"type\":\"agent_toolset_20260401\",\"default_config\":{\"permission_policy\":{\"type\":"
-                          "\"always_ask\"}}}]",
+  rig_define(&rig, MODEL,
+             "[{\"type\":\"agent_toolset_20260401\",\"default_config\":{\"permission_policy\":{\"type\":"
+             "\"always_ask\"}}}]",
              computes()[0]);
   rig_create(&rig);
   ck_assert_int_eq(rig_run(&rig, "go", NULL), MAG_END_REQUIRES_ACTION);

@@ -20,18 +20,20 @@ same --json-schema data/agent.schema.json
 # The example of the page is an agent file.
 example=$(mktemp /tmp/magent-example-XXXXXX) || exit 1
 trap 'rm -f "$example"' EXIT
-sed -n '/^```yaml/,/^```$/p' "$srcdir/docs/CONFIG.md" | sed '/^```/d' > "$example"
+fence='```'
+sed -n "/^${fence}yaml/,/^${fence}\$/p" "$srcdir/docs/CONFIG.md" | sed "/^$fence/d" > "$example"
 if ! ./magent agent validate "$example"; then
   echo "FAIL: the example of docs/CONFIG.md is not valid"
   failed=1
 fi
 
 # The completion asks for the words when it is used; every option of `magent run` that it writes itself exists.
-for option in $(sed -n '/run\/\*)/,/;;/p' "$srcdir/data/completions/magent" | grep -o -- '--[a-z-]*' |
-  grep -v -e --options -e --budget); do
-  if ! ./magent run --help | grep -q -- "$option"; then
-    echo "FAIL: the completion knows $option, and magent run does not"
-    failed=1
-  fi
-done
+missing=$(sed -n '/run\/\*)/,/;;/p' "$srcdir/data/completions/magent" | grep -o -- '--[a-z-]*' | grep -v -e --options |
+  while read -r option; do
+    ./magent run --help | grep -q -- "$option" || echo "$option"
+  done)
+if [ "$missing" ]; then
+  echo "FAIL: the completion knows what magent run does not: $missing"
+  failed=1
+fi
 exit $failed

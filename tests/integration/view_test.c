@@ -8,12 +8,32 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const char *const members[] = {"id",         "type",        "status",     "interrupted", "stop_reason",
-                                      "error",      "title",       "agent/id",   "agent/version", "agent/name",
-                                      "model",      "environment_id", "created_at", "updated_at", "archived_at",
-                                      "turns",      "steps",       "tool_calls", "active_ms",   "usage/input_tokens",
-                                      "usage/output_tokens", "usage/cache_read_input_tokens",
-                                      "usage/cache_creation_input_tokens", "cost", "budget", "forked_from"};
+static const char *const members[] = {"id",
+                                      "type",
+                                      "status",
+                                      "interrupted",
+                                      "stop_reason",
+                                      "error",
+                                      "title",
+                                      "agent/id",
+                                      "agent/version",
+                                      "agent/name",
+                                      "model",
+                                      "environment_id",
+                                      "created_at",
+                                      "updated_at",
+                                      "archived_at",
+                                      "turns",
+                                      "steps",
+                                      "tool_calls",
+                                      "active_ms",
+                                      "usage/input_tokens",
+                                      "usage/output_tokens",
+                                      "usage/cache_read_input_tokens",
+                                      "usage/cache_creation_input_tokens",
+                                      "cost",
+                                      "budget",
+                                      "forked_from"};
 
 struct seen {
   size_t n;

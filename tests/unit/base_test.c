@@ -1,6 +1,7 @@
 /* The small things that everything stands on: text, buffers, JSON. */
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/json_members.h"
@@ -242,6 +243,71 @@ START_TEST(numbers_with_units)
 }
 END_TEST
 
+START_TEST(amounts_are_exact_to_a_millionth)
+{
+  static const struct {
+    const char *text;
+    int64_t micros;
+  } good[] = {{"0", 0},
+              {"3", 3000000},
+              {"0.25", 250000},
+              {"0.000001", 1},
+              {"2.50", 2500000},
+              {"007.1", 7100000},
+              {"9223372036854.775807", INT64_MAX}};
+  static const char *const bad[] = {"",
+                                    ".",
+                                    "1.",
+                                    ".5",
+                                    "-1",
+                                    "+1",
+                                    "1e3",
+                                    "0.0000001",
+                                    "1.2.3",
+                                    " 1",
+                                    "1 ",
+                                    "9223372036854.775808",
+                                    "99999999999999999999",
+                                    "x"};
+  int64_t v;
+  for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+    ck_assert_msg(mag_parse_micros(mbp_str(good[i].text), &v) == 0, "%s", good[i].text);
+    ck_assert_int_eq(v, good[i].micros);
+  }
+  for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    ck_assert_msg(mag_parse_micros(mbp_str(bad[i]), &v) == -MBP_E_INVALID, "%s", bad[i]);
+}
+END_TEST
+
+START_TEST(times_are_read_as_they_are_written)
+{
+  static const char *const bad[] = {"",
+                                    "2026",
+                                    "2026-13-01",
+                                    "2026-02-29",
+                                    "2026-1-1",
+                                    "2026-01-01T",
+                                    "2026-01-01T1",
+                                    "2026-01-01T24:00",
+                                    "2026-01-01 10:00",
+                                    "x026-01-01",
+                                    "2026-01-01T10:00+01"};
+  char text[MAG_TIME_TEXT];
+  int64_t ms;
+  ck_assert_int_eq(mag_clock_parse("2026-11-23T04:33:57.123Z", &ms), 0);
+  mag_clock_format(ms, text);
+  ck_assert_str_eq(text, "2026-11-23T04:33:57.123Z");
+  ck_assert_int_eq(mag_clock_parse("2024-02-29", &ms), 0);
+  mag_clock_format(ms, text);
+  ck_assert_str_eq(text, "2024-02-29T00:00:00.000Z");
+  ck_assert_int_eq(mag_clock_parse("2026-11-23T04:33Z", &ms), 0);
+  ck_assert_int_eq(ms % 60000, 0);
+  ck_assert_int_eq(mag_clock_parse("2026-11-23T04:33:07", &ms), 0);
+  for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    ck_assert_msg(mag_clock_parse(bad[i], &ms) == -MBP_E_INVALID, "%s", bad[i]);
+}
+END_TEST
+
 START_TEST(errors_are_one_line_and_wrapped)
 {
   struct mbp_error err = MAG_ERROR_INIT;
@@ -288,6 +354,8 @@ int main(void)
   tcase_add_test(t, utf8_knows_halves_from_errors);
   tcase_add_test(t, globs_match_whole_names);
   tcase_add_test(t, numbers_with_units);
+  tcase_add_test(t, amounts_are_exact_to_a_millionth);
+  tcase_add_test(t, times_are_read_as_they_are_written);
   tcase_add_test(t, errors_are_one_line_and_wrapped);
   tcase_add_test(t, nearest_name_is_offered);
   suite_add_tcase(suite, t);

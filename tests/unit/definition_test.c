@@ -43,7 +43,8 @@ static void bad(const char *yaml, const char *message)
 
 static const char full[] =
     "name: a\ndescription: d\nmodel: {id: p/m, fallbacks: [q/n], max_tokens: 100, stop: [x, y]}\nsystem: s\ntools: []\n"
-    "packages: {pip: [requests], npm: left-pad, apt: [a], cargo: [c], gem: [g], go: [o]}\nnetworking:\n  type: limited\n  allowed_hosts: [example.org]\n"
+    "packages: {pip: [requests], npm: left-pad, apt: [a], cargo: [c], gem: [g], go: [o]}\nnetworking:\n  type: "
+    "limited\n  allowed_hosts: [example.org]\n"
     "  allow_mcp_servers: false\n  allow_package_managers: true\n"
     "compute:\n  provider: c\n  options: {size: small}\n  image: i\n  cpu: 0.5\n  memory: 512M\n  gpu: t4\n  pids: 64\n"
     "  env: {A: x, N: 1, T: true}\n  setup: make ready\n  working_dir: /w\n  workspace: /tmp\n"
@@ -93,13 +94,15 @@ START_TEST(the_resources_have_the_shapes_of_the_wire)
   mag_autofree char *agent = NULL, *environment = NULL;
   good(&d, full);
   ck_assert_int_eq(mag_definition_resources(&d, &agent, &environment, &err), 0);
-  ck_assert_str_eq(agent, "{\"type\":\"agent\",\"name\":\"a\",\"description\":\"d\",\"model\":{\"id\":\"p/m\"},"
-                          "\"system\":\"s\",\"tools\":[],\"metadata\":{\"team\":\"blue\"},"
-                          "\"x_magent\":{\"fallbacks\":[\"q/n\"],\"params\":{\"max_tokens\":100,\"stop\":[\"x\",\"y\"]},"
-                          "\"budget\":{\"tokens\":1000,\"cost_micros\":2500000,\"steps\":7,\"tool_calls\":9,"
-                          "\"time_ms\":1800000}}}");
+  ck_assert_str_eq(agent,
+                   "{\"type\":\"agent\",\"name\":\"a\",\"description\":\"d\",\"model\":{\"id\":\"p/m\"},"
+                   "\"system\":\"s\",\"tools\":[],\"metadata\":{\"team\":\"blue\"},"
+                   "\"x_magent\":{\"fallbacks\":[\"q/n\"],\"params\":{\"max_tokens\":100,\"stop\":[\"x\",\"y\"]},"
+                   "\"budget\":{\"tokens\":1000,\"cost_micros\":2500000,\"steps\":7,\"tool_calls\":9,"
+                   "\"time_ms\":1800000}}}");
   ck_assert_msg(strstr(environment, "\"config\":{\"type\":\"cloud\",\"packages\":{\"type\":\"packages\","
-                                    "\"apt\":[\"a\"],\"cargo\":[\"c\"],\"gem\":[\"g\"],\"go\":[\"o\"],\"npm\":[\"left-pad\"],\"pip\":[\"requests\"]},\"networking\":{\"type\":\"limited\","
+                                    "\"apt\":[\"a\"],\"cargo\":[\"c\"],\"gem\":[\"g\"],\"go\":[\"o\"],\"npm\":[\"left-"
+                                    "pad\"],\"pip\":[\"requests\"]},\"networking\":{\"type\":\"limited\","
                                     "\"allowed_hosts\":[\"example.org\"],\"allow_mcp_servers\":false,"
                                     "\"allow_package_managers\":true}},\"x_magent\":{") != NULL,
                 "%s", environment);
@@ -135,8 +138,10 @@ END_TEST
 START_TEST(what_is_wrong_is_told_with_file_line_key_and_what_to_do)
 {
   bad("name: a\nsystem: s\nmodle: x\n", "f.yaml:3: modle: unknown key; did you mean \"model\"?");
-  bad("name: a\ncompute:\n  provider: local\n  memroy: 1G\n", "f.yaml:4: compute.memroy: unknown key; did you mean \"memory\"?");
-  bad("name: a\nmemory: 1G\n", "f.yaml:2: memory: unknown key; did you mean \"compute.memory\" (a key inside of a mapping)?");
+  bad("name: a\ncompute:\n  provider: local\n  memroy: 1G\n",
+      "f.yaml:4: compute.memroy: unknown key; did you mean \"memory\"?");
+  bad("name: a\nmemory: 1G\n",
+      "f.yaml:2: memory: unknown key; did you mean \"compute.memory\" (a key inside of a mapping)?");
   bad("compute.memory: 1G\n", "f.yaml:1: compute.memory: unknown key; did you mean \"compute.memory\" (a key inside");
   bad("name: a\nqqqqqq: 1\n", "f.yaml:2: qqqqqq: unknown key; known are name, description, model, system, tools");
   bad("- a\n- b\n", "f.yaml:1: expected a mapping of keys to values");
@@ -144,6 +149,9 @@ START_TEST(what_is_wrong_is_told_with_file_line_key_and_what_to_do)
   bad("name: a\nname: b\n", "line 2: \"name\" stands twice: also on line 1; keep one of them");
   bad("compute:\n\tmemory: 1G\n", "line 2: found character that cannot start any token; is it a tab?");
   bad("a: &x [1]\nb: *x\n", "line 2: aliases are not allowed here");
+  bad("name: !!int 5\n", "line 1: tags are not allowed here");
+  bad("compute: !x {provider: c}\n", "line 1: tags are not allowed here");
+  bad("name: a\n---\nname: b\n", "line 2: a second document begins here");
   bad("name:\n", "f.yaml:1: name: it has no value; expected text, or leave the key out");
   bad("model: {id: x, id: y}\n", "\"id\" stands twice");
   bad("networking: {type: nnoe}\n", "f.yaml:1: networking.type: \"nnoe\" is not known; did you mean \"none\"?");
@@ -181,10 +189,12 @@ START_TEST(wrong_types_name_what_is_expected)
   bad("budget: {cost: 99999999999999999999}\n", "budget.cost: expected an amount");
   bad("budget: {tokens: 0}\n", "budget.tokens: expected a whole number from 1 on");
   bad("metadata: {a: {b: c}}\n", "metadata: a: expected text");
-  bad("metadata: {a: 1, b: 1, c: 1, d: 1, e: 1, f: 1, g: 1, h: 1, i: 1, j: 1, k: 1, l: 1, m: 1, n: 1, o: 1, p: 1, q: 1}",
+  bad("metadata: {a: 1, b: 1, c: 1, d: 1, e: 1, f: 1, g: 1, h: 1, i: 1, j: 1, k: 1, l: 1, m: 1, n: 1, o: 1, p: 1, q: "
+      "1}",
       "metadata: more than 16 entries");
   bad("networking: {allowed_hosts: [a]}\n", "networking.allowed_hosts: this goes with networking.type limited only");
-  bad("networking:\n  type: none\n  allow_mcp_servers: true\n", "f.yaml:3: networking.allow_mcp_servers: this goes with");
+  bad("networking:\n  type: none\n  allow_mcp_servers: true\n",
+      "f.yaml:3: networking.allow_mcp_servers: this goes with");
 }
 END_TEST
 
@@ -259,8 +269,9 @@ START_TEST(a_change_replaces_joins_and_clears)
            "compute: {memory: 1G, pids: 5, setup: make}\n");
   d.agent_id = mag_str_dup(mbp_str("agent_1"));
   d.agent_version = 4;
-  ck_assert_int_eq(mag_definition_change(&d, mbp_str("{\"description\":null,\"model\":\"x\",\"metadata\":{\"a\":null,\"c\":"
-                                                     "\"3\"},\"compute\":{\"memory\":\"2G\",\"setup\":null}}"),
+  ck_assert_int_eq(mag_definition_change(&d,
+                                         mbp_str("{\"description\":null,\"model\":\"x\",\"metadata\":{\"a\":null,\"c\":"
+                                                 "\"3\"},\"compute\":{\"memory\":\"2G\",\"setup\":null}}"),
                                          "u", false, &err),
                    0);
   ck_assert_str_eq(d.name, "a");
@@ -270,7 +281,9 @@ START_TEST(a_change_replaces_joins_and_clears)
   ck_assert(d.memory_bytes == INT64_C(2) << 30 && d.pids == 5 && !d.setup);
   ck_assert_str_eq(d.agent_id, "agent_1");
   ck_assert_int_eq(d.agent_version, 4);
-  ck_assert_int_eq(mag_definition_change(&d, mbp_str("{\"model\":\"y\",\"metadata\":{\"b\":null,\"c\":null}}"), "u", false, &err), 0);
+  ck_assert_int_eq(
+      mag_definition_change(&d, mbp_str("{\"model\":\"y\",\"metadata\":{\"b\":null,\"c\":null}}"), "u", false, &err),
+      0);
   ck_assert_str_eq(d.model, "y");
   ck_assert(!d.model_params && !d.metadata);
   ck_assert_int_eq(mag_definition_change(&d, mbp_str("{\"compute\":null}"), "u", false, &err), 0);
@@ -287,17 +300,25 @@ START_TEST(a_projects_file_can_open_nothing)
 {
   struct mag_definition d = {0};
   struct mbp_error err = MAG_ERROR_INIT;
-  ck_assert_int_eq(take(&d, "packages: {pip: [x]}\nnetworking: none\ncompute: {image: i, cpu: 2, memory: 1G, pids: 9, gpu: t4,"
-                            " env: {A: b}, setup: [make], working_dir: /w, idle_timeout: 1m, lifetime: 1h}\n",
-                        MAG_IN_PROJECT, &err),
-                   0);
+  ck_assert_int_eq(
+      take(&d,
+           "packages: {pip: [x]}\nnetworking: none\ncompute: {image: i, cpu: 2, memory: 1G, pids: 9, gpu: t4,"
+           " env: {A: b}, setup: [make], working_dir: /w, idle_timeout: 1m, lifetime: 1h}\n",
+           MAG_IN_PROJECT, &err),
+      0);
   ck_assert_str_eq(d.network, "none");
   mag_definition_done(&d);
   bad_in(MAG_IN_PROJECT, "compute: local\n", "f.yaml:1: compute.provider: a project's file cannot say this");
   static const char *const refused[] = {
-      "compute: {provider: local}\n",   "compute: {options: {a: b}}\n", "compute: {workspace: /}\n",
-      "compute: {mounts: [x]}\n",       "host_packages_ok: true\n",     "model: x\n",
-      "system: s\n",                    "tools: []\n",                  "budget: {tokens: 5}\n",
+      "compute: {provider: local}\n",
+      "compute: {options: {a: b}}\n",
+      "compute: {workspace: /}\n",
+      "compute: {mounts: [x]}\n",
+      "host_packages_ok: true\n",
+      "model: x\n",
+      "system: s\n",
+      "tools: []\n",
+      "budget: {tokens: 5}\n",
       "networking: {type: limited, allowed_hosts: [a]}\n",
   };
   for (size_t i = 0; i < MAG_COUNT(refused); i++)
@@ -347,7 +368,8 @@ START_TEST(the_table_holds_together)
       ck_assert_ptr_nonnull(key->choices);
     const char *dot = key->path[0] == '.' ? NULL : strrchr(key->path, '.');
     const struct mag_key *group = dot ? mag_schema_find(mbp_str_n(key->path, (size_t) (dot - key->path))) : NULL;
-    ck_assert_msg(!dot || (group && group->type == MAG_KEY_GROUP && !(key->flags & ~group->flags & 7)), "%s", key->path);
+    ck_assert_msg(!dot || (group && group->type == MAG_KEY_GROUP && !(key->flags & ~group->flags & 7)), "%s",
+                  key->path);
   }
   ck_assert_uint_lt(n, 64);
 }

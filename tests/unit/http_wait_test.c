@@ -303,6 +303,67 @@ START_TEST(closing_early_neither_waits_nor_leaks)
 }
 END_TEST
 
+#define LENT (16u << 20)
+
+/* Answers at once, and then counts what else than 'a' the body has. */
+static void answer_early(struct test_conn *conn, const struct test_request *request, void *ctx)
+{
+  char buf[65536];
+  size_t *others = ctx;
+  int64_t n;
+  (void) request;
+  test_reply_begin(conn, 200, NULL);
+  while ((n = test_conn_read(conn, buf, sizeof(buf))) > 0)
+    for (int64_t i = 0; i < n; i++)
+      *others += buf[i] != 'a';
+}
+
+/* After the close its memory is somebody else's, however much of it was still to be sent. */
+START_TEST(a_body_that_stays_is_not_read_after_the_close)
+{
+  size_t others = 0;
+  struct test_server *server = test_server_new(answer_early, &others);
+  char *body = malloc(LENT);
+  ck_assert_ptr_nonnull(body);
+  test_server_early(server);
+  for (int i = 0; i < 20; i++) {
+    memset(body, 'a', LENT);
+    struct mbp_http_request request = request_for(server, "/");
+    request.body = mbp_str_n(body, LENT);
+    request.flags = MBP_HTTP_BODY_STAYS;
+    struct mbp_http *exchange = must_open(&request);
+    HTTP->close(exchange);
+    memset(body, 'b', LENT);
+  }
+  free(body);
+  mag_http_stop();
+  ck_assert(test_server_wait_closed(server));
+  test_server_free(server);
+  ck_assert_uint_eq(others, 0);
+}
+END_TEST
+
+/* The same while nobody answers and the call is cancelled: `open` fails, and has let go. */
+START_TEST(a_body_that_stays_is_let_go_when_open_fails)
+{
+  struct test_server *server = test_server_new(handle, NULL);
+  for (int i = 0; i < 10; i++) {
+    struct mbp_http_request request = request_for(server, "/stall");
+    struct mbp_error err = MAG_ERROR_INIT;
+    struct mbp_call *call = call_new(20);
+    struct mbp_http *exchange;
+    char *body = calloc(1, LENT);
+    request.body = mbp_str_n(body, LENT);
+    request.flags = MBP_HTTP_BODY_STAYS;
+    ck_assert_int_eq(HTTP->open(call, &request, &exchange, &err), -MBP_E_TIMEOUT);
+    free(body);
+    call_free(call);
+  }
+  mag_http_stop();
+  test_server_free(server);
+}
+END_TEST
+
 START_TEST(a_slow_reader_holds_the_sender_and_loses_nothing)
 {
   struct test_server *server = test_server_new(handle, NULL);
@@ -461,6 +522,8 @@ void http_wait_tests(Suite *suite)
   tcase_add_test(t, connecting_has_its_own_limit);
   tcase_add_test(t, a_name_that_is_not_found_holds_nobody_up);
   tcase_add_test(t, closing_early_neither_waits_nor_leaks);
+  tcase_add_test(t, a_body_that_stays_is_not_read_after_the_close);
+  tcase_add_test(t, a_body_that_stays_is_let_go_when_open_fails);
   tcase_add_test(t, a_slow_reader_holds_the_sender_and_loses_nothing);
   tcase_add_test(t, poll_fd_tells_when_read_would_not_wait);
   tcase_add_test(t, two_hundred_streams_run_side_by_side);

@@ -163,11 +163,23 @@ static void user_event(struct script *s, const char *type, const char *call, boo
     mag_batch_processed(&s->batch, mbp_str(id));
 }
 
+/* From here on the log is another session's. */
+static void be_forked(struct script *s)
+{
+  static const char *const workspaces[] = {"copied", "shared", "empty"};
+  struct mbp_writer *w = mag_batch_private(&s->batch, MAG_REC_FORK);
+  mag_autofree char *id = mag_sprintf("sesn_%u", s->serial++);
+  mag_writer_string(w, "id", mbp_str(id));
+  mag_writer_string(w, "from", mbp_str("sesn_x"));
+  mag_writer_string(w, "workspace", mbp_str(workspaces[pick(3)]));
+  mag_batch_end(&s->batch);
+}
+
 /* What may stand anywhere: records that do not move the conversation. */
 static void by_the_way(struct script *s)
 {
   static const char *const states[] = {"intent", "made", "attached", "gone"};
-  switch (pick(6)) {
+  switch (pick(9)) {
   case 0:
     mag_batch_sandbox(&s->batch, "p", mbp_str("k-1"), mbp_str("i"), states[pick(4)]);
     break;
@@ -181,6 +193,16 @@ static void by_the_way(struct script *s)
   case 3:
     mag_batch_private(&s->batch, MAG_REC_LIMIT);
     mag_batch_end(&s->batch);
+    break;
+  case 4: {
+    struct mbp_writer *w = mag_batch_event(&s->batch, MAG_EV_UPDATED, NULL);
+    mag_writer_string(w, "title", mbp_str("another"));
+    mag_writer_raw(w, "x_magent", mbp_str("{\"budget\":{\"tokens\":5,\"steps\":null}}"));
+    mag_batch_end(&s->batch);
+    break;
+  }
+  case 5:
+    be_forked(s);
     break;
   default:
     break;
@@ -221,6 +243,14 @@ static void turn(struct script *s)
   mag_batch_idle(&s->batch, "end_turn", mbp_str(""), mbp_str(""));
 }
 
+static void archive(struct script *s)
+{
+  mag_batch_event(&s->batch, MAG_EV_TERMINATED, NULL);
+  mag_batch_end(&s->batch);
+  if (pick(2))
+    be_forked(s);
+}
+
 static void make_log(struct script *s)
 {
   struct mbp_writer *w = mag_batch_private(&s->batch, MAG_REC_SESSION);
@@ -230,6 +260,8 @@ static void make_log(struct script *s)
   mag_batch_end(&s->batch);
   for (unsigned turns = 1 + pick(4); turns; turns--)
     turn(s);
+  if (pick(3) == 0)
+    archive(s);
   ck_assert_int_eq(mag_batch_check(&s->batch, NULL), 0);
   for (size_t i = 0; i < s->batch.n; i++)
     s->batch.records[i].seq = i + 1;
@@ -385,6 +417,61 @@ START_TEST(a_newer_class_or_record_makes_it_read_only)
 }
 END_TEST
 
+START_TEST(a_fork_counts_anew_and_keeps_the_conversation)
+{
+  struct script s = {.batch = MAG_BATCH_INIT};
+  struct mbp_error err = MAG_ERROR_INIT;
+  struct mag_state state;
+  seed = 11;
+  make_log(&s);
+  be_forked(&s);
+  s.batch.records[s.batch.n - 1].seq = s.batch.n;
+  ck_assert_int_eq(fold_all(&s, &state, &err), 0);
+  ck_assert_ptr_nonnull(state.fork_of);
+  ck_assert_str_eq(state.fork_of, "sesn_x");
+  ck_assert_str_ne(state.id, "sesn_x");
+  ck_assert_int_eq(state.turns + state.steps + state.tool_runs + state.cost_micros + state.archived_ms, 0);
+  ck_assert_int_eq(state.usage.input + state.usage.output, 0);
+  ck_assert_uint_gt(state.n_messages, 1);
+  ck_assert(!state.sandbox_there);
+  mag_state_done(&state);
+  mag_batch_done(&s.batch);
+}
+END_TEST
+
+/* Folds records of one epoch at the given times, with the status that the type says. */
+static void fold_at(struct mag_state *state, const char *type, uint64_t epoch, int64_t time_ms)
+{
+  struct mbp_record record = {.seq = state->last_seq + 1,
+                              .epoch = epoch,
+                              .time_ms = time_ms,
+                              .klass = state->last_seq ? MBP_RECORD_EVENT : MBP_RECORD_PRIVATE,
+                              .type = mbp_str(type),
+                              .payload = mbp_str("{\"version\":1,\"id\":\"sesn_x\",\"agent\":{}}")};
+  ck_assert_int_eq(mag_state_fold(state, &record, NULL), 0);
+}
+
+START_TEST(time_counts_while_a_turn_runs_and_not_between_runners)
+{
+  struct mag_state state;
+  mag_state_init(&state);
+  fold_at(&state, MAG_REC_SESSION, 1, 1000);
+  fold_at(&state, MAG_EV_RUNNING, 1, 5000);
+  fold_at(&state, MAG_EV_THINKING, 1, 5100);
+  fold_at(&state, MAG_EV_UPDATED, 0, 5150); /* somebody else's */
+  fold_at(&state, MAG_EV_THINKING, 1, 5200);
+  fold_at(&state, MAG_EV_THINKING, 2, 90000); /* the next runner, after a crash */
+  fold_at(&state, MAG_EV_IDLE, 2, 90050);
+  fold_at(&state, MAG_EV_RUNNING, 2, 200000);
+  fold_at(&state, MAG_EV_IDLE, 2, 200007);
+  ck_assert_int_eq(state.active_ms, 257);
+  fold_at(&state, MAG_EV_RUNNING, 2, 300000);
+  fold_at(&state, MAG_EV_IDLE, 2, 299000); /* the clock was set back */
+  ck_assert_int_eq(state.active_ms, 257);
+  mag_state_done(&state);
+}
+END_TEST
+
 START_TEST(usage_is_summed_and_lost_requests_count)
 {
   struct script s = {.batch = MAG_BATCH_INIT};
@@ -423,6 +510,8 @@ int main(void)
   tcase_add_test(t, damaged_payloads_never_crash);
   tcase_add_test(t, a_newer_class_or_record_makes_it_read_only);
   tcase_add_test(t, usage_is_summed_and_lost_requests_count);
+  tcase_add_test(t, a_fork_counts_anew_and_keeps_the_conversation);
+  tcase_add_test(t, time_counts_while_a_turn_runs_and_not_between_runners);
   suite_add_tcase(suite, t);
   SRunner *runner = srunner_create(suite);
   srunner_run_all(runner, CK_ENV);

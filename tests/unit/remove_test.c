@@ -1,4 +1,4 @@
-/* Trees as a tool may leave them, removed by an ordinary user: the superuser is not stopped by modes. */
+/* Trees as a tool may leave them: copied, and removed by an ordinary user (the superuser is not stopped by modes). */
 #include "base/tree.h"
 
 #include "base/error.h"
@@ -96,12 +96,45 @@ START_TEST(what_cannot_be_removed_is_told)
 }
 END_TEST
 
+/* What a tool may leave: links out of the tree, pipes, sockets, odd modes. */
+START_TEST(a_copy_has_files_directories_and_links_and_nothing_else)
+{
+  char dir[] = "/tmp/magent-copy-XXXXXX", text[8] = "", target[64] = "";
+  struct mbp_error err = MAG_ERROR_INIT;
+  struct stat st;
+  ck_assert_ptr_nonnull(mkdtemp(dir));
+  ck_assert_int_eq(chdir(dir), 0);
+  ck_assert(mkdir("from", 0700) == 0 && mkdir("from/in", 0750) == 0 && mkdir("from/in/empty", 0700) == 0);
+  int fd = open("from/in/file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  ck_assert(fd >= 0 && write(fd, "text", 4) == 4 && fchmod(fd, 04755) == 0 && close(fd) == 0);
+  make_file("from/none");
+  ck_assert(symlink("/etc/passwd", "from/out") == 0 && symlink("nowhere", "from/dead") == 0);
+  ck_assert(symlink("..", "from/in/up") == 0 && mkfifo("from/pipe", 0600) == 0);
+  ck_assert_msg(mag_tree_copy("from", "to", &err) == 0, "%s", err.message);
+  fd = open("to/in/file", O_RDONLY | O_CLOEXEC);
+  ck_assert(fd >= 0 && read(fd, text, sizeof(text)) == 4 && strcmp(text, "text") == 0 && close(fd) == 0);
+  ck_assert(stat("to/in/file", &st) == 0 && (st.st_mode & 07777) == 0755); /* no set-id bit */
+  ck_assert(stat("to/in", &st) == 0 && (st.st_mode & 0777) == 0750);
+  ck_assert(stat("to/none", &st) == 0 && st.st_size == 0);
+  ck_assert(readlink("to/out", target, sizeof(target) - 1) == 11 && strcmp(target, "/etc/passwd") == 0);
+  ck_assert(lstat("to/dead", &st) == 0 && S_ISLNK(st.st_mode) && lstat("to/in/up", &st) == 0);
+  ck_assert(stat("to/in/empty", &st) == 0 && lstat("to/pipe", &st) < 0);
+  ck_assert_int_lt(mag_tree_copy("from", "to", &err), 0); /* there is something */
+  ck_assert_int_eq(stat("to/in/file", &st), 0);           /* which stays */
+  ck_assert_int_lt(mag_tree_copy("from", "none/there", &err), 0);
+  ck_assert_int_lt(mag_tree_copy("nothing", "there", &err), 0);
+  ck_assert_int_lt(stat("there", &st), 0);
+  ck_assert(mag_tree_remove(dir, &err) == 0 && chdir("/") == 0);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("remove");
   TCase *t = tcase_create("remove");
   tcase_add_test(t, directories_of_any_mode_are_removed);
   tcase_add_test(t, what_cannot_be_removed_is_told);
+  tcase_add_test(t, a_copy_has_files_directories_and_links_and_nothing_else);
   suite_add_tcase(suite, t);
   SRunner *runner = srunner_create(suite);
   srunner_run_all(runner, CK_ENV);

@@ -1,0 +1,75 @@
+#include "agent/models.h"
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/text.h"
+
+static int add_model(struct mag_session *session, struct mbp_str reference, struct mbp_error *err)
+{
+  struct mag_model *model = &session->models[session->n_models];
+  model->reference = mag_str_dup(reference);
+  if (!model->reference)
+    return mag_error_no_memory(err);
+  session->n_models++;
+  int r = mag_engine_llm(session->engine, model->reference, &model->llm, &model->name, err);
+  if (r == 0)
+    model->provider = mag_instance_descriptor(model->llm)->name;
+  return r < 0 && session->n_models > 1 ? mag_error_wrap(err, "model.fallbacks: %.60s", model->reference) : r;
+}
+
+int mag_models_open(struct mag_session *session, struct mbp_error *err)
+{
+  const char *list = session->definition.model_fallbacks;
+  mag_autojson fallbacks = NULL;
+  int r = list ? mag_json_parse(mbp_str(list), &fallbacks, err) : 0;
+  if (r < 0)
+    return r;
+  if (mag_json_count(fallbacks) > MAG_FALLBACKS_MAX)
+    return mag_error(err, MBP_E_LIMIT, "model.fallbacks: more than %d", MAG_FALLBACKS_MAX);
+  session->models = calloc(mag_json_count(fallbacks) + 1, sizeof(*session->models));
+  if (!session->models)
+    return mag_error_no_memory(err);
+  r = add_model(session, mbp_str(session->definition.model), err);
+  for (const struct mbp_json *i = mag_json_first(fallbacks); i && r == 0; i = mag_json_next(i))
+    r = add_model(session, mag_json_str(i), err);
+  if (r == 0)
+    mag_models_use(session, 0);
+  return r;
+}
+
+int mag_models_price(struct mag_session *session, int64_t budget_micros, struct mbp_error *err)
+{
+  const struct mag_prices *prices;
+  int r = mag_engine_prices(session->engine, &prices, err);
+  for (size_t i = 0; i < session->n_models && r == 0; i++) {
+    struct mag_model *model = &session->models[i];
+    if (!mag_prices_find(prices, model->provider, model->name, &model->price) && budget_micros)
+      r = mag_error(
+          err, MBP_E_UNSUPPORTED,
+          "the session has a budget in money, and there is no price for model %s/%s: add one to prices.json in "
+          "the configuration directory, or give the budget in tokens",
+          model->provider, model->name);
+  }
+  if (r == 0)
+    mag_models_use(session, 0);
+  return r;
+}
+
+void mag_models_use(struct mag_session *session, size_t index)
+{
+  const struct mag_model *model = &session->models[index];
+  session->llm = model->llm;
+  session->provider = model->provider;
+  session->model = model->name;
+  session->price = model->price;
+}
+
+void mag_models_done(struct mag_session *session)
+{
+  for (size_t i = 0; i < session->n_models; i++)
+    free(session->models[i].reference);
+  free(session->models);
+  session->models = NULL;
+  session->n_models = 0;
+}
