@@ -18,10 +18,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SWEEP_MS 2          /* between two looks for orphans */
-#define SWEEP_HARD_MS 300   /* then everything in the sandbox is killed at once */
+#define SWEEP_MS 2        /* between two looks for orphans */
+#define SWEEP_HARD_MS 300 /* then everything in the sandbox is killed at once */
 #define SWEEP_GIVE_UP_MS 3000
-#define WATCH_FIRST_MS 10   /* after a start */
+#define WATCH_FIRST_MS 10 /* after a start */
 
 static struct slot slots[MAG_BOX_SLOTS];
 static struct shared *shared; /* one for each slot */
@@ -371,8 +371,8 @@ int slots_open(int argc, char **argv, bool is_isolated)
   for (int i = 1; i < argc && !isolated; i++)
     if (strncmp(argv[i], "scratch=/", 9) == 0)
       scratch = argv[i] + 8;
-  watched = (struct watch_limits){slots_word(argc, argv, "watch_memory"), slots_word(argc, argv, "watch_tasks"),
-                                  isolated};
+  watched =
+      (struct watch_limits){slots_word(argc, argv, "watch_memory"), slots_word(argc, argv, "watch_tasks"), isolated};
   shared = mmap(NULL, sizeof(*shared) * MAG_BOX_SLOTS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED)
     return slots_fail("memory", errno);
