@@ -237,6 +237,12 @@ START_TEST(functions_stay_with_the_agent_through_resets_and_resumes)
   check_answer(agent, "t 1 []");
   expect(magent_reset_all(agent, &error), 0, error);
   check_answer(agent, "t 1 []");
+  struct magent_config *changes = magent_config_new();
+  (void) magent_config_set(changes, "tools", "[{type: agent_toolset_20260401}]"); /* of a list without it */
+  expect(magent_update_agent(agent, changes, 1, &error), 0, error);               /* a function makes no version */
+  magent_config_free(changes);
+  expect(magent_reset_session(agent, &error), 0, error);
+  check_answer(agent, "t 1 []");
   magent_agent_free(agent);
   agent = agent_of(&place, "tools: []");
   expect(magent_execute(agent, "hello", NULL, &error), 0, error);
@@ -246,7 +252,7 @@ START_TEST(functions_stay_with_the_agent_through_resets_and_resumes)
   add_tool(agent, repeat, &seen, 0);
   expect(magent_restore_ids(agent, &ids, &error), 0, error);
   check_answer(agent, "t 1 []");
-  ck_assert_int_eq(seen.calls, 4);
+  ck_assert_int_eq(seen.calls, 5);
   struct magent_tool wrong = {.size = sizeof(wrong), .name = "mine", .run = repeat};
   expect(magent_add_tool(agent, &wrong, &error), -MBP_E_EXISTS, error);
   wrong.name = "no name";
