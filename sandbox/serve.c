@@ -100,7 +100,8 @@ static int hand_over(int server)
     char bytes[CMSG_SPACE(sizeof(fds))];
   } control;
   struct iovec part = {&byte, 1};
-  struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+  struct msghdr header = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
   memset(&control, 0, sizeof(control));
   struct cmsghdr *c = CMSG_FIRSTHDR(&header);
   c->cmsg_level = SOL_SOCKET;

@@ -235,9 +235,9 @@ int job_exec(char *payload, size_t len, struct job **ret_job)
   struct exec_args args = {0};
   char **pointers = calloc((size_t) exec.argc + exec.envc + 2, sizeof(*pointers));
   struct job *job = pointers ? job_new(&exec) : NULL;
-  int number = !job                                                                                  ? ENOMEM
+  int number = !job                                                                             ? ENOMEM
                : !slots_cut(payload + sizeof(exec), len, exec.argc, exec.envc, pointers, &args) ? EINVAL
-                                                                                                  : start(job, &args);
+                                                                                                : start(job, &args);
   free(pointers);
   if (number) {
     if (job)

@@ -131,8 +131,7 @@ static bool is_from_outside(int socket)
 {
   struct ucred peer;
   socklen_t len = sizeof(peer);
-  return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.pid > 0 &&
-         init_parent_of(peer.pid) == 0;
+  return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && peer.pid > 0 && init_parent_of(peer.pid) == 0;
 }
 
 void link_accept(int listener, bool only_from_outside)
@@ -161,7 +160,8 @@ static void take_fds(struct link *link)
     char bytes[CMSG_SPACE(sizeof(fds))];
   } control;
   struct iovec part = {&byte, 1};
-  struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+  struct msghdr header = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
   ssize_t n = recvmsg(link->socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (n < 0 && (errno == EAGAIN || errno == EINTR))
     return;

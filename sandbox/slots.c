@@ -16,10 +16,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SWEEP_MS 2          /* between two looks for orphans */
-#define SWEEP_HARD_MS 300   /* then everything in the sandbox is killed at once */
+#define SWEEP_MS 2        /* between two looks for orphans */
+#define SWEEP_HARD_MS 300 /* then everything in the sandbox is killed at once */
 #define SWEEP_GIVE_UP_MS 3000
-#define WATCH_FIRST_MS 10   /* after a start */
+#define WATCH_FIRST_MS 10 /* after a start */
 
 static struct slot slots[MAG_BOX_SLOTS];
 static struct shared *shared; /* one for each slot */
@@ -363,8 +363,8 @@ int slots_open(int argc, char **argv, bool is_isolated)
   if (isolated && getpid() != 1)
     return slots_fail("not PID 1 of the sandbox", EINVAL);
   set_limits(argc, argv);
-  watched = (struct watch_limits){slots_word(argc, argv, "watch_memory"), slots_word(argc, argv, "watch_tasks"),
-                                  isolated};
+  watched =
+      (struct watch_limits){slots_word(argc, argv, "watch_memory"), slots_word(argc, argv, "watch_tasks"), isolated};
   shared = mmap(NULL, sizeof(*shared) * MAG_BOX_SLOTS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED)
     return slots_fail("memory", errno);

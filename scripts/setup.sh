@@ -56,6 +56,7 @@ want_for_build ()
   want_library libseccomp libseccomp-dev
   want_library libpcre2-8 libpcre2-dev
   want_library yaml-0.1 libyaml-dev
+  want_library libarchive libarchive-dev
 }
 
 want_to_run ()

@@ -62,7 +62,7 @@ static int choose_network(struct mag_session *session, uint32_t *ret_network, st
       return mag_error(err, MBP_E_UNSUPPORTED,
                        "network \"%s\" cannot be enforced by compute %s, so nothing was started; it offers: %s", wanted,
                        provider, offered.ptr ? offered.ptr : "nothing");
-  return mag_error(err, MBP_E_INVALID, "unknown network \"%.40s\"; there are none, limited, unrestricted and host",
+  return mag_error(err, MBP_E_INVALID, "unknown network \"%.40s\"; there are none, limited, unrestricted, host and provider",
                    wanted);
 }
 
@@ -148,7 +148,7 @@ static int open_compute(struct mag_session *session, struct mbp_error *err)
   if (r == 0 && definition->workspace)
     r = check_workspace(definition->workspace, err);
   if (r == 0)
-    r = mag_demand_check(definition, session->compute, err);
+    r = mag_demand_check(definition, session->compute, session->network, err);
   if (r == 0)
     r = mag_demand_env(mbp_str(definition->env), "compute.env", &env, err);
   mag_demand_env_done(&env);

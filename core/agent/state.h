@@ -106,4 +106,7 @@ bool mag_state_is_result(struct mbp_str content);
 /* The unified view of a session, which lists show and filter: every member is always there. NULL without memory. */
 char *mag_state_summary(const struct mag_state *state);
 
+/* That of a fresh fork of all of a session, from that of the session. `title` may be NULL. NULL without memory. */
+char *mag_summary_of_fork(struct mbp_str of, const char *id, const char *from, const char *title);
+
 #endif

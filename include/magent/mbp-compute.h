@@ -54,6 +54,7 @@ struct mbp_compute_info {
 #define MBP_CAP_COMPUTE_PTY (UINT64_C(1) << 37)
 #define MBP_CAP_COMPUTE_KILL_TREE (UINT64_C(1) << 38) /* a tree is killed whole, setsid and double fork included */
 #define MBP_CAP_COMPUTE_STDERR (UINT64_C(1) << 39)    /* stdout and stderr arrive apart */
+#define MBP_CAP_COMPUTE_IMAGE (UINT64_C(1) << 40)     /* a sandbox is made from an image, which can be chosen */
 
 #define MBP_WORKSPACE_GUARDED 0x1u /* a user's directory, not the session's own: protect .git and friends */
 
@@ -222,7 +223,10 @@ struct mbp_compute_ops {
   /* Required. Emits MBP_EV_PROCESS. done: no result. */
   int (*list_processes)(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str id,
                         struct mbp_error *err);
-  /* With MBP_CAP_COMPUTE_REATTACH. Emits the output from byte `from` of the spool on; done like exec. */
+  /* With MBP_CAP_COMPUTE_REATTACH. Emits the output from byte `from` of the spool on; of a process that is not in the
+   * background from byte `from` of its stdout on, as far as the provider still has it, and what it has of its stderr
+   * (the offsets tell). Also for a process that has ended a while ago. Cancelling only ends the watching. Done like
+   * exec; MBP_E_NOT_FOUND: no such process is known. */
   int (*attach_process)(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str id,
                         struct mbp_str process, int64_t from, struct mbp_error *err);
 

@@ -57,8 +57,8 @@ static int receive(void *ctx, unsigned stream, int64_t offset, const char *data,
   return 0;
 }
 
-static int run(const struct mag_files *files, struct mbp_call *call, struct mbp_str *argv, size_t n_argv, struct mbp_str path,
-               struct transfer *transfer, struct mbp_error *err)
+static int run(const struct mag_files *files, struct mbp_call *call, struct mbp_str *argv, size_t n_argv,
+               struct mbp_str path, struct transfer *transfer, struct mbp_error *err)
 {
   mag_autofree char *beneath = files->beneath ? plug_printf("beneath=%s", files->beneath) : NULL;
   if (files->beneath && !beneath)
@@ -95,7 +95,8 @@ static int run(const struct mag_files *files, struct mbp_call *call, struct mbp_
   return 0;
 }
 
-int mag_files_put(const struct mag_files *files, struct mbp_call *call, const struct mbp_put *given, struct mbp_error *err)
+int mag_files_put(const struct mag_files *files, struct mbp_call *call, const struct mbp_put *given,
+                  struct mbp_error *err)
 {
   struct mbp_put put = {0};
   PLUG_COPY(put, given);

@@ -13,7 +13,8 @@ struct mag_files {
   void *ctx;
 };
 
-int mag_files_put(const struct mag_files *files, struct mbp_call *call, const struct mbp_put *put, struct mbp_error *err);
+int mag_files_put(const struct mag_files *files, struct mbp_call *call, const struct mbp_put *put,
+                  struct mbp_error *err);
 
 /* `data` gets the content piece by piece; negative stops. */
 int mag_files_get(const struct mag_files *files, struct mbp_call *call, struct mbp_str path, int64_t limit,

@@ -62,10 +62,10 @@ static bool check(const struct mag_answer *answer)
 
 static size_t size_of(uint32_t op)
 {
-  static const size_t sizes[] = {
-      sizeof(struct mag_frame_hello), sizeof(struct mag_frame_number), sizeof(struct mag_frame_failed),
-      sizeof(struct mag_frame_output), sizeof(struct mag_frame_end),   sizeof(struct mag_frame_number),
-      sizeof(struct mag_frame_wrote),  sizeof(struct mag_frame_process)};
+  static const size_t sizes[] = {sizeof(struct mag_frame_hello),  sizeof(struct mag_frame_number),
+                                 sizeof(struct mag_frame_failed), sizeof(struct mag_frame_output),
+                                 sizeof(struct mag_frame_end),    sizeof(struct mag_frame_number),
+                                 sizeof(struct mag_frame_wrote),  sizeof(struct mag_frame_process)};
   return op >= MAG_FRAME_HELLO && op <= MAG_FRAME_PROCESS ? sizes[op - MAG_FRAME_HELLO] : 0;
 }
 

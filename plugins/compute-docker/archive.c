@@ -256,8 +256,8 @@ int archive_get(struct box *box, struct mbp_call *call, struct mbp_str path, int
   bool relative = path.len == 0 || path.ptr[0] != '/';
   if (path.len == 0 || memchr(path.ptr, 0, path.len))
     return plug_error(err, MBP_E_INVALID, "an empty path, or one with a NUL");
-  mag_autofree char *whole = plug_printf("%s%s%.*s", relative ? box->working_dir : "", relative ? "/" : "",
-                                         (int) path.len, path.ptr);
+  mag_autofree char *whole =
+      plug_printf("%s%s%.*s", relative ? box->working_dir : "", relative ? "/" : "", (int) path.len, path.ptr);
   mag_autofree char *escaped = whole ? engine_escape(mbp_str(whole)) : NULL;
   mag_autofree char *url = escaped ? plug_printf("/containers/%s/archive?path=%s", box->name, escaped) : NULL;
   const struct ask ask = {0};

@@ -94,7 +94,11 @@ static int wait_for_bytes(struct channel *channel, struct mbp_call *call, int64_
                            {call ? host->cancel_fd(call) : -1, POLLIN, 0}};
     if (call && host->cancelled(call))
       return plug_error(err, MBP_E_CANCELLED, "cancelled");
-    int n = poll(fds, 2, left < 0 && until_ms == INT64_MAX ? -1 : left <= 0 ? 0 : left > INT_MAX ? INT_MAX : (int) left);
+    int n = poll(fds, 2,
+                 left < 0 && until_ms == INT64_MAX ? -1
+                 : left <= 0                       ? 0
+                 : left > INT_MAX                  ? INT_MAX
+                                                   : (int) left);
     if (fds[0].revents)
       return 1;
     if (n == 0 && until_ms != INT64_MAX && plug_now_ms(host) >= until_ms)

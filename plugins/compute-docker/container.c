@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <sys/random.h>
 
-#define SWEEP_GRACE_MS 60000    /* beyond its deadline: the container has had its chance to end by itself */
+#define SWEEP_GRACE_MS 60000 /* beyond its deadline: the container has had its chance to end by itself */
 #define NEVER_STARTED_S 600
-#define GOING_AWAY_MS 20000     /* until a container that has ended is removed by its engine */
-#define SOMEBODY_ELSE_MS 5000   /* who has made a container has so long to start it */
+#define GOING_AWAY_MS 20000   /* until a container that has ended is removed by its engine */
+#define SOMEBODY_ELSE_MS 5000 /* who has made a container has so long to start it */
 
 /* ---- Remove ----------------------------------------------------------------------------------------------------- */
 
@@ -134,8 +134,8 @@ static int post_create(struct making *making, struct mbp_error *err)
 static int fill(struct making *making, struct mbp_error *err)
 {
   struct mbp_instance *instance = making->instance;
-  mag_autofree char *working_dir = plug_dup(making->spec->working_dir.len ? making->spec->working_dir
-                                                                          : mbp_str(DOCKER_WORKING_DIR));
+  mag_autofree char *working_dir =
+      plug_dup(making->spec->working_dir.len ? making->spec->working_dir : mbp_str(DOCKER_WORKING_DIR));
   mag_autofree char *path = plug_printf("/containers/%s/archive?path=%%2F", making->name);
   mag_autofree char *bytes = NULL;
   size_t len = 0;
@@ -144,8 +144,8 @@ static int fill(struct making *making, struct mbp_error *err)
   int r = archive_of_sandbox(instance, working_dir, &bytes, &len, err);
   if (r < 0)
     return r;
-  const struct ask ask = {.method = "PUT", .body = mbp_str_n(bytes, len), .content_type = "application/x-tar",
-                          .idle_ms = 120000};
+  const struct ask ask = {
+      .method = "PUT", .body = mbp_str_n(bytes, len), .content_type = "application/x-tar", .idle_ms = 120000};
   return engine_json(&instance->engine, making->call, path, &ask, 0, "magent-sandbox cannot be put into the container",
                      NULL, err);
 }
@@ -276,10 +276,10 @@ static int name_maker(struct making *making, struct mbp_error *err)
 int container_create(struct mbp_instance *instance, struct mbp_call *call, const struct mbp_sandbox_spec *spec,
                      struct box **ret_box, bool *ret_existed, struct mbp_error *err)
 {
-  mag_autofree char *image = spec->image.len ? plug_dup(spec->image)
-                                             : plug_dup(mbp_str(docker_option(instance, "image", "")));
-  struct making making = {.instance = instance, .call = call, .spec = spec, .image = image,
-                          .name = box_name(instance, spec->key)};
+  mag_autofree char *image =
+      spec->image.len ? plug_dup(spec->image) : plug_dup(mbp_str(docker_option(instance, "image", "")));
+  struct making making = {
+      .instance = instance, .call = call, .spec = spec, .image = image, .name = box_name(instance, spec->key)};
   int r = image && making.name ? name_maker(&making, err) : plug_no_memory(err);
   if (r == 0)
     r = make(&making, ret_box, ret_existed, err);

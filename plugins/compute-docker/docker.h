@@ -36,7 +36,7 @@ struct watched {
   const char *key, *user;
   struct channel *channel; /* NULL while there is none */
   pthread_mutex_t stdin_lock;
-  int64_t taken;           /* of its stdin */
+  int64_t taken; /* of its stdin */
 };
 
 /* A container as this process knows it. */
@@ -110,8 +110,8 @@ int image_ensure(struct mbp_instance *instance, struct mbp_call *call, const cha
 /* The tar that is put into a new container: magent-sandbox, home and working directory. malloc'ed. */
 int archive_of_sandbox(struct mbp_instance *instance, const char *working_dir, char **ret_bytes, size_t *ret_len,
                        struct mbp_error *err);
-/* mag_files_get of a container that is suspended: no command can run there, but the engine can read its files. Links are
- * not followed. */
+/* mag_files_get of a container that is suspended: no command can run there, but the engine can read its files. Links
+ * are not followed. */
 int archive_get(struct box *box, struct mbp_call *call, struct mbp_str path, int64_t limit,
                 int (*data)(void *ctx, const char *bytes, size_t len), void *ctx, struct mbp_file_info *ret_info,
                 struct mbp_error *err);
@@ -140,8 +140,8 @@ void channel_close_all(struct box *box);
 /* run.c: mag_exec_run for containers. `attach`: to a process that runs, from byte `from` on. */
 int run_exec(struct box *box, struct mbp_call *call, const struct mbp_exec *exec, const struct mag_exec_sink *sink,
              struct mag_exec_end *ret_end, struct mbp_error *err);
-int run_attach(struct box *box, struct mbp_call *call, const char *key, int64_t from,
-               const struct mag_exec_sink *sink, struct mag_exec_end *ret_end, struct mbp_error *err);
+int run_attach(struct box *box, struct mbp_call *call, const char *key, int64_t from, const struct mag_exec_sink *sink,
+               struct mag_exec_end *ret_end, struct mbp_error *err);
 
 /* process.c: what else can be done to processes. */
 int process_signal(struct box *box, struct mbp_call *call, struct mbp_str key, uint32_t signal, bool tree,

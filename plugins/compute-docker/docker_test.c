@@ -228,7 +228,8 @@ START_TEST(versions_are_numbers)
 {
   ck_assert_int_eq(engine_version_number("1.41"), 1041);
   ck_assert_int_eq(engine_version_number("2.0"), 2000);
-  static const char *const bad[] = {"", "1", "1.", ".41", "1.41x", "v1.41", "1.4.1", "-1.4", "999999999999.1", "1.9999"};
+  static const char *const bad[] = {"",      "1", "1.", ".41", "1.41x", "v1.41", "1.4.1", "-1.4", "999999999999.1",
+                                    "1.9999"};
   for (size_t i = 0; i < COUNT(bad); i++)
     ck_assert_msg(engine_version_number(bad[i]) == 0, "%s", bad[i]);
 }
@@ -244,9 +245,14 @@ START_TEST(a_container_is_hardened_unless_asked_otherwise)
   struct mbp_error err = MAG_ERROR_INIT;
   struct mbp_instance *instance = NULL;
   const struct mbp_pair env[] = {{{"HOME", 4}, {"/elsewhere", 10}}, {{"A", 1}, {"\"b\"", 3}}};
-  struct mbp_sandbox_spec spec = {.size = MBP_SIZE(struct mbp_sandbox_spec, allowed_hosts), .key = mbp_str("k"),
-                                  .network = MBP_NET_NONE, .pids = 40, .memory_bytes = 96 << 20, .cpu_millis = 1500,
-                                  .env = env, .n_env = 2};
+  struct mbp_sandbox_spec spec = {.size = MBP_SIZE(struct mbp_sandbox_spec, allowed_hosts),
+                                  .key = mbp_str("k"),
+                                  .network = MBP_NET_NONE,
+                                  .pids = 40,
+                                  .memory_bytes = 96 << 20,
+                                  .cpu_millis = 1500,
+                                  .env = env,
+                                  .n_env = 2};
   ck_assert_int_eq(open_plugin("{\"helper\":\"/x\"}", &instance, &err), 0);
   char *body = spec_body(instance, &spec, "image", "m", &err);
   mag_autojson document = NULL;

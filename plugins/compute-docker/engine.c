@@ -53,7 +53,8 @@ static int set_address(struct engine *engine, const struct engine_options *optio
     engine->socket = plug_dup(mbp_str(address + 7));
     engine->base = plug_dup(mbp_str("http://docker"));
   } else if (strncmp(address, "tcp://", 6) == 0 && address[6] && !strpbrk(address + 6, "/?#@ ")) {
-    engine->base = plug_printf("%s://%s", tls ? "https" : "http", address + 6);
+    const char *bracket = strrchr(address + 6, ']'), *port = strchr(bracket ? bracket : address + 6, ':');
+    engine->base = plug_printf("%s://%s%s", tls ? "https" : "http", address + 6, port ? "" : tls ? ":2376" : ":2375");
     int r = tls ? set_tls(engine, options, err) : 0;
     if (r < 0)
       return r;
@@ -91,7 +92,8 @@ int engine_init(struct engine *engine, const struct mbp_host *host, const struct
     return plug_error(err, MBP_E_UNSUPPORTED, "docker needs a host with %s and %s", MBP_HTTP_V1, MBP_JSON_V1);
   if (options->api_version && options->api_version[0]) {
     if (engine_version_number(options->api_version) < VERSION_LEAST)
-      return plug_error(err, MBP_E_INVALID, "api_version '%.20s': 1.40 to " MOST_TEXT " are known", options->api_version);
+      return plug_error(err, MBP_E_INVALID, "api_version '%.20s': 1.40 to " MOST_TEXT " are known",
+                        options->api_version);
     (void) snprintf(engine->version, sizeof(engine->version), "%.15s", options->api_version);
   }
   return set_address(engine, options, err);
@@ -228,8 +230,8 @@ static int send_to(struct engine *engine, struct mbp_call *call, const char *url
   struct mbp_pair headers[3];
   size_t n = 0;
   if (ask->body.len || ask->content_type || (ask->flags & MBP_HTTP_STREAM_BODY))
-    headers[n++] = (struct mbp_pair){mbp_str("Content-Type"),
-                                     mbp_str(ask->content_type ? ask->content_type : "application/json")};
+    headers[n++] =
+        (struct mbp_pair){mbp_str("Content-Type"), mbp_str(ask->content_type ? ask->content_type : "application/json")};
   if (ask->flags & MBP_HTTP_UPGRADE) {
     headers[n++] = (struct mbp_pair){mbp_str("Connection"), mbp_str("Upgrade")};
     headers[n++] = (struct mbp_pair){mbp_str("Upgrade"), mbp_str("tcp")};
@@ -244,7 +246,9 @@ static int send_to(struct engine *engine, struct mbp_call *call, const char *url
       .n_headers = n,
       .body = ask->body,
       .connect_timeout_ms = 10000,
-      .idle_timeout_ms = ask->idle_ms < 0 ? 0 : ask->idle_ms ? ask->idle_ms : ENGINE_QUICK_MS,
+      .idle_timeout_ms = ask->idle_ms < 0 ? 0
+                         : ask->idle_ms   ? ask->idle_ms
+                                          : ENGINE_QUICK_MS,
       .ca_file = mbp_str(engine->ca_file),
       .cert_file = mbp_str(engine->cert_file),
       .key_file = mbp_str(engine->key_file),
@@ -281,8 +285,10 @@ static int negotiate(struct engine *engine, struct mbp_call *call, struct mbp_er
     r = plug_error(err, MBP_E_PROTOCOL, "%s answers, but not as a Docker engine does: check DOCKER_HOST",
                    engine->address);
   else if (number < VERSION_LEAST)
-    r = plug_error(err, MBP_E_UNSUPPORTED, "the Docker engine is too old: it speaks API %s, and 1.40 (Docker 19.03) is "
-                   "the oldest that will do", text);
+    r = plug_error(err, MBP_E_UNSUPPORTED,
+                   "the Docker engine is too old: it speaks API %s, and 1.40 (Docker 19.03) is "
+                   "the oldest that will do",
+                   text);
   engine->http->close(http);
   if (r < 0)
     return r;

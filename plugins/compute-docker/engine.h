@@ -38,7 +38,7 @@ void engine_done(struct engine *engine);
 int engine_version_number(const char *text);
 
 struct ask {
-  const char *method;       /* NULL: GET */
+  const char *method; /* NULL: GET */
   struct mbp_str body;
   const char *content_type; /* NULL: JSON if there is a body */
   uint32_t flags;           /* MBP_HTTP_* */

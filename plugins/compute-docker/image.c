@@ -13,9 +13,7 @@ static const char *own_architecture(void)
   static struct utsname name;
   if (uname(&name) < 0)
     return "";
-  return strcmp(name.machine, "x86_64") == 0    ? "amd64"
-         : strcmp(name.machine, "aarch64") == 0 ? "arm64"
-                                                : name.machine;
+  return strcmp(name.machine, "x86_64") == 0 ? "amd64" : strcmp(name.machine, "aarch64") == 0 ? "arm64" : name.machine;
 }
 
 static int check_architecture(struct mbp_instance *instance, const char *image, const struct mbp_json *document,
@@ -61,8 +59,8 @@ static void show(struct mbp_instance *instance, struct mbp_call *call, const cha
   (void) instance->host->emit(call, &event);
 }
 
-static int read_progress(struct mbp_instance *instance, struct mbp_call *call, struct mbp_http *http,
-                         const char *image, struct mbp_error *err)
+static int read_progress(struct mbp_instance *instance, struct mbp_call *call, struct mbp_http *http, const char *image,
+                         struct mbp_error *err)
 {
   const struct mbp_http_v1 *table = instance->engine.http;
   struct progress *progress = malloc(sizeof(*progress));
@@ -101,7 +99,8 @@ static int pull(struct mbp_instance *instance, struct mbp_call *call, const char
   int r = engine_ask(&instance->engine, call, path, &ask, &http, err);
   if (r < 0)
     return r;
-  (void) snprintf(what, sizeof(what), "image '%.200s' cannot be pulled (check its name, and the engine's network)", image);
+  (void) snprintf(what, sizeof(what), "image '%.200s' cannot be pulled (check its name, and the engine's network)",
+                  image);
   if (instance->engine.http->status(http) / 100 != 2)
     r = engine_fail(&instance->engine, http, what, err);
   else
@@ -123,7 +122,7 @@ int image_ensure(struct mbp_instance *instance, struct mbp_call *call, const cha
   r = pull(instance, call, image, err);
   if (r == 0)
     r = look(instance, call, image, err);
-  return r == 0 ? plug_error(err, MBP_E_NOT_FOUND, "image '%s' was pulled, and the engine does not know it", image)
+  return r == 0  ? plug_error(err, MBP_E_NOT_FOUND, "image '%s' was pulled, and the engine does not know it", image)
          : r < 0 ? r
                  : 0;
 }

@@ -34,8 +34,10 @@ static int check_network(uint32_t network, struct mbp_error *err)
   if (network == MBP_NET_NONE || network == MBP_NET_PROVIDER)
     return 0;
   if (network == MBP_NET_HOST)
-    return plug_error(err, MBP_E_UNSUPPORTED, "network 'host' is refused: a container there is on the engine's own "
-                      "network; %s", offer);
+    return plug_error(err, MBP_E_UNSUPPORTED,
+                      "network 'host' is refused: a container there is on the engine's own "
+                      "network; %s",
+                      offer);
   return plug_error(err, MBP_E_UNSUPPORTED, "network '%s' cannot be enforced: %s",
                     network == MBP_NET_LIMITED ? "limited" : "unrestricted", offer);
 }
@@ -150,8 +152,11 @@ static int show_listed(void *ctx, struct mbp_instance *instance, const struct mb
   };
   if (info.state == MBP_SANDBOX_STOPPED)
     return 0;
-  struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_SANDBOX, .name = info.id,
-                            .number = info.created_ms, .data = mbp_str_n((const char *) &info, sizeof(info))};
+  struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data),
+                            .type = MBP_EV_SANDBOX,
+                            .name = info.id,
+                            .number = info.created_ms,
+                            .data = mbp_str_n((const char *) &info, sizeof(info))};
   return show->host->emit(show->call, &event);
 }
 
@@ -321,7 +326,10 @@ static const struct mbp_compute_ops ops = {
 
 /* ---- Descriptor ------------------------------------------------------------------------------------------------- */
 
-#define PARAM(...) {.size = MBP_SIZE(struct mbp_param, help), __VA_ARGS__}
+#define PARAM(...)                                                                                                     \
+  {                                                                                                                    \
+    .size = MBP_SIZE(struct mbp_param, help), __VA_ARGS__                                                              \
+  }
 
 static const struct mbp_param host_param =
     PARAM(.type = MBP_PARAM_STRING, .name = "host", .default_value = "unix:///var/run/docker.sock",
@@ -380,9 +388,9 @@ static const struct mbp_param helper_param =
           .help = "magent-sandbox, which is put into every container and becomes its PID 1. Linked statically.");
 
 static const struct mbp_param *const params[] = {
-    &host_param,    &tls_param,    &cert_param,   &version_param, &image_param,  &pull_param,
-    &user_param,    &runtime_param, &bridge_param, &memory_param,  &pids_param,   &cpu_param,
-    &tmp_param,     &lifetime_param, &idle_param,  &prefix_param,  &helper_param, NULL};
+    &host_param, &tls_param,      &cert_param,   &version_param, &image_param,  &pull_param,
+    &user_param, &runtime_param,  &bridge_param, &memory_param,  &pids_param,   &cpu_param,
+    &tmp_param,  &lifetime_param, &idle_param,   &prefix_param,  &helper_param, NULL};
 
 static const struct mbp_compute_info info = {
     .size = MBP_SIZE(struct mbp_compute_info, isolation),
@@ -455,8 +463,8 @@ static int plugin_probe(struct mbp_instance *instance, struct mbp_call *call, st
   struct mbp_str version = json->str(json->get(document, "Version"));
   (void) snprintf(text, sizeof(text), "Docker engine %.*s, API %s, at %.100s", (int) PLUG_MIN(version.len, (size_t) 40),
                   version.ptr, instance->engine.version, instance->engine.address);
-  struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_PROGRESS, .number = -1,
-                            .data = mbp_str(text)};
+  struct mbp_event event = {
+      .size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_PROGRESS, .number = -1, .data = mbp_str(text)};
   (void) instance->host->emit(call, &event);
   json->free(document);
   return conclude(instance, call, 0, NULL);
@@ -466,8 +474,8 @@ static const struct mbp_plugin plugin = {
     .size = MBP_SIZE(struct mbp_plugin, close),
     .abi_major = MBP_ABI_MAJOR,
     .abi_minor = MBP_ABI_MINOR,
-    .caps = MBP_CAP_COMPUTE_OUTLIVES | MBP_CAP_COMPUTE_REATTACH | MBP_CAP_COMPUTE_SUSPEND |
-            MBP_CAP_COMPUTE_KILL_TREE | MBP_CAP_COMPUTE_STDERR,
+    .caps = MBP_CAP_COMPUTE_OUTLIVES | MBP_CAP_COMPUTE_REATTACH | MBP_CAP_COMPUTE_SUSPEND | MBP_CAP_COMPUTE_KILL_TREE |
+            MBP_CAP_COMPUTE_STDERR | MBP_CAP_COMPUTE_IMAGE,
     .kind = MBP_KIND_COMPUTE,
     .kind_version = MBP_COMPUTE_VERSION,
     .threads = MBP_THREADS_PARALLEL,
@@ -476,12 +484,13 @@ static const struct mbp_plugin plugin = {
     .license = "Apache-2.0",
     .origin = "magent",
     .summary = "containers of a Docker engine",
-    .help = "A sandbox is a container: without capabilities and new privileges, behind the engine's seccomp profile and "
-            "magent-sandbox's own, as an ordinary user, with limits of memory and processes. It has no network, or, "
-            "where 'provider' is asked for, the engine's bridge, which filters nothing. It ends by itself when its "
-            "time is over or nobody has used it for a while, whatever has become of magent; until then another "
-            "process can go on with it, and with the commands in it.\n"
-            "The engine's socket is as good as root on the engine's machine; it never gets into a sandbox.",
+    .help =
+        "A sandbox is a container: without capabilities and new privileges, behind the engine's seccomp profile and "
+        "magent-sandbox's own, as an ordinary user, with limits of memory and processes. It has no network, or, "
+        "where 'provider' is asked for, the engine's bridge, which filters nothing. It ends by itself when its "
+        "time is over or nobody has used it for a while, whatever has become of magent; until then another "
+        "process can go on with it, and with the commands in it.\n"
+        "The engine's socket is as good as root on the engine's machine; it never gets into a sandbox.",
     .params = params,
     .info = &info,
     .ops = &ops,

@@ -12,7 +12,7 @@
 #define KILLED_WAIT_MS 10000 /* the server tells the end of a killed tree within 3 s */
 #define RECONNECT_MS 20000   /* an engine that is being restarted */
 #define RECONNECT_STEP_MS 100
-#define SILENCE_MS 5000      /* without an answer to a start: is the container suspended? */
+#define SILENCE_MS 5000 /* without an answer to a start: is the container suspended? */
 #define TIMEOUT_GRACE_MS 15000
 
 struct run {
@@ -31,8 +31,8 @@ struct run {
   int64_t give_up_at, silent_since; /* 0: not */
   bool stopped, told_started, detached, ended;
   char *input;
-  size_t input_len;      /* of the piece that has not been taken yet */
-  bool writing;          /* it is under way */
+  size_t input_len; /* of the piece that has not been taken yet */
+  bool writing;     /* it is under way */
   bool input_end, input_closed;
 };
 
@@ -253,9 +253,9 @@ static void explain(struct run *run, const struct mag_frame_end *told, struct ma
   result->dropped = told->dropped;
   result->memory_peak = told->memory_peak;
   result->flags = told->flags & MAG_END_HELD_OPEN ? MBP_EXIT_F_HELD_OPEN : 0;
-  result->reason = run->stopped ? MBP_EXIT_CANCELLED
-                   : hard       ? MBP_EXIT_HARD_TIMEOUT
-                   : soft       ? MBP_EXIT_SOFT_TIMEOUT
+  result->reason = run->stopped   ? MBP_EXIT_CANCELLED
+                   : hard         ? MBP_EXIT_HARD_TIMEOUT
+                   : soft         ? MBP_EXIT_SOFT_TIMEOUT
                    : told->signal ? MBP_EXIT_SIGNALED
                                   : MBP_EXIT_EXITED;
   if ((hard || soft) && run->exec)
@@ -287,8 +287,8 @@ static int feed(struct run *run, struct mbp_error *err)
   struct mag_frame_write write = {.offset = run->watched.taken, .eof = run->input_end};
   memcpy(write.key, run->key, sizeof(write.key));
   run->writing = true;
-  int r = channel_send(run->channel, MAG_FRAME_WRITE, &write, sizeof(write), mbp_str_n(run->input, run->input_len),
-                       err);
+  int r =
+      channel_send(run->channel, MAG_FRAME_WRITE, &write, sizeof(write), mbp_str_n(run->input, run->input_len), err);
   if (r == -MBP_E_NETWORK)
     lose_channel(run);
   return r == -MBP_E_NETWORK ? 0 : r;
@@ -501,8 +501,8 @@ int run_exec(struct box *box, struct mbp_call *call, const struct mbp_exec *exec
   return watch_and_run(&run, ret_end, err);
 }
 
-int run_attach(struct box *box, struct mbp_call *call, const char *key, int64_t from,
-               const struct mag_exec_sink *sink, struct mag_exec_end *ret_end, struct mbp_error *err)
+int run_attach(struct box *box, struct mbp_call *call, const char *key, int64_t from, const struct mag_exec_sink *sink,
+               struct mag_exec_end *ret_end, struct mbp_error *err)
 {
   struct run run = {.box = box, .call = call, .sink = sink, .from = {from, -1}};
   if (!process_key(run.key, mbp_str(key)))

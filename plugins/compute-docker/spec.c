@@ -142,8 +142,7 @@ char *spec_body(struct mbp_instance *instance, const struct mbp_sandbox_spec *sp
                 const char *maker, struct mbp_error *err)
 {
   const struct mbp_json_v1 *json = instance->engine.json;
-  struct body body = {.json = json, .w = json->writer_new(), .instance = instance, .spec = spec,
-                      .maker = maker};
+  struct body body = {.json = json, .w = json->writer_new(), .instance = instance, .spec = spec, .maker = maker};
   int64_t lifetime = spec->lifetime_ms > 0 ? spec->lifetime_ms : docker_number(instance, "lifetime", 0);
   struct mbp_str text;
   char *copy = NULL;

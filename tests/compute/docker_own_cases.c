@@ -191,8 +191,9 @@ START_TEST(commands_run_as_an_ordinary_user_or_as_the_one_that_is_asked_for)
   if (!begin(&rig, _i, NULL))
     return;
   ck_assert_str_eq(rig_text(&rig, "a", "id -u; id -g"), "1000\n1000\n");
-  ck_assert_str_eq(rig_text(&rig, "a", "grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status | tr -d '\\n\\t '"),
-                   "CapEff:0000000000000000CapBnd:0000000000000000NoNewPrivs:1Seccomp:2");
+  ck_assert_str_eq(
+      rig_text(&rig, "a", "grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status | tr -d '\\n\\t '"),
+      "CapEff:0000000000000000CapBnd:0000000000000000NoNewPrivs:1Seccomp:2");
   for (int i = 0; i < 2; i++) {
     struct run_options options = {.user = "1234:1235", .flags = MBP_EXEC_MERGE};
     rig_sh(&rig, "a", "id -u; id -g; setsid -f sleep 82.3456; exit 2", &options, &outcome);

@@ -1,5 +1,5 @@
-/* What comes from a Docker engine and from a sandbox's server: whole and byte by byte must tell the same. The first byte
- * chooses the format. */
+/* What comes from a Docker engine and from a sandbox's server: whole and byte by byte must tell the same. The first
+ * byte chooses the format. */
 #include "plugins/common/frame.h"
 #include "plugins/compute-docker/progress.h"
 #include "plugins/compute-docker/stream.h"

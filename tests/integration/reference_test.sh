@@ -22,7 +22,7 @@ example=$(mktemp /tmp/magent-example-XXXXXX) || exit 1
 trap 'rm -f "$example"' EXIT
 fence='```'
 sed -n "/^${fence}yaml/,/^${fence}\$/p" "$srcdir/docs/CONFIG.md" | sed "/^$fence/d" > "$example"
-if ! ./magent agent validate "$example"; then
+if ! ./magent --plugin-dir plugins-0 agent validate "$example"; then
   echo "FAIL: the example of docs/CONFIG.md is not valid"
   failed=1
 fi
