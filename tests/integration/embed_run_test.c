@@ -96,6 +96,7 @@ static int see(void *ctx, const struct magent_event *event)
 }
 
 /* behaviour 1, 2, 4, 5: events have their documented types, ids and texts; behaviour 133: they are those of the log */
+/* Behaviours 6, 135. */
 START_TEST(pieces_add_up_to_the_message_and_events_come_in_order)
 {
   struct place place;
@@ -466,6 +467,7 @@ START_TEST(a_file_is_loaded_and_its_mistakes_are_told_with_their_line)
 END_TEST
 
 /* behaviour 60: what does not exist is an error that names it; behaviour 110: nothing is made at construction */
+/* Behaviour 58. */
 START_TEST(an_agent_that_cannot_work_is_refused_before_anything_is_made)
 {
   static const struct {

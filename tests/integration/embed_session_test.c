@@ -211,6 +211,7 @@ static void in_another_process(const char *path, const char *prompt, const char 
 }
 
 /* behaviours 69, 70, 119, 130, 131: ids go round, the conversation with them, in other processes, as often as one likes */
+/* Behaviour 129. */
 START_TEST(a_session_is_gone_on_with_in_other_processes)
 {
   struct place place;
@@ -325,6 +326,7 @@ END_TEST
 
 /* ---- Changes by id ---------------------------------------------------------------------------------------------- */
 
+/* Behaviours 111, 112, 132. */
 START_TEST(sessions_are_forked_archived_and_deleted)
 {
   struct place place;
