@@ -45,6 +45,7 @@ static const char agent_file[] = "name: rev\nmodel: {id: scripted/scripted-echo,
                                  "compute: {memory: 1G, env: {CI: 1}}\n";
 
 /* Behaviours 74 (change, version + 1), 66 (ids with a prefix). */
+/* Behaviour 140. */
 START_TEST(agents_are_stored_and_every_version_is_kept)
 {
   command_begin();
