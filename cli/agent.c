@@ -2,6 +2,7 @@
 #include "render.h"
 
 #include "agent/agents.h"
+#include "agent/toolbox.h"
 #include "agent/schema.h"
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -134,22 +135,36 @@ static int print_listed(void *ctx, struct mbp_str json)
 
 /* ---- Commands --------------------------------------------------------------------------------------------------- */
 
-static int validate(int argc, char **argv)
+static int validate_file(struct mag_engine *engine, const char *path)
+{
+  struct mbp_error err = MAG_ERROR_INIT;
+  struct mag_definition definition = {0};
+  int r = mag_definition_load(&definition, path, &err);
+  if (r == 0) {
+    r = mag_toolbox_check(engine, definition.tools, &err);
+    if (r < 0)
+      (void) mag_error_wrap(&err, "%s", path);
+  }
+  mag_definition_done(&definition);
+  if (r == 0)
+    printf("%s: ok\n", path);
+  return r < 0 ? cli_fail(&err) : EXIT_OK;
+}
+
+static int validate(struct cli *cli, int argc, char **argv)
 {
   int status = EXIT_OK;
   if (argc < 2)
     return cli_usage("agent", "validate: a file is needed");
+  struct mag_engine *engine = cli_engine(cli);
+  if (!engine)
+    return EXIT_ERROR;
   for (int i = 1; i < argc; i++) {
-    struct mbp_error err = MAG_ERROR_INIT;
-    struct mag_definition definition = {0};
-    if (argv[i][0] == '-')
-      return cli_usage("agent", "validate: unexpected \"%s\"", argv[i]);
-    if (mag_definition_load(&definition, argv[i], &err) < 0)
-      status = cli_fail(&err);
-    else
-      printf("%s: ok\n", argv[i]);
-    mag_definition_done(&definition);
+    int one = argv[i][0] == '-' ? cli_usage("agent", "validate: unexpected \"%s\"", argv[i])
+                                : validate_file(engine, argv[i]);
+    status = one ? one : status;
   }
+  mag_engine_free(engine);
   return status;
 }
 
@@ -162,6 +177,8 @@ static int create(struct mag_engine *engine, struct arguments *arguments, struct
     r = cli_change(&definition, arguments->sets[i], err);
   if (r == 0)
     r = mag_definition_defaults(&definition, err);
+  if (r == 0)
+    r = mag_toolbox_check(engine, definition.tools, err);
   if (r == 0)
     r = mag_agent_create(engine, &definition, agent, err);
   mag_definition_done(&definition);
@@ -243,7 +260,7 @@ int cli_agent(struct cli *cli, int argc, char **argv)
       return EXIT_OK;
     }
   if (strcmp(name, "validate") == 0)
-    return validate(argc - 1, argv + 1);
+    return validate(cli, argc - 1, argv + 1);
   for (size_t i = 0; i < MAG_COUNT(verbs); i++)
     if (strcmp(name, verbs[i].name) == 0) {
       int status = read_arguments(&arguments, argc - 1, argv + 1, verbs[i].least, verbs[i].most, verbs[i].changes);

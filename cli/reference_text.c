@@ -20,23 +20,26 @@ static const char *const strictness[] = {
 };
 
 static const char *const tools[] = {
-    "Each entry of tools is a mapping with a type. agent_toolset_20260401 has bash, read, write, edit, glob and grep. "
-    "Its "
-    "default_config and its configs, a list of {name: TOOL, ...}, turn tools on and off by enabled, and say what may "
-    "run "
-    "by permission_policy: {type: always_allow}, {type: always_ask} or {type: always_deny}. All rules that match "
-    "count: "
-    "deny before ask before allow; without one, what runs in the sandbox is allowed and what touches this machine is "
-    "asked.",
+    "tools is a list of toolsets, of custom tools, and of names of the default toolset's tools, of which then only "
+    "these "
+    "are on. agent_toolset_20260401 has bash, read, write, edit, glob and grep. Its default_config and its configs, a "
+    "list "
+    "of {name: TOOL, ...}, turn tools on and off by enabled, and say what may run by permission_policy: {type: "
+    "always_allow}, {type: always_ask} or {type: always_deny}. All rules that match count: deny before ask before "
+    "allow; "
+    "without one, what runs in the sandbox is allowed and what touches this machine is asked.",
+    "A custom tool has type: custom, a name, a description and an input_schema. With a command it is answered by that "
+    "program, in the sandbox or, with run_on: host, on this machine; otherwise by the program that embeds magent, or "
+    "from "
+    "outside with magent session answer.",
     NULL,
 };
 
 static const char *const references[] = {
     "In compute.env, compute.options and the plugins of defaults.json, ${NAME} stands for a variable of magent's own "
-    "environment. Stored agents and session logs keep the reference; it is looked up when the value is used, and what "
-    "it "
-    "stands for is a secret that is blanked wherever it would show. A variable that is not set is an error. $${ stands "
-    "for ${. A key that a model provider uses never enters a sandbox, by no way.",
+    "environment. Stored agents and session logs keep the reference; it is looked up when the value is used, and what it "
+    "stands for is a secret that is blanked wherever it would show, if it has 8 bytes or more. A variable that is not set "
+    "is an error. $${ stands for ${. A key that a model provider uses never enters a sandbox, by no way.",
     NULL,
 };
 
@@ -44,9 +47,11 @@ static const char *const projects[] = {
     ".magent/environment.yaml in the working directory, or else in the nearest directory above it, says what a project "
     "needs of its sandbox. magent run tells that it takes part; --no-project leaves it out. It may come with somebody "
     "else's work, so it can say the keys marked \"project\" only: not the provider, not the workspace, of the network "
-    "none only, and no ${NAME}; with a compute provider that has no sandbox it is refused. A file that belongs to "
-    "another "
-    "user, that everybody can write, or that is reached by a symbolic link, is left out, and magent says so.",
+    "none only, and no ${NAME}. With a compute provider that has no sandbox it is refused, and where the sandbox has a "
+    "network, so are its image, setup and env: they would be its code beside what the agent is given. --trust-project "
+    "allows the latter. A file that belongs to another user, that everybody can write, or that is reached by a "
+    "symbolic "
+    "link, is left out, and magent says so.",
     NULL,
 };
 

@@ -32,6 +32,7 @@ static const char help_head[] =
 static const char help_tail[] =
     "  --tools LIST      only these tools, e.g. bash,read,write; \"none\" for none\n"
     "  --no-project      leave .magent/environment.yaml of this directory and those above it out\n"
+    "  --trust-project   let it say what runs in a sandbox that has a network\n"
     "  --session ID      go on with an earlier session\n"
     "  --title T         title of a new session\n"
     "  --max-turns N     stop after N model requests\n"
@@ -49,7 +50,7 @@ struct options {
   struct mag_definition definition;
   const char *agent, *session, *title;
   struct mag_limits limits;
-  bool yes, json, no_project, model_given;
+  bool yes, json, no_project, trust_project, model_given;
   char *prompt;
 };
 
@@ -58,6 +59,7 @@ enum {
   O_SET,
   O_TOOLS,
   O_NO_PROJECT,
+  O_TRUST_PROJECT,
   O_SESSION,
   O_TITLE,
   O_TURNS,
@@ -75,6 +77,7 @@ static const struct option own_options[] = {
     {"set", required_argument, NULL, O_SET},
     {"tools", required_argument, NULL, O_TOOLS},
     {"no-project", no_argument, NULL, O_NO_PROJECT},
+    {"trust-project", no_argument, NULL, O_TRUST_PROJECT},
     {"session", required_argument, NULL, O_SESSION},
     {"title", required_argument, NULL, O_TITLE},
     {"max-turns", required_argument, NULL, O_TURNS},
@@ -156,6 +159,9 @@ static int take_option(struct options *options, int option)
                : 0;
   case O_NO_PROJECT:
     options->no_project = true;
+    return 0;
+  case O_TRUST_PROJECT:
+    options->trust_project = true;
     return 0;
   case O_SESSION:
     options->session = optarg;
@@ -289,7 +295,7 @@ static void tell_what_waits(const struct mag_session *session)
             result ? "its result" : "a yes or no", session->log.id, call->event_id,
             result ? "--result JSON" : "--allow|--deny");
   }
-  fprintf(stderr, "        Then `magent session resume %s` goes on.\n", session->log.id);
+  fprintf(stderr, "        Then `magent session resume %s` goes on; with --yes it says yes to all.\n", session->log.id);
 }
 
 /* Did a budget of the session end the turn, or a limit of the turn itself? */
@@ -378,13 +384,15 @@ static int make_session(struct options *options, struct mag_engine *engine, stru
     return cli_hint(err, "`magent agent list` shows those that exist; a file has a slash or an ending in its name");
   if (r == 0 && !options->no_project)
     r = lay_project(definition, err);
+  if (options->trust_project)
+    definition->project_code = 0;
   options->model_given = definition->model != NULL;
   if (r == 0)
     r = mag_definition_defaults(definition, err);
   if (r < 0)
     return r;
   r = mag_session_create(engine, definition, mbp_str(options->title), ret_session, err);
-  return r == -MBP_E_PERMISSION && definition->project ? cli_hint(err, "--no-project does that") : r;
+  return r == -MBP_E_PERMISSION && definition->project ? cli_hint(err, "see --no-project and --trust-project") : r;
 }
 
 static int open_session(struct options *options, struct mag_engine *engine, struct mag_session **ret_session,

@@ -1,4 +1,11 @@
-dist_man_MANS = docs/man/magent.1 docs/man/magent-agent.5 docs/man/mbp.7
-EXTRA_DIST += docs/ARCHITECTURE.md docs/CONFIG.md docs/HACKING.md docs/LOG-FORMAT.md docs/TOOLS.md
-dist_man_MANS = docs/man/magent.1 docs/man/magent.3 docs/man/magent-agent.5 docs/man/mbp.7
-EXTRA_DIST += docs/ARCHITECTURE.md docs/CONFIG.md docs/HACKING.md docs/LOG-FORMAT.md
+dist_man_MANS =
+dist_man_MANS += docs/man/magent.1
+dist_man_MANS += docs/man/magent.3
+dist_man_MANS += docs/man/magent-agent.5
+dist_man_MANS += docs/man/mbp.7
+EXTRA_DIST += docs/ARCHITECTURE.md
+EXTRA_DIST += docs/BEHAVIOURS.md
+EXTRA_DIST += docs/CONFIG.md
+EXTRA_DIST += docs/HACKING.md
+EXTRA_DIST += docs/LOG-FORMAT.md
+EXTRA_DIST += docs/TOOLS.md

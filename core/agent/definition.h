@@ -45,6 +45,7 @@ struct mag_definition {
   char *agent_id, *environment_id;
   int64_t agent_version, environment_version;
   char *project;
+  int64_t project_code; /* 1: it says what runs in the sandbox: image, setup or env */
 };
 
 void mag_definition_done(struct mag_definition *definition);

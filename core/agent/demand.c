@@ -58,13 +58,37 @@ static int check_network(const struct mag_definition *definition, struct mbp_err
                    key);
 }
 
-int mag_demand_check(const struct mag_definition *definition, struct mag_instance *compute, struct mbp_error *err)
+static int check_project(const struct mag_definition *definition, bool isolated, uint32_t network,
+                         struct mbp_error *err)
+{
+  if (definition->project && !isolated)
+    return mag_error(err, MBP_E_PERMISSION,
+                     "%s is for sandboxes, and compute %s has none, so nothing was started; choose another compute "
+                     "provider, or leave the project's file out",
+                     definition->project, definition->compute);
+  if (definition->project && definition->project_code > 0 && network != MBP_NET_NONE)
+    return mag_error(
+        err, MBP_E_PERMISSION,
+        "%s says what runs in the sandbox (image, setup or env), and the sandbox has a network, so nothing "
+        "was started; trust the project's file, or leave it out",
+        definition->project);
+  return 0;
+}
+
+int mag_demand_check(const struct mag_definition *definition, struct mag_instance *compute, uint32_t network,
+                     struct mbp_error *err)
 {
   const struct mbp_compute_info *info = mag_instance_info(compute);
   bool isolated = info && MBP_HAS(info, struct mbp_compute_info, isolation) && info->isolation != MBP_ISOLATION_NONE;
   int r = check_packages(definition, isolated, err);
   if (r == 0)
     r = check_network(definition, err);
+  if (r == 0 && definition->image && *definition->image &&
+      !(mag_instance_descriptor(compute)->caps & MBP_CAP_COMPUTE_IMAGE))
+    r = mag_error(err, MBP_E_UNSUPPORTED,
+                  "compute.image: compute %s has no images; remove the key, or choose a provider "
+                  "that has them",
+                  definition->compute);
   if (r == 0 && definition->gpu)
     r = mag_error(err, MBP_E_UNSUPPORTED, "compute.gpu: compute %s cannot give one in this version; remove the key",
                   definition->compute);
@@ -72,12 +96,7 @@ int mag_demand_check(const struct mag_definition *definition, struct mag_instanc
     r = mag_error(
         err, MBP_E_UNSUPPORTED,
         "compute.mounts: this version cannot mount more directories; remove the key, and use compute.workspace");
-  if (r == 0 && definition->project && !isolated)
-    r = mag_error(err, MBP_E_PERMISSION,
-                  "%s is for sandboxes, and compute %s has none, so nothing was started; choose another compute "
-                  "provider, or leave the project's file out",
-                  definition->project, definition->compute);
-  return r;
+  return r < 0 ? r : check_project(definition, isolated, network, err);
 }
 
 /* ---- Environment of the sandbox --------------------------------------------------------------------------------- */
@@ -100,8 +119,8 @@ static int add_pair(struct mag_demand_env *env, const char *where, struct mbp_st
   if (r < 0)
     return mag_error_wrap(err, "%s: %.60s", where, name.ptr);
   if (mag_redact_is_key(mbp_str(resolved)))
-    return mag_error(err, MBP_E_INVALID,
-                     "%s: the value of %.60s is a key of this program: keys never enter a sandbox", where, name.ptr);
+    return mag_error(err, MBP_E_INVALID, "%s: the value of %.60s is a key of this program: keys never enter a sandbox",
+                     where, name.ptr);
   size_t len = strlen(resolved);
   char *text = malloc(name.len + len + 2);
   if (!text)

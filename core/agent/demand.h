@@ -8,7 +8,9 @@
 
 /* Does it ask for something of a sandbox also if no tool needs one? Such a demand must not be passed over. */
 bool mag_demand_needs_compute(const struct mag_definition *definition);
-int mag_demand_check(const struct mag_definition *definition, struct mag_instance *compute, struct mbp_error *err);
+/* `network`: the MBP_NET_* that the sandbox will have. */
+int mag_demand_check(const struct mag_definition *definition, struct mag_instance *compute, uint32_t network,
+                     struct mbp_error *err);
 
 /* An environment for what runs in a sandbox, with its references filled in. `text` keeps what the pairs point to; all empty in
  * the beginning. */

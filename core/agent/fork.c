@@ -101,45 +101,100 @@ static int copy_files(struct mag_instance *store, const char *from, const char *
 
 /* ---- The new head --------------------------------------------------------------------------------------------- */
 
+/* `title` may be NULL. */
+static void add_fork_record(struct mag_batch *batch, const char *id, const char *from, uint64_t upto, const char *title,
+                            const char *workspace)
+{
+  char now[MAG_TIME_TEXT];
+  mag_clock_format(mag_clock_wall_ms(), now);
+  struct mbp_writer *w = mag_batch_private(batch, MAG_REC_FORK);
+  mag_writer_string(w, "id", mbp_str(id));
+  mag_writer_string(w, "from", mbp_str(from));
+  mag_writer_number(w, "upto", (int64_t) upto);
+  mag_writer_string(w, "created_at", mbp_str(now));
+  if (title)
+    mag_writer_string(w, "title", mbp_str(title));
+  mag_writer_string(w, "workspace", mbp_str(workspace));
+  mag_batch_end(batch);
+}
+
 int mag_fork_complete(struct mag_log *log, const char *title, const char *workspace, struct mbp_error *err)
 {
   const struct mag_state *state = &log->state;
   struct mag_batch batch = MAG_BATCH_INIT;
-  char now[MAG_TIME_TEXT];
-  mag_clock_format(mag_clock_wall_ms(), now);
-  struct mbp_writer *w = mag_batch_private(&batch, MAG_REC_FORK);
-  mag_writer_string(w, "id", mbp_str(log->id));
-  mag_writer_string(w, "from", mbp_str(state->id));
-  mag_writer_number(w, "upto", (int64_t) state->last_seq);
-  mag_writer_string(w, "created_at", mbp_str(now));
-  if (title || state->title)
-    mag_writer_string(w, "title", mbp_str(title ? title : state->title));
-  mag_writer_string(w, "workspace", mbp_str(workspace));
-  mag_batch_end(&batch);
+  add_fork_record(&batch, log->id, state->id, state->last_seq, title ? title : state->title, workspace);
   int r = mag_log_commit_folded(log, &batch, err);
   mag_batch_done(&batch);
   return r;
 }
 
-static int make_head(struct mag_instance *store, const char *from, uint64_t upto, const char *to, struct mbp_error *err)
+/* A fork that is being made. */
+struct making {
+  struct mag_instance *store;
+  const char *from, *title, *workspace;
+  char id[MAG_ID_SIZE];
+  uint64_t upto;
+  bool made;
+};
+
+static int make_head(struct making *making, const char *summary, struct mbp_error *err)
 {
+  struct mag_instance *store = making->store;
   const struct mbp_store_ops *ops = mag_instance_ops(store);
-  struct mag_call_options options = {.session = mbp_str(from)};
-  /* So little that readers look into the log: it is there for a moment only. */
-  mag_autofree char *summary = mag_sprintf("{\"id\":\"%s\",\"type\":\"session\",\"status\":\"idle\"}", to);
-  if (!summary)
-    return mag_error_no_memory(err);
-  return MAG_RUN(store, &options, err,
-                 ops->fork(plugin, call, mbp_str(from), upto, mbp_str(to), mbp_str(summary), err));
+  struct mag_call_options options = {.session = mbp_str(making->from)};
+  int r =
+      MAG_RUN(store, &options, err,
+              ops->fork(plugin, call, mbp_str(making->from), making->upto, mbp_str(making->id), mbp_str(summary), err));
+  making->made = r == 0;
+  return r;
 }
 
-static void take_back(struct mag_instance *store, const char *id, bool made)
+/* Of a whole log: what lists show of it is known, so that nothing is read, however long it is. */
+static int make_from_all(struct making *making, const char *view, struct mbp_error *err)
 {
-  const struct mbp_store_ops *ops = mag_instance_ops(store);
-  struct mag_call_options options = {.session = mbp_str(id)};
-  mag_autofree char *workspace = mag_session_workspace(id);
-  if (made)
-    (void) MAG_RUN(store, &options, NULL, ops->remove(plugin, call, mbp_str(id), NULL));
+  mag_autojson json = NULL;
+  struct mag_batch batch = MAG_BATCH_INIT;
+  int r = mag_json_parse(mbp_str(view), &json, err);
+  struct mbp_str title = mag_json_str(mag_json_get(json, "title"));
+  if (!making->title && title.len)
+    making->title = title.ptr;
+  mag_autofree char *summary =
+      r == 0 ? mag_summary_of_fork(mbp_str(view), making->id, making->from, making->title) : NULL;
+  if (r == 0 && !summary)
+    r = mag_error_no_memory(err);
+  if (r == 0)
+    r = make_head(making, summary, err);
+  if (r == 0) {
+    add_fork_record(&batch, making->id, making->from, making->upto, making->title, making->workspace);
+    r = mag_log_append_claimed(making->store, making->id, &batch, err);
+  }
+  mag_batch_done(&batch);
+  return r;
+}
+
+/* Of its beginning: only the fold tells what it was like there. */
+static int make_from_part(struct making *making, struct mbp_error *err)
+{
+  struct mag_log log;
+  /* So little that readers look into the log: it is there for a moment only. */
+  mag_autofree char *summary = mag_sprintf("{\"id\":\"%s\",\"type\":\"session\",\"status\":\"idle\"}", making->id);
+  int r = summary ? make_head(making, summary, err) : mag_error_no_memory(err);
+  if (r == 0)
+    r = mag_log_open(&log, making->store, making->id, /* claim= */ true, err);
+  if (r < 0)
+    return r;
+  r = mag_fork_complete(&log, making->title, making->workspace, err);
+  mag_log_close(&log);
+  return r;
+}
+
+static void take_back(const struct making *making)
+{
+  const struct mbp_store_ops *ops = mag_instance_ops(making->store);
+  struct mag_call_options options = {.session = mbp_str(making->id)};
+  mag_autofree char *workspace = mag_session_workspace(making->id);
+  if (making->made)
+    (void) MAG_RUN(making->store, &options, NULL, ops->remove(plugin, call, mbp_str(making->id), NULL));
   if (workspace)
     (void) mag_tree_remove(workspace, NULL);
 }
@@ -147,35 +202,26 @@ static void take_back(struct mag_instance *store, const char *id, bool made)
 int mag_sessions_fork(struct mag_engine *engine, const char *id, const struct mag_fork_options *options,
                       char ret_id[MAG_ID_SIZE], struct mbp_error *err)
 {
-  struct mag_instance *store;
-  struct mag_log log;
-  char new_id[MAG_ID_SIZE];
-  const char *workspace = NULL;
-  uint64_t upto = 0;
-  bool made = false;
+  struct making making = {.from = id, .title = options->title};
+  mag_autofree char *view = NULL;
   int r = mag_session_check_id(id, err);
   if (r == 0 && options->title && !mag_utf8_valid(options->title, strlen(options->title)))
     r = mag_error(err, MBP_E_INVALID, "the title is not UTF-8");
   if (r == 0)
-    r = mag_engine_store(engine, &store, err);
+    r = mag_engine_store(engine, &making.store, err);
   if (r == 0)
-    r = find_place(store, id, options->event, &upto, err);
+    r = find_place(making.store, id, options->event, &making.upto, err);
+  if (r == 0 && !options->event)
+    r = mag_sessions_listed(engine, id, &view, err);
   if (r < 0)
     return r;
-  mag_id_new(new_id, "sesn_");
-  r = copy_files(store, id, new_id, options->without_files, &workspace, err);
+  mag_id_new(making.id, "sesn_");
+  r = copy_files(making.store, id, making.id, options->without_files, &making.workspace, err);
   if (r == 0)
-    r = make_head(store, id, upto, new_id, err);
-  made = r == 0;
-  if (r == 0)
-    r = mag_log_open(&log, store, new_id, /* claim= */ true, err);
-  if (r == 0) {
-    r = mag_fork_complete(&log, options->title, workspace, err);
-    mag_log_close(&log);
-  }
+    r = view ? make_from_all(&making, view, err) : make_from_part(&making, err);
   if (r < 0)
-    take_back(store, new_id, made);
+    take_back(&making);
   else
-    memcpy(ret_id, new_id, MAG_ID_SIZE);
+    memcpy(ret_id, making.id, MAG_ID_SIZE);
   return r;
 }

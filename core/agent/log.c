@@ -309,6 +309,21 @@ int mag_log_append_next(struct mag_log *log, struct mag_batch *batch, struct mbp
   return run_append(log, &request, &appended, err);
 }
 
+int mag_log_append_claimed(struct mag_instance *store, const char *id, struct mag_batch *batch, struct mbp_error *err)
+{
+  const struct mbp_store_ops *ops = mag_instance_ops(store);
+  struct mag_log log = {.store = store};
+  struct mbp_appended appended = {0};
+  (void) snprintf(log.id, sizeof(log.id), "%s", id);
+  int r = claim(&log, err);
+  if (r < 0)
+    return r;
+  r = append(&log, batch, mbp_str(""), &appended, err);
+  ops->release(mag_instance_plugin(store), mbp_str(id));
+  mag_batch_clear(batch);
+  return r;
+}
+
 int mag_log_create(struct mag_log *log, struct mag_instance *store, struct mbp_str agent, struct mbp_str environment,
                    struct mbp_str title, const struct mag_budget *budget, struct mbp_error *err)
 {

@@ -40,6 +40,9 @@ int mag_log_append_outside(struct mag_instance *store, const char *id, struct ma
  * MBP_E_CONFLICT. The log is not folded on. */
 int mag_log_append_next(struct mag_log *log, struct mag_batch *batch, struct mbp_error *err);
 
+/* The same for private records: claims it for a moment. Neither tells lists anything. */
+int mag_log_append_claimed(struct mag_instance *store, const char *id, struct mag_batch *batch, struct mbp_error *err);
+
 /* Reads a whole log without a state: for tools that show it. Negative from `each` stops. */
 int mag_log_each(struct mag_instance *store, const char *id, uint64_t from, uint32_t limit,
                  int (*each)(void *ctx, const struct mbp_record *record), void *ctx, struct mbp_error *err);

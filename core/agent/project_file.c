@@ -90,6 +90,9 @@ int mag_project_lay(struct mag_definition *definition, const char *start, char *
     r = mag_definition_take_in(&said, mbp_str(json), MAG_IN_PROJECT, finding.path, true, err);
   if (r == 0 && json && !(said.project = mag_str_dup(mbp_str(finding.path))))
     r = mag_error_no_memory(err);
+  /* Where the agent says image and setup itself, the project's do not count; variables are joined. */
+  if ((said.image && !definition->image) || (said.setup && !definition->setup) || said.env)
+    said.project_code = 1;
   if (r == 0)
     r = mag_definition_lay(definition, &said, err);
   mag_definition_done(&said);

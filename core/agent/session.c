@@ -148,7 +148,7 @@ static int open_compute(struct mag_session *session, struct mbp_error *err)
   if (r == 0 && definition->workspace)
     r = check_workspace(definition->workspace, err);
   if (r == 0)
-    r = mag_demand_check(definition, session->compute, err);
+    r = mag_demand_check(definition, session->compute, session->network, err);
   if (r == 0)
     r = mag_demand_env(mbp_str(definition->env), "compute.env", &env, err);
   mag_demand_env_done(&env);

@@ -201,14 +201,44 @@ int mag_sessions_list(struct mag_engine *engine, const struct mag_session_filter
   return r;
 }
 
-static int take_facts(void *ctx, const struct mbp_event *event)
+static int take_summary(void *ctx, const struct mbp_event *event)
 {
-  mag_autojson json = NULL;
-  struct mag_session_facts *facts = ctx;
-  if (event->type != MBP_EV_STORE_SESSION || mag_json_parse(event->data, &json, NULL) < 0)
-    return 0;
-  facts->running = text_is(json, "status", "running");
-  facts->archived = text_is(json, "status", "terminated");
+  char **summary = ctx;
+  if (event->type == MBP_EV_STORE_SESSION && !*summary)
+    *summary = mag_str_dup(event->data);
+  return 0;
+}
+
+/* NULL: the list does not know it; an older magent wrote it, perhaps. */
+static int find_summary(struct mag_instance *store, const char *id, char **ret_summary, struct mbp_error *err)
+{
+  const struct mbp_store_ops *ops = mag_instance_ops(store);
+  mag_autowriter w = mag_writer_new();
+  struct mbp_str filter;
+  mag_writer_object(w, NULL);
+  mag_writer_string(w, "id", mbp_str(id));
+  mag_writer_end(w);
+  if (mag_writer_text(w, &filter) < 0)
+    return mag_error_no_memory(err);
+  struct mbp_query query = {.size = MBP_SIZE(struct mbp_query, reserved), .limit = 1, .filter = filter};
+  struct mag_call_options options = {.timeout_ms = TIMEOUT_MS, .sink = take_summary, .ctx = ret_summary};
+  *ret_summary = NULL;
+  return MAG_RUN(store, &options, err, ops->list(plugin, call, &query, err));
+}
+
+int mag_sessions_listed(struct mag_engine *engine, const char *id, char **ret_json, struct mbp_error *err)
+{
+  struct mag_instance *store;
+  struct mbp_str last;
+  mag_autofree char *summary = NULL;
+  int r = mag_engine_store(engine, &store, err);
+  if (r == 0)
+    r = find_summary(store, id, &summary, err);
+  if (r < 0)
+    return r;
+  if (!summary || !mag_json_slice(mbp_str(summary), "forked_from", &last))
+    return read_info(store, id, ret_json, err);
+  *ret_json = mag_steal(&summary);
   return 0;
 }
 
@@ -216,27 +246,21 @@ int mag_sessions_facts(struct mag_engine *engine, const char *id, struct mag_ses
                        struct mbp_error *err)
 {
   struct mag_instance *store;
-  struct mag_session_facts facts = {false, false};
-  mag_autowriter w = mag_writer_new();
-  struct mbp_str filter;
+  mag_autofree char *summary = NULL;
+  mag_autojson json = NULL;
   bool claimed = false;
-  mag_writer_object(w, NULL);
-  mag_writer_string(w, "id", mbp_str(id));
-  mag_writer_end(w);
-  int r = mag_writer_text(w, &filter) < 0 ? mag_error_no_memory(err) : mag_engine_store(engine, &store, err);
+  int r = mag_engine_store(engine, &store, err);
   if (r == 0)
     r = is_claimed(store, id, &claimed, err);
   if (r == -MBP_E_NOT_FOUND)
     return mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"", id);
-  if (r < 0)
-    return r;
-  const struct mbp_store_ops *ops = mag_instance_ops(store);
-  struct mbp_query query = {.size = MBP_SIZE(struct mbp_query, reserved), .limit = 1, .filter = filter};
-  struct mag_call_options options = {.timeout_ms = TIMEOUT_MS, .sink = take_facts, .ctx = &facts};
-  r = MAG_RUN(store, &options, err, ops->list(plugin, call, &query, err));
-  facts.running &= claimed;
   if (r == 0)
-    *ret_facts = facts;
+    r = find_summary(store, id, &summary, err);
+  if (r == 0 && summary)
+    r = mag_json_parse(mbp_str(summary), &json, err);
+  if (r == 0)
+    *ret_facts = (struct mag_session_facts){.running = claimed && text_is(json, "status", "running"),
+                                            .archived = text_is(json, "status", "terminated")};
   return r;
 }
 
@@ -253,6 +277,9 @@ static int check_cost(struct mag_engine *engine, const struct mag_state *state, 
   const char *model;
   if (budget->cost_micros == 0)
     return 0;
+  if (state->cost_unknown)
+    return mag_error(err, MBP_E_UNSUPPORTED,
+                     "what this session has used has no known price: give the budget in tokens, or fork the session");
   int r = mag_definition_from_resources(&definition, mbp_str(state->agent), mbp_str(state->environment), err);
   if (r == 0)
     r = mag_engine_llm(engine, definition.model, &llm, &model, err);

@@ -20,6 +20,9 @@
 /* The unified view as it is now. Caller frees. MBP_E_NOT_FOUND. */
 int mag_sessions_info(struct mag_engine *engine, const char *id, char **ret_json, struct mbp_error *err);
 
+/* The same as lists show it: as of the last change of status. */
+int mag_sessions_listed(struct mag_engine *engine, const char *id, char **ret_json, struct mbp_error *err);
+
 /* Cheaper: does a turn run, is it archived? */
 struct mag_session_facts {
   bool running, archived;

@@ -1,6 +1,7 @@
 /* The unified view of a session: one shape for lists, for the command and for the programming interface. */
 #include "agent/state.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 
 static void write_text(struct mbp_writer *w, const char *key, const char *text)
@@ -77,6 +78,21 @@ static void write_cost(struct mbp_writer *w, const struct mag_state *state)
   mag_writer_end(w);
 }
 
+/* What begins anew in a fork. */
+static void write_counters(struct mbp_writer *w, const struct mag_state *state)
+{
+  write_time(w, "created_at", state->created_ms);
+  write_time(w, "updated_at", state->updated_ms);
+  write_time(w, "archived_at", state->archived_ms);
+  mag_writer_number(w, "turns", state->turns);
+  mag_writer_number(w, "steps", state->steps);
+  mag_writer_number(w, "tool_calls", state->tool_runs);
+  mag_writer_number(w, "active_ms", state->active_ms);
+  write_usage(w, state);
+  write_cost(w, state);
+  write_text(w, "forked_from", state->fork_of);
+}
+
 static const char *status_of(const struct mag_state *state)
 {
   return state->archived_ms ? "terminated" : state->status == MAG_STATUS_RUNNING ? "running" : "idle";
@@ -95,17 +111,30 @@ char *mag_state_summary(const struct mag_state *state)
   write_text(w, "title", state->title);
   write_agent(w, state->agent);
   write_environment(w, state->environment);
-  write_time(w, "created_at", state->created_ms);
-  write_time(w, "updated_at", state->updated_ms);
-  write_time(w, "archived_at", state->archived_ms);
-  mag_writer_number(w, "turns", state->turns);
-  mag_writer_number(w, "steps", state->steps);
-  mag_writer_number(w, "tool_calls", state->tool_runs);
-  mag_writer_number(w, "active_ms", state->active_ms);
-  write_usage(w, state);
-  write_cost(w, state);
+  write_counters(w, state);
   mag_budget_write(w, "budget", &state->budget);
-  write_text(w, "forked_from", state->fork_of);
+  mag_writer_end(w);
+  return mag_writer_take(w);
+}
+
+char *mag_summary_of_fork(struct mbp_str of, const char *id, const char *from, const char *title)
+{
+  static const char *const kept[] = {"interrupted", "stop_reason",    "error", "agent",
+                                     "model",       "environment_id", "budget"};
+  struct mag_state fresh = {.created_ms = mag_clock_wall_ms(), .fork_of = (char *) (uintptr_t) from};
+  struct mbp_str value, status = {"", 0};
+  mag_autowriter w = mag_writer_new();
+  mag_writer_object(w, NULL);
+  write_text(w, "id", id);
+  mag_writer_string(w, "type", mbp_str("session"));
+  (void) mag_json_slice(of, "status", &status);
+  mag_writer_string(w, "status", mbp_str(mbp_str_eq(status, "\"running\"") ? "running" : "idle"));
+  for (size_t i = 0; i < MAG_COUNT(kept); i++)
+    if (mag_json_slice(of, kept[i], &value))
+      mag_writer_raw(w, kept[i], value);
+  write_text(w, "title", title);
+  fresh.updated_ms = fresh.created_ms;
+  write_counters(w, &fresh);
   mag_writer_end(w);
   return mag_writer_take(w);
 }

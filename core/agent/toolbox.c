@@ -87,13 +87,16 @@ static int new_tool(struct mag_toolbox *toolbox, struct mbp_str name, struct mbp
   if (!tools)
     return mag_error_no_memory(err);
   toolbox->tools = tools;
-  struct mag_tool *tool = &tools[toolbox->n++];
-  *tool = (struct mag_tool){
-      .name = mag_str_dup(name), .description = mag_str_dup(description), .schema = mag_str_dup(schema)};
-  if (!tool->name || !tool->description || !tool->schema)
-    return mag_error_no_memory(err);
-  if (mag_schema_new(schema, &tool->input_schema, err) < 0)
-    return mag_error_wrap(err, "input_schema of %s", tool->name);
+  struct mag_tool *tool = &tools[toolbox->n];
+  struct mag_tool_text *text = NULL;
+  if (mag_tool_text_get(name, description, schema, &text, err) < 0)
+    return mag_error_wrap(err, "input_schema of %.*s", (int) name.len, name.ptr);
+  toolbox->n++;
+  *tool = (struct mag_tool){.name = text->name,
+                            .description = text->description,
+                            .schema = text->schema,
+                            .input_schema = text->input_schema,
+                            .text = text};
   *ret_tool = tool;
   return 0;
 }
@@ -269,13 +272,22 @@ int mag_toolbox_open(struct mag_toolbox *toolbox, struct mag_engine *engine, str
   return 0;
 }
 
+int mag_toolbox_check(struct mag_engine *engine, const char *entries, struct mbp_error *err)
+{
+  struct mag_toolbox toolbox;
+  mag_autofree char *expanded = NULL;
+  int r = mag_toolbox_expand(engine, entries, &expanded, err);
+  if (r == 0)
+    r = mag_toolbox_open(&toolbox, engine, mbp_str(expanded), err);
+  if (r == 0)
+    mag_toolbox_close(&toolbox);
+  return r;
+}
+
 void mag_toolbox_close(struct mag_toolbox *toolbox)
 {
   for (size_t i = 0; i < toolbox->n; i++) {
-    free(toolbox->tools[i].name);
-    free(toolbox->tools[i].description);
-    free(toolbox->tools[i].schema);
-    mag_schema_free(toolbox->tools[i].input_schema);
+    mag_tool_text_put(toolbox->tools[i].text);
     mag_custom_entry_free(toolbox->tools[i].custom);
   }
   for (size_t i = 0; i < toolbox->n_toolsets; i++)

@@ -5,17 +5,18 @@
 #include "agent/state.h"
 #include "host/instance.h"
 #include "agent/engine.h"
-#include "agent/json_schema.h"
+#include "agent/tool_text.h"
 
 #include <magent/mbp-toolset.h>
 
 struct mag_tool {
-  char *name, *description, *schema;
-  struct mag_schema *input_schema; /* of `schema` */
+  const char *name, *description, *schema; /* these four are of `text` */
+  const struct mag_schema *input_schema;   /* of `schema` */
   uint32_t flags; /* MBP_TOOL_* */
   enum mag_permission permission;
   struct mag_instance *toolset;    /* borrowed from the toolbox; NULL: a custom tool */
   struct mag_custom_entry *custom; /* what a custom tool's entry says; else NULL */
+  struct mag_tool_text *text;
 };
 
 struct mag_toolbox {
@@ -29,6 +30,9 @@ struct mag_toolbox {
 /* The "tools" of an agent as they are recorded: names among the entries become one entry of the default toolset, in
  * which all tools are off but these. NULL stays NULL. Caller frees. */
 int mag_toolbox_expand(struct mag_engine *engine, const char *entries, char **ret_entries, struct mbp_error *err);
+
+/* Can the "tools" of an agent be opened? NULL can. */
+int mag_toolbox_check(struct mag_engine *engine, const char *entries, struct mbp_error *err);
 
 /* `entries`: that array. An entry is a custom tool, or opens the toolset plugin that answers to its type. */
 int mag_toolbox_open(struct mag_toolbox *toolbox, struct mag_engine *engine, struct mbp_str entries,

@@ -80,13 +80,13 @@ struct mag_session *embed_present(struct magent_agent *agent);
 /* The same, made if there is none. */
 int embed_session(struct magent_agent *agent, struct mag_session **ret_session, struct mbp_error *err);
 
-/* Alone: `changed` becomes the agent's definition, and its session's; a new version if it is another one. Afterwards
- * `changed` holds what is to be freed. */
-int embed_redefine(struct magent_agent *agent, struct mag_definition *changed, struct mbp_error *err);
+/* Alone: `changed` becomes the agent's definition, and its session's; with `counts` a new version if it is another one.
+ * Afterwards `changed` holds what is to be freed. */
+int embed_redefine(struct magent_agent *agent, struct mag_definition *changed, bool counts, struct mbp_error *err);
 
-/* tools.c. Gives a session the functions of the agent's tools; and adds those that the agent's definition lacks. */
+/* tools.c. Gives a session the functions of the agent's tools; adds to a definition those that it lacks. */
 int embed_tools_give(struct magent_agent *agent, struct mag_session *session, struct mbp_error *err);
-int embed_tools_join(struct magent_agent *agent, struct mbp_error *err);
+int embed_tools_join(const struct magent_agent *agent, struct mag_definition *definition, struct mbp_error *err);
 void embed_tools_free(struct magent_agent *agent);
 
 /* interrupt.c: ends the thread behind magent_interrupt_fd. */

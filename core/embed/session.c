@@ -15,6 +15,20 @@ static struct mag_session *take_away(struct magent_agent *agent)
   return session;
 }
 
+/* The program's own tools, also in a session that was begun without them. */
+static int keep_tools(struct magent_agent *agent, struct mbp_error *err)
+{
+  struct mag_definition changed;
+  int r = embed_copy(&agent->definition, &changed, err);
+  if (r < 0)
+    return r;
+  r = embed_tools_join(agent, &changed, err);
+  if (r == 0)
+    r = embed_redefine(agent, &changed, /* counts= */ false, err);
+  mag_definition_done(&changed);
+  return r < 0 ? r : embed_tools_give(agent, agent->session, err);
+}
+
 /* The agent becomes that of the session, with its conversation, and keeps the program's own tools. Alone. */
 static int take_over(struct magent_agent *agent, struct mag_session *session, struct mbp_error *err)
 {
@@ -30,8 +44,7 @@ static int take_over(struct magent_agent *agent, struct mag_session *session, st
   pthread_mutex_unlock(&agent->lock);
   mag_definition_done(&agent->definition);
   agent->definition = definition;
-  r = embed_tools_join(agent, err);
-  return r < 0 ? r : embed_tools_give(agent, session, err);
+  return keep_tools(agent, err);
 }
 
 static int resume(struct magent_agent *agent, const char *session_id, struct mbp_error *err)
@@ -74,10 +87,15 @@ static int reset_all(struct magent_agent *agent, struct mbp_error *err)
   int r = embed_copy(&agent->made, &definition, err);
   if (r < 0)
     return r;
+  r = embed_tools_join(agent, &definition, err);
+  if (r < 0) {
+    mag_definition_done(&definition);
+    return r;
+  }
   mag_session_close(take_away(agent));
   mag_definition_done(&agent->definition);
   agent->definition = definition;
-  return embed_tools_join(agent, err);
+  return 0;
 }
 
 int magent_reset_all(struct magent_agent *agent, struct magent_error *error)

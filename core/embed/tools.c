@@ -217,19 +217,34 @@ static int with_entry(const char *tools, const struct embed_tool *tool, char **r
   return *ret_tools ? 0 : mag_error_no_memory(err);
 }
 
+static int join_one(struct mag_definition *definition, const struct embed_tool *tool, struct mbp_error *err)
+{
+  char *tools = NULL;
+  int r = with_entry(definition->tools, tool, &tools, err);
+  if (tools) {
+    free(definition->tools);
+    definition->tools = tools;
+  }
+  return r;
+}
+
+int embed_tools_join(const struct magent_agent *agent, struct mag_definition *definition, struct mbp_error *err)
+{
+  int r = 0;
+  for (const struct embed_tool *tool = agent->tools; tool && r == 0; tool = tool->next)
+    r = join_one(definition, tool, err);
+  return r;
+}
+
 static int add_entry(struct magent_agent *agent, const struct embed_tool *tool, struct mbp_error *err)
 {
-  struct mag_definition changed = {0};
-  mag_autofree char *tools = NULL;
-  int r = with_entry(agent->definition.tools, tool, &tools, err);
-  if (r < 0 || !tools)
+  struct mag_definition changed;
+  int r = embed_copy(&agent->definition, &changed, err);
+  if (r < 0)
     return r;
-  r = embed_copy(&agent->definition, &changed, err);
-  if (r == 0) {
-    free(changed.tools);
-    changed.tools = mag_steal(&tools);
-    r = embed_redefine(agent, &changed, err);
-  }
+  r = join_one(&changed, tool, err);
+  if (r == 0)
+    r = embed_redefine(agent, &changed, /* counts= */ false, err);
   mag_definition_done(&changed);
   return r;
 }
@@ -250,14 +265,6 @@ int embed_tools_give(struct magent_agent *agent, struct mag_session *session, st
   int r = 0;
   for (struct embed_tool *tool = agent->tools; tool && r == 0; tool = tool->next)
     r = give(session, tool, err);
-  return r;
-}
-
-int embed_tools_join(struct magent_agent *agent, struct mbp_error *err)
-{
-  int r = 0;
-  for (struct embed_tool *tool = agent->tools; tool && r == 0; tool = tool->next)
-    r = add_entry(agent, tool, err);
   return r;
 }
 

@@ -15,9 +15,9 @@ static void resources_done(struct resources *resources)
   free(resources->environment);
 }
 
-/* What changed counts as a new version of that. */
-static int number(const struct mag_definition *before, struct mag_definition *after, bool *ret_changed,
-                  struct mbp_error *err)
+/* With `counts`, what changed is a new version of that. */
+static int compare(const struct mag_definition *before, struct mag_definition *after, bool counts, bool *ret_changed,
+                   struct mbp_error *err)
 {
   struct resources old = {0}, new = {0};
   int r = mag_definition_resources(before, &old.agent, &old.environment, err);
@@ -25,8 +25,8 @@ static int number(const struct mag_definition *before, struct mag_definition *af
     r = mag_definition_resources(after, &new.agent, &new.environment, err);
   if (r == 0) {
     bool agent = strcmp(old.agent, new.agent) != 0, environment = strcmp(old.environment, new.environment) != 0;
-    after->environment_version += environment;
-    after->agent_version += agent || environment;
+    after->environment_version += counts && environment;
+    after->agent_version += counts && (agent || environment);
     *ret_changed = agent || environment;
   }
   resources_done(&old);
@@ -34,10 +34,10 @@ static int number(const struct mag_definition *before, struct mag_definition *af
   return r;
 }
 
-int embed_redefine(struct magent_agent *agent, struct mag_definition *changed, struct mbp_error *err)
+int embed_redefine(struct magent_agent *agent, struct mag_definition *changed, bool counts, struct mbp_error *err)
 {
   bool is_changed = false;
-  int r = number(&agent->definition, changed, &is_changed, err);
+  int r = compare(&agent->definition, changed, counts, &is_changed, err);
   if (r == 0 && is_changed)
     r = agent->session ? mag_session_redefine(agent->session, changed, err)
                        : mag_session_check(agent->magent->engine, changed, err);
@@ -61,7 +61,9 @@ static int update(struct magent_agent *agent, const struct magent_config *change
   if (r == 0)
     r = embed_change(changes, &changed, err);
   if (r == 0)
-    r = embed_redefine(agent, &changed, err);
+    r = embed_tools_join(agent, &changed, err);
+  if (r == 0)
+    r = embed_redefine(agent, &changed, /* counts= */ true, err);
   mag_definition_done(&changed);
   return r;
 }

@@ -78,6 +78,7 @@ static const struct bit compute_caps[] = {
     {MBP_CAP_COMPUTE_PTY, "pty"},
     {MBP_CAP_COMPUTE_KILL_TREE, "kill_tree"},
     {MBP_CAP_COMPUTE_STDERR, "stderr"},
+    {MBP_CAP_COMPUTE_IMAGE, "image"},
     {0, NULL},
 };
 static const struct bit llm_caps[] = {

@@ -186,7 +186,7 @@ static int no_model(struct mag_registry *registry, const char *model, struct mbp
   pthread_mutex_unlock(&registry->lock);
   return mag_error(err, MBP_E_NOT_FOUND, "no plugin answers to the model '%.100s'; there are: %s%s", model,
                    known.len ? known.ptr : "no llm plugins",
-                   bad ? "; plugins that cannot be used were skipped: see magent plugin list" : "");
+                   bad ? "; plugins that cannot be used were skipped" : "");
 }
 
 int mag_registry_find_model(struct mag_registry *registry, const char *model, const struct mag_plugin **ret_plugin,

@@ -30,15 +30,19 @@
  * Structs that the caller fills begin with `size`: sizeof(struct ...). So an older program runs with a newer library.
  *
  * Threads. A context may be used by any number of threads at once, and so may an agent; but an agent runs one turn at a
- * time, and what begins, changes or ends its session (execute, stream, update, reset, restore, resume, free) is refused
- * with MBP_E_BUSY beside another such function. Callbacks come from the thread that runs or pulls the turn, without any
- * lock: they may call everything that another thread may call. Only tools (struct magent_tool) run in threads of the
- * library.
+ * time: what runs a turn, or changes the agent or its session (update, reset, restore, resume, add_tool, on_confirm,
+ * compute_shutdown) answers MBP_E_BUSY beside another such function. All others may be called meanwhile. Callbacks come
+ * from the thread that runs or pulls the turn, without any lock: they may call everything that another thread may call.
+ * Only tools (struct magent_tool) run in threads of the library.
+ *
+ * Time. magent_execute, magent_stream and magent_stream_next wait for the turn, magent_stream_close and
+ * magent_agent_free for the end of what runs, magent_compute_* for the sandbox; all others for the store alone. Signals
+ * end no wait.
  *
  * A guest in your program. The library leaves signal handlers, signal masks, working directory, locale, environment and
  * umask alone. Its threads have all signals blocked. It waits only for children of its own, and never with wait(2); all
  * of its descriptors are CLOEXEC. No function may be called from a signal handler: write to magent_interrupt_fd there.
- * After fork(2) the child may call exec or _exit, and nothing of this library. Waiting is not ended by signals.
+ * After fork(2) the child may call exec or _exit, and nothing of this library, unless the parent had not used it yet.
  */
 #ifndef MAGENT_MAGENT_H
 #define MAGENT_MAGENT_H
@@ -89,7 +93,8 @@ MAGENT_API void magent_close(struct magent *magent);
 
 /* ---- Configuration ---------------------------------------------------------------------------------------------- */
 
-/* What an agent file holds; the keys are those of magent-agent(5). NULL without memory. Not for two threads at once.
+/* What an agent file holds; the keys are those of magent-agent(5). Not for two threads at once. Never NULL: without
+ * memory it is one that tells so.
  *
  *   struct magent_config *config = magent_config_new();
  *   magent_config_set(config, "model", "claude-sonnet-4-6");
@@ -101,7 +106,7 @@ MAGENT_API struct magent_config *magent_config_new(void);
 MAGENT_API void magent_config_free(struct magent_config *config); /* accepts NULL */
 /* `value`: a text is taken as it is, for all other types it is YAML or JSON: "2", "[bash, read]", "{pip: [numpy]}". A
  * key that is set again replaces what was said. The first mistake is remembered and told by magent_agent_new, so a row
- * of sets needs no checks, not even of a NULL config. */
+ * of sets needs no checks. */
 MAGENT_API int magent_config_set(struct magent_config *config, const char *key, const char *value);
 /* A whole agent file: later ones win, key by key. MBP_E_INVALID tells line and key. */
 MAGENT_API int magent_config_parse(struct magent_config *config, const char *yaml_or_json, struct magent_error *error);
@@ -134,7 +139,8 @@ MAGENT_API int magent_update_agent(struct magent_agent *agent, const struct mage
 #define MAGENT_INTERRUPTED 5
 
 /* Says `prompt` and waits until the session is idle. *ret_answer (may be NULL): what the agent said last, after its
- * last tool call; "" if it said nothing. It is set for every ending. A NULL prompt goes on where the session stopped. */
+ * last tool call; "" if it said nothing. It is set for every ending. A NULL prompt goes on where the session
+ * stopped. */
 MAGENT_API int magent_execute(struct magent_agent *agent, const char *prompt, char **ret_answer,
                               struct magent_error *error);
 
@@ -168,9 +174,11 @@ MAGENT_API int magent_stream(struct magent_agent *agent, const char *prompt,
  * but of what tools print no more than 1 MiB.
  *
  *   struct pollfd fd = {.fd = magent_stream_fd(stream), .events = POLLIN};
- *   while (poll(&fd, 1, -1) > 0)
+ *   do {
+ *     poll(&fd, 1, -1);
  *     while ((r = magent_stream_next(stream, 0, &event, &error)) == 1)
  *       ...
+ *   } while (r == -MBP_E_TIMEOUT);
  */
 MAGENT_API int magent_stream_open(struct magent_agent *agent, const char *prompt, struct magent_stream **ret_stream,
                                   struct magent_error *error);
@@ -208,8 +216,8 @@ MAGENT_API int magent_follow_up(struct magent_agent *agent, const char *text, st
  *
  * `run` gives its result, of one or more blocks, and returns 0; or it returns MAGENT_LATER, and any thread gives the
  * result and ends with magent_tool_done. `input` is a JSON object that `input_schema` allows. It runs in a thread of
- * the library, one call of an agent at a time; with `read_only` side by side. One that has not answered after `timeout_ms`
- * is given up: the model is told so, and a result that comes then is dropped. */
+ * the library, one call of an agent at a time; with `read_only` side by side. One that has not answered after
+ * `timeout_ms` is given up: the model is told so, and a result that comes then is dropped. */
 struct magent_tool {
   size_t size;
   const char *name;         /* [A-Za-z0-9_-]{1,128} */
@@ -227,8 +235,8 @@ struct magent_tool {
 #define MAGENT_LATER 2
 #define MAGENT_ALWAYS 3 /* this call, and every later one of the same tool in this session */
 
-/* Between turns. A custom tool of that name in the agent's configuration gets this function, and keeps its own
- * description and schema; else the tool is added. */
+/* A custom tool of that name in the agent's configuration gets this function, and keeps its own description and schema;
+ * else the tool is added. It stays with the agent through updates, resets and resumes. MBP_E_EXISTS: it was added. */
 MAGENT_API int magent_add_tool(struct magent_agent *agent, const struct magent_tool *tool, struct magent_error *error);
 
 /* A member of the input: a text as it is, all else as JSON; NULL: it is not there. Borrowed until the call's end. */
@@ -253,7 +261,8 @@ MAGENT_API int magent_on_confirm(struct magent_agent *agent,
 
 /* Answers for a session that is idle with MAGENT_REQUIRES_ACTION, from any process; then go on with
  * magent_execute(agent, NULL, ...). `event_id`: of the agent.tool_use or agent.custom_tool_use; NULL if only one waits.
- * `answer`: MAGENT_ALLOW, MAGENT_ALWAYS or MAGENT_DENY; `message`: for the model, with a no, or NULL. MBP_E_NOT_FOUND: no such session or call; MBP_E_CONFLICT: it is answered. */
+ * `answer`: MAGENT_ALLOW, MAGENT_ALWAYS or MAGENT_DENY; `message`: for the model, with a no, or NULL.
+ * MBP_E_NOT_FOUND: no such session, or nothing in it waits; MBP_E_CONFLICT: it has been answered. */
 MAGENT_API int magent_answer_confirmation(struct magent *magent, const char *session_id, const char *event_id,
                                           int answer, const char *message, struct magent_error *error);
 /* `result`: what the model is shown, as it is; the JSON object {"content": [text and image blocks], "is_error": BOOL}
@@ -360,7 +369,8 @@ MAGENT_API int magent_delete_session(struct magent *magent, const char *session_
 /* ---- Compute, without a model ----------------------------------------------------------------------------------- */
 
 /* The sandbox of the agent's session: the same that its tools work in, also while a turn runs. A session begins if
- * there is none, since what is made must be found again after a crash. */
+ * there is none, since what is made must be found again after a crash. MBP_E_BUSY: an agent whose tools need no sandbox
+ * is running a turn. */
 
 struct magent_compute_info {
   const char *provider;

@@ -54,6 +54,7 @@ struct mbp_compute_info {
 #define MBP_CAP_COMPUTE_PTY (UINT64_C(1) << 37)
 #define MBP_CAP_COMPUTE_KILL_TREE (UINT64_C(1) << 38) /* a tree is killed whole, setsid and double fork included */
 #define MBP_CAP_COMPUTE_STDERR (UINT64_C(1) << 39)    /* stdout and stderr arrive apart */
+#define MBP_CAP_COMPUTE_IMAGE (UINT64_C(1) << 40)     /* a sandbox is made from an image, which can be chosen */
 
 #define MBP_WORKSPACE_GUARDED 0x1u /* a user's directory, not the session's own: protect .git and friends */
 

@@ -475,7 +475,7 @@ static const struct mbp_plugin plugin = {
     .abi_major = MBP_ABI_MAJOR,
     .abi_minor = MBP_ABI_MINOR,
     .caps = MBP_CAP_COMPUTE_OUTLIVES | MBP_CAP_COMPUTE_REATTACH | MBP_CAP_COMPUTE_SUSPEND | MBP_CAP_COMPUTE_KILL_TREE |
-            MBP_CAP_COMPUTE_STDERR,
+            MBP_CAP_COMPUTE_STDERR | MBP_CAP_COMPUTE_IMAGE,
     .kind = MBP_KIND_COMPUTE,
     .kind_version = MBP_COMPUTE_VERSION,
     .threads = MBP_THREADS_PARALLEL,

@@ -112,15 +112,17 @@ static void measure_create(void)
   report("create_session", "ms", &own, &bare, GOAL_MAX, 0.5);
 }
 
-static void measure_resume(const char *metric, const char *records, const char *times, enum report_goal goal,
-                           double target)
+static void measure_resume(const char *metric, const char *fork_metric, const char *records, const char *times,
+                           enum report_goal goal, double target)
 {
-  struct samples own = {.n = 0};
+  struct samples own = {.n = 0}, fork = {.n = 0};
   for (size_t i = 0; i < all.runs; i++) {
     run(PART("resume", records, times));
     samples_add(&own, figure("resume"));
+    samples_add(&fork, figure("fork"));
   }
   report(metric, "ms", &own, NULL, goal, target);
+  report(fork_metric, "ms", &fork, NULL, GOAL_NONE, 0);
 }
 
 static void measure_list(void)
@@ -234,8 +236,8 @@ void session_figures(struct model_server *server, const char *root, size_t runs,
   all.runs = runs;
   all.scale = scale;
   measure_create();
-  measure_resume("resume_1000_records", "1000", "50", GOAL_MAX, 5);
-  measure_resume("resume_10000_records", "10000", "10", GOAL_MAX, 50);
+  measure_resume("resume_1000_records", "fork_1000_records", "1000", "50", GOAL_MAX, 5);
+  measure_resume("resume_10000_records", "fork_10000_records", "10000", "10", GOAL_MAX, 50);
   measure_list();
   measure_idle();
   measure_waiting();

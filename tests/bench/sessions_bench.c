@@ -1,6 +1,7 @@
 #include "sessions_bench.h"
 
 #include "agent/session.h"
+#include "agent/sessions.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/text.h"
@@ -140,6 +141,20 @@ static void add_turn(struct mag_batch *batch)
   mag_batch_idle(batch, "end_turn", mbp_str(""), mbp_str(""));
 }
 
+static void bench_fork(const char *id, size_t n)
+{
+  struct samples samples = {.n = 0};
+  struct mbp_error err = MAG_ERROR_INIT;
+  struct mag_fork_options options = {.title = NULL};
+  char fork[MAG_ID_SIZE];
+  for (size_t i = 0; i < n; i++) {
+    int64_t begun = mag_clock_monotonic_ns();
+    must(mag_sessions_fork(bench.engine, id, &options, fork, &err), &err);
+    samples_add(&samples, ms_since(begun));
+  }
+  print("fork", samples_median(&samples));
+}
+
 static void bench_resume(uint64_t records, size_t n)
 {
   struct samples samples = {.n = 0};
@@ -161,6 +176,7 @@ static void bench_resume(uint64_t records, size_t n)
     mag_session_close(session);
   }
   print("resume", samples_median(&samples));
+  bench_fork(id, n);
 }
 
 /* ---- Listing -------------------------------------------------------------------------------------------------- */
@@ -184,23 +200,22 @@ static void populate(size_t n)
     (void) pthread_join(threads[i], NULL);
 }
 
-static int count_session(void *ctx, const struct mbp_event *event)
+static int count_session(void *ctx, struct mbp_str info)
 {
-  *(size_t *) ctx += event->type == MBP_EV_STORE_SESSION;
+  *(size_t *) ctx += info.len > 0;
   return 0;
 }
 
-static double list_ms(const char *filter)
+static double list_ms(const char *status)
 {
-  const struct mbp_store_ops *ops = mag_instance_ops(bench.store);
   struct mbp_error err = MAG_ERROR_INIT;
-  struct mbp_query query = {
-      .size = MBP_SIZE(struct mbp_query, reserved), .limit = PAGE, .filter = mbp_str(filter), .descending = 1};
+  struct mag_session_filter filter = {.status = status, .limit = PAGE};
   size_t shown = 0;
-  struct mag_call_options options = {.sink = count_session, .ctx = &shown};
+  char *next = NULL;
   int64_t begun = mag_clock_monotonic_ns();
-  must(MAG_RUN(bench.store, &options, &err, ops->list(plugin, call, &query, &err)), &err);
+  must(mag_sessions_list(bench.engine, &filter, count_session, &shown, &next, &err), &err);
   double ms = ms_since(begun);
+  free(next);
   if (shown != PAGE)
     exit(1);
   return ms;
@@ -211,8 +226,8 @@ static void bench_list(size_t sessions, size_t n)
   struct samples newest = {.n = 0}, filtered = {.n = 0};
   populate(sessions);
   for (size_t i = 0; i < n; i++) {
-    samples_add(&newest, list_ms(""));
-    samples_add(&filtered, list_ms("{\"status\":\"idle\"}"));
+    samples_add(&newest, list_ms(NULL));
+    samples_add(&filtered, list_ms("idle"));
   }
   print("list", samples_median(&newest));
   print("list_filtered", samples_median(&filtered));

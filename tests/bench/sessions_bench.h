@@ -5,7 +5,8 @@
 
 /* argv: the part and its numbers:
  *   create N                 median ms of making a session, durably
- *   resume RECORDS N         median ms of opening a session of so many records, ready for its next request
+ *   resume RECORDS N         median ms of opening a session of so many records, ready for its next request, and of
+ *                            forking it
  *   list SESSIONS N          median ms of a page of 50
  *   idle N                   PSS of the process with so many open sessions that rest
  *   turns N COMPUTE TURNS [relaxed]   N sessions at once; wall and CPU. relaxed: the store does not wait for the disk

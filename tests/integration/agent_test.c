@@ -1,6 +1,6 @@
 /* Agents as a user keeps them: stored with versions, with a project's environment beneath, with references to
  * variables, and with what cannot be done refused before anything is made. Numbers of behaviours are those of
- * docs/PRAISONAI.md. */
+ * docs/BEHAVIOURS.md. */
 #include "command.h"
 #include "rig.h"
 
@@ -45,6 +45,7 @@ static const char agent_file[] = "name: rev\nmodel: {id: scripted/scripted-echo,
                                  "compute: {memory: 1G, env: {CI: 1}}\n";
 
 /* Behaviours 74 (change, version + 1), 66 (ids with a prefix). */
+/* Behaviour 140. */
 START_TEST(agents_are_stored_and_every_version_is_kept)
 {
   command_begin();
@@ -186,6 +187,7 @@ START_TEST(packages_without_a_sandbox_are_refused_by_name)
   check("run --compute local --set packages.cargo=x --set host_packages_ok=true hello", 1, NULL,
         "packages.cargo: this version cannot install packages");
   check("run --compute local --set compute.gpu=t4 hello", 1, NULL, "compute.gpu");
+  check("run --compute local --set compute.image=x hello", 1, NULL, "compute.image: compute local has no images");
   check("run --compute local --set 'compute.mounts=[/x]' hello", 1, NULL, "compute.mounts");
   check("run --compute local --set 'networking.allowed_hosts=[a]' hello", 1, NULL, "networking.type limited only");
   check_no_session();
@@ -374,6 +376,28 @@ START_TEST(a_projects_environment_that_others_can_write_is_left_out)
 }
 END_TEST
 
+START_TEST(a_projects_code_meets_no_network_unless_it_is_trusted)
+{
+  if (!rig_has_bubblewrap())
+    return;
+  command_begin();
+  command_script(
+      "[{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"cat made\"}}},{\"text\":\"{{tool_result}}\"}]");
+  make_project("compute: {setup: echo project > made}\n");
+  mag_autofree char *work = mag_str_dup(mbp_str(command_path("work")));
+  command_directory(work);
+  check("run --network host go", 1, NULL,
+        "says what runs in the sandbox (image, setup or env), and the sandbox has a network");
+  check_no_session();
+  check("run --network host --trust-project go", 0, "project", "takes part");
+  check("run go", 0, "project", "takes part");
+  check("run --network host --set 'compute.setup=echo mine > made' go", 0, "mine", "takes part");
+  make_project("compute: {memory: 200M}\n");
+  check("run --network host --set 'compute.setup=echo mine > made' go", 0, "mine", "takes part");
+  command_end();
+}
+END_TEST
+
 START_TEST(a_projects_environment_is_refused_where_there_is_no_sandbox)
 {
   if (!rig_has_plugin("compute-local"))
@@ -385,7 +409,7 @@ START_TEST(a_projects_environment_is_refused_where_there_is_no_sandbox)
   command_directory(work);
   check("run --compute local hello", 1, NULL,
         "environment.yaml is for sandboxes, and compute local has none, so nothing was started; choose another compute "
-        "provider, or leave the project's file out; --no-project does that");
+        "provider, or leave the project's file out; see --no-project and --trust-project");
   check_no_session();
   check("run --compute local --no-project hello", 0, "ok", NULL);
   command_end();
@@ -409,6 +433,7 @@ int main(void)
   tcase_add_test(tests, a_plugins_option_may_be_a_reference);
   tcase_add_test(tests, a_projects_environment_is_found_by_walking_up);
   tcase_add_test(tests, a_projects_environment_that_others_can_write_is_left_out);
+  tcase_add_test(tests, a_projects_code_meets_no_network_unless_it_is_trusted);
   tcase_add_test(tests, a_projects_environment_is_refused_where_there_is_no_sandbox);
   suite_add_tcase(suite, tests);
   SRunner *runner = srunner_create(suite);

@@ -79,7 +79,7 @@ static size_t count_descriptors(bool check_cloexec)
   DIR *dir = opendir("/proc/self/fd");
   ck_assert_ptr_nonnull(dir);
   for (struct dirent *entry; (entry = readdir(dir));) {
-    int fd = atoi(entry->d_name);
+    int fd = (int) strtol(entry->d_name, NULL, 10);
     if (entry->d_name[0] == '.' || fd == dirfd(dir))
       continue;
     n++;
@@ -123,6 +123,7 @@ static void use_everything(struct place *place, const char *compute)
   magent_agent_free(agent);
 }
 
+/* Behaviour 113. */
 START_TEST(no_descriptor_is_left_after_close_and_none_goes_to_children)
 {
   struct place place;
@@ -205,6 +206,22 @@ static void on_tick(int number)
     elsewhere = 1;
 }
 
+static void use_by_hand(struct place *place, const char *compute)
+{
+  struct magent_error error;
+  struct magent_command_result *result = NULL;
+  char yaml[64];
+  (void) snprintf(yaml, sizeof(yaml), "compute: %s", compute);
+  struct magent_agent *agent = agent_of(place, yaml);
+  expect(magent_compute_upload(agent, place_path(place, "defaults.json"), "x", &error), 0, error);
+  expect(magent_compute_execute(agent, "sleep 0.05; head -c 300000 /dev/zero; wc -c < x >&2", 0, &result, &error), 0,
+         error);
+  ck_assert_uint_eq(result->output_len, 300000);
+  free(result);
+  expect(magent_compute_download(agent, "x", place_path(place, "y"), &error), 0, error);
+  magent_agent_free(agent);
+}
+
 START_TEST(a_storm_of_signals_ends_no_turn_and_reaches_no_thread_of_the_library)
 {
   struct place place;
@@ -216,8 +233,10 @@ START_TEST(a_storm_of_signals_ends_no_turn_and_reaches_no_thread_of_the_library)
   ck_assert_int_eq(sigaction(SIGALRM, &action, &before), 0); /* without SA_RESTART */
   ck_assert_int_eq(setitimer(ITIMER_REAL, &often, NULL), 0);
   for (; *compute; compute++)
-    for (int i = 0; i < 5 || ticks < 20; i++)
+    for (int i = 0; i < 5 || ticks < 20; i++) {
       run_one(&place, *compute, "storm");
+      use_by_hand(&place, *compute);
+    }
   ck_assert_int_eq(setitimer(ITIMER_REAL, &never, NULL), 0);
   ck_assert_int_eq(sigaction(SIGALRM, &before, NULL), 0);
   ck_assert_int_eq(elsewhere, 0);

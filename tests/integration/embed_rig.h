@@ -48,5 +48,7 @@ TCase *embed_guest_tests(void);
 TCase *embed_compute_tests(void);
 TCase *embed_session_tests(void);
 TCase *embed_tool_tests(void);
+/* What a child of the session tests does. */
+int embed_child(char **argv);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #define ASK(name, input)                                                                                               \
@@ -121,13 +122,14 @@ static int say_much(void *ctx, struct magent_tool_call *call, const char *input)
   return magent_tool_json(call, "{\"second\":2}");
 }
 
+static atomic_bool given_up; /* the model has been told that there is no result */
+
 static int wait_for_the_end(void *ctx, struct magent_tool_call *call, const char *input)
 {
   (void) ctx;
   (void) input;
-  while (!magent_tool_cancelled(call))
+  while (!magent_tool_cancelled(call) || !given_up)
     (void) usleep(1000);
-  (void) usleep(1500000);
   (void) magent_tool_text(call, "too late"); /* of no use, and no harm */
   return 0;
 }
@@ -149,6 +151,7 @@ START_TEST(failures_and_silence_are_told_to_the_model)
     agent = agent_of(&place, "tools: []");
     add_tool(agent, table[i].run, NULL, table[i].timeout_ms);
     check_answer(agent, table[i].answer);
+    given_up = i + 1 == COUNT(table);
     magent_agent_free(agent);
   }
   place_end(&place);
@@ -234,6 +237,12 @@ START_TEST(functions_stay_with_the_agent_through_resets_and_resumes)
   check_answer(agent, "t 1 []");
   expect(magent_reset_all(agent, &error), 0, error);
   check_answer(agent, "t 1 []");
+  struct magent_config *changes = magent_config_new();
+  (void) magent_config_set(changes, "tools", "[{type: agent_toolset_20260401}]"); /* of a list without it */
+  expect(magent_update_agent(agent, changes, 1, &error), 0, error);               /* a function makes no version */
+  magent_config_free(changes);
+  expect(magent_reset_session(agent, &error), 0, error);
+  check_answer(agent, "t 1 []");
   magent_agent_free(agent);
   agent = agent_of(&place, "tools: []");
   expect(magent_execute(agent, "hello", NULL, &error), 0, error);
@@ -243,7 +252,7 @@ START_TEST(functions_stay_with_the_agent_through_resets_and_resumes)
   add_tool(agent, repeat, &seen, 0);
   expect(magent_restore_ids(agent, &ids, &error), 0, error);
   check_answer(agent, "t 1 []");
-  ck_assert_int_eq(seen.calls, 4);
+  ck_assert_int_eq(seen.calls, 5);
   struct magent_tool wrong = {.size = sizeof(wrong), .name = "mine", .run = repeat};
   expect(magent_add_tool(agent, &wrong, &error), -MBP_E_EXISTS, error);
   wrong.name = "no name";

@@ -33,6 +33,17 @@ static void die_at_output(struct rig *rig, const struct mag_preview *preview)
     _exit(CRASHED);
 }
 
+/* A custom tool "prog" with an effect, where the parent says so; else the default toolset. */
+#define PROG "MAGENT_TEST_PROG"
+static bool with_prog(void)
+{
+  return secure_getenv(PROG) != NULL;
+}
+
+static const char prog[] =
+    "[{\"type\":\"custom\",\"name\":\"prog\",\"description\":\"d\",\"input_schema\":{\"type\":\"object\"},"
+    "\"command\":\"echo x >> effects; echo ran\"}]";
+
 static char **child_argv;
 
 /* DIR URL COMPUTE WHERE N: runs a new session until it dies: "before" or "after" the N-th append, or at the first
@@ -42,7 +53,7 @@ START_TEST(child)
   struct rig rig;
   int64_t n = 0;
   rig_open(&rig, child_argv[1], child_argv[0]);
-  rig_define(&rig, MODEL, "[" TOOLSET "]", child_argv[2]);
+  rig_define(&rig, MODEL, with_prog() ? prog : "[" TOOLSET "]", child_argv[2]);
   rig.definition.workspace = mag_str_dup(mbp_str(rig_path(&rig, "work")));
   rig_create(&rig);
   rig_write_file(&rig, "id", rig.session->log.id);
@@ -131,7 +142,8 @@ static bool die_and_go_on(const char *compute, const char *where, unsigned n, co
   rig_read(&rig, id, &records);
   records_check(&records);
   bool said = records_count(&records, MAG_EV_USER_MESSAGE), sandbox = records_count(&records, MAG_REC_SANDBOX);
-  bool started = records_count(&records, MAG_REC_TOOL_STARTED), ended = records_count(&records, MAG_EV_TOOL_RESULT);
+  const char *result = with_prog() ? MAG_EV_USER_CUSTOM_RESULT : MAG_EV_TOOL_RESULT;
+  bool started = records_count(&records, MAG_REC_TOOL_STARTED), ended = records_count(&records, result);
   bool idle = records_count(&records, MAG_EV_IDLE);
   rig_resume(&rig, id);
   ck_assert_msg(rig_run(&rig, NULL, NULL) == MAG_END_TURN, "%s %u: %s", where, n, rig.outcome.error.message);
@@ -145,14 +157,15 @@ static bool die_and_go_on(const char *compute, const char *where, unsigned n, co
     ck_assert_msg(count_effects(&rig) == 1, "%s %u: what had not been started was not run", where, n);
   if (started && !ended) {
     bool is_error = false;
-    const char *text = records_result(&after, 0, &is_error);
+    const char *text =
+        with_prog() ? records_custom(&after, 0, &is_error) : records_result(&after, 0, &is_error);
     ck_assert_msg(is_error && strstr(text, "unknown"), "%s %u: %s", where, n, text);
     ck_assert_uint_eq(records_count(&after, MAG_REC_TOOL_STARTED), 1);
   }
   if (sandbox && !idle)
     ck_assert_msg(records_hold(&after, "\"state\":\"gone\""), "%s %u: the sandbox is not noted as gone", where, n);
   if (said)
-    ck_assert_uint_eq(records_count(&after, MAG_EV_TOOL_RESULT), 1);
+    ck_assert_uint_eq(records_count(&after, result), 1);
   ck_assert_uint_eq(records_count(&after, MAG_EV_REQUEST_START), records_count(&after, MAG_EV_REQUEST_END));
   records_done(&records);
   records_done(&after);
@@ -167,7 +180,12 @@ static const struct answer effect[] = {
     {.content = TEXT("Done.")},
 };
 
-START_TEST(a_death_at_any_append_loses_nothing_and_repeats_nothing)
+static const struct answer prog_effect[] = {
+    {.content = "[{\"type\":\"text\",\"text\":\"I run it.\"}," CALL("t1", "prog", "{}") "]"},
+    {.content = TEXT("Done.")},
+};
+
+static void die_at_any_append(const struct answer answers[2])
 {
   const char *const *compute = computes();
   if (!*compute)
@@ -175,11 +193,24 @@ START_TEST(a_death_at_any_append_loses_nothing_and_repeats_nothing)
   while (compute[1])
     compute++; /* the better isolated one */
   unsigned n = 1;
-  while (die_and_go_on(*compute, "before", n, effect)) {
-    ck_assert(die_and_go_on(*compute, "after", n, effect));
+  while (die_and_go_on(*compute, "before", n, answers)) {
+    ck_assert(die_and_go_on(*compute, "after", n, answers));
     n++;
   }
   ck_assert_uint_ge(n, 7);
+}
+
+START_TEST(a_death_at_any_append_loses_nothing_and_repeats_nothing)
+{
+  die_at_any_append(effect);
+}
+END_TEST
+
+START_TEST(so_it_is_with_custom_tools)
+{
+  (void) setenv(PROG, "1", 1);
+  die_at_any_append(prog_effect);
+  (void) unsetenv(PROG);
 }
 END_TEST
 
@@ -358,6 +389,7 @@ TCase *crash_tests(void)
 {
   TCase *t = tcase_create("crash");
   tcase_add_test(t, a_death_at_any_append_loses_nothing_and_repeats_nothing);
+  tcase_add_test(t, so_it_is_with_custom_tools);
   tcase_add_test(t, a_death_in_a_stream_or_in_a_tool_is_survived);
   tcase_add_test(t, a_death_ends_what_runs_in_the_sandbox);
   tcase_add_test(t, what_a_tool_had_printed_before_a_death_is_quoted);

@@ -353,7 +353,8 @@ static void answer_outside(struct rig *rig, const char *session, const char *use
 
 #define CONTENT(text) ",\"content\":[{\"type\":\"text\",\"text\":\"" text "\"}]"
 
-START_TEST(a_call_waits_until_it_is_answered_from_outside)
+/* Behaviour 121: the call is shown, and the result that is sent back reaches the model. */
+START_TEST(behaviour_121_a_call_waits_until_it_is_answered_from_outside)
 {
   static const struct answer answers[] = {
       {.content = "[" CALL("t1", "sum", "{\"a\":1}") "," CALL("t2", "sum", "{\"a\":2}") "]"},
@@ -422,7 +423,8 @@ END_TEST
 
 /* ---- Policy --------------------------------------------------------------------------------------------------- */
 
-START_TEST(a_custom_tool_may_be_asked_about_and_denied)
+/* Behaviour 122: who is asked decides. */
+START_TEST(behaviour_122_a_custom_tool_may_be_asked_about_and_denied)
 {
   for (int answer = 0; answer <= 1; answer++) {
     struct rig rig;
@@ -615,6 +617,34 @@ START_TEST(behaviours_79_to_86_tools_by_name_and_alias)
 }
 END_TEST
 
+/* Behaviours 91-94: tools that are named as elsewhere work in the sandbox, all of them, and the sandbox is made by the
+ * first one that needs it. 95: what is wrong is told before (a_wrong_entry_is_refused_before_there_is_a_session). */
+START_TEST(behaviours_91_to_95_named_tools_work_in_the_sandbox)
+{
+  static const struct answer answers[] = {
+      {.content = "[" CALL("t1", "write", "{\"file_path\":\"d/a\",\"content\":\"from the tool\"}") "]"},
+      {.content = "[" CALL("t2", "bash", "{\"command\":\"cat d/a; cd / && pwd >&2\"}") "]"},
+      {.content = "[" CALL("t3", "read", "{\"file_path\":\"d/a\"}") "," CALL("t4", "glob", "{\"pattern\":\"**\"}") "]"},
+      {.content = TEXT("Done.")},
+  };
+  struct rig rig;
+  struct records records;
+  if (!*computes())
+    return;
+  set_defaults(true);
+  struct service *service = service_new(answers, 4);
+  open_tools(&rig, service, "[\"execute_command\",\"read_file\",\"write_file\",\"list_files\"]");
+  ck_assert_int_eq(rig_run(&rig, "go", NULL), MAG_END_TURN);
+  rig_read(&rig, NULL, &records);
+  ck_assert_str_eq(records_result(&records, 1, NULL), "from the tool/");
+  ck_assert_ptr_nonnull(strstr(records_result(&records, 2, NULL), "from the tool"));
+  ck_assert_ptr_nonnull(strstr(records_result(&records, 3, NULL), "d/a"));
+  ck_assert_uint_eq(records_count(&records, MAG_REC_SANDBOX), 2); /* intent and made, once */
+  done(&rig, service, &records);
+  set_defaults(false);
+}
+END_TEST
+
 TCase *custom_tests(void)
 {
   TCase *t = tcase_create("custom tools");
@@ -628,11 +658,12 @@ TCase *custom_tests(void)
   tcase_add_test(t, an_interrupt_reaches_the_handler);
   tcase_add_test(t, an_input_that_does_not_fit_never_reaches_the_handler);
   tcase_add_test(t, inputs_of_toolset_plugins_are_held_to_their_schema_too);
-  tcase_add_test(t, a_call_waits_until_it_is_answered_from_outside);
+  tcase_add_test(t, behaviour_121_a_call_waits_until_it_is_answered_from_outside);
   tcase_add_test(t, an_interrupt_closes_a_call_that_waits);
-  tcase_add_test(t, a_custom_tool_may_be_asked_about_and_denied);
+  tcase_add_test(t, behaviour_122_a_custom_tool_may_be_asked_about_and_denied);
   tcase_add_test(t, always_holds_for_the_whole_session_and_a_no_has_a_reason);
   tcase_add_loop_test(t, a_wrong_entry_is_refused_before_there_is_a_session, 0, MAG_COUNT(wrong));
   tcase_add_test(t, behaviours_79_to_86_tools_by_name_and_alias);
+  tcase_add_test(t, behaviours_91_to_95_named_tools_work_in_the_sandbox);
   return t;
 }

@@ -5,6 +5,8 @@
 #   scripts/in-tree help config --man > docs/man/magent-agent.5
 #   scripts/in-tree help config --json-schema > data/agent.schema.json
 srcdir=${srcdir:-.}
+MAGENT_CONF_DIR=$srcdir/data
+export MAGENT_CONF_DIR
 failed=0
 same()
 {
@@ -22,7 +24,7 @@ example=$(mktemp /tmp/magent-example-XXXXXX) || exit 1
 trap 'rm -f "$example"' EXIT
 fence='```'
 sed -n "/^${fence}yaml/,/^${fence}\$/p" "$srcdir/docs/CONFIG.md" | sed "/^$fence/d" > "$example"
-if ! ./magent agent validate "$example"; then
+if ! ./magent --plugin-dir plugins-0 agent validate "$example"; then
   echo "FAIL: the example of docs/CONFIG.md is not valid"
   failed=1
 fi

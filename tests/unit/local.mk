@@ -65,3 +65,8 @@ check_PROGRAMS += tests/unit/json_schema_test
 tests_unit_json_schema_test_SOURCES = tests/unit/json_schema_test.c
 tests_unit_json_schema_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_json_schema_test_LDADD = $(TEST_LIBS)
+
+check_PROGRAMS += tests/unit/tool_text_test
+tests_unit_tool_text_test_SOURCES = tests/unit/tool_text_test.c
+tests_unit_tool_text_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_unit_tool_text_test_LDADD = $(TEST_LIBS)
