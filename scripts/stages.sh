@@ -166,7 +166,7 @@ stage_docker ()
   run_under="$as_root $source_dir/scripts/docker-engine run $(mktemp -d /tmp/magent-docker-XXXXXX)"
   run_under="$run_under --keep $build/docker-image.tar"
   # One after the other: they have one engine, and look at all that is in it.
-  run_tests docker "$build" -j1 TESTS="tests/compute/compute_test tests/integration/compute_cli_test"
+  run_tests docker "$build" -j1 TEST_SECONDS=1800 TESTS="tests/compute/compute_test tests/integration/compute_cli_test"
   run_status=$?
   run_under=
   return $run_status

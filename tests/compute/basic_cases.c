@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+/* Behaviour 22. */
 START_TEST(output_codes_and_signals_come_back)
 {
   struct rig rig;
@@ -189,6 +190,7 @@ START_TEST(files_go_in_and_out)
 }
 END_TEST
 
+/* Behaviours 16, 21. */
 START_TEST(a_key_names_one_sandbox)
 {
   struct rig rig;

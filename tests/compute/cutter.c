@@ -12,7 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define CONNECTIONS_MAX 256
+#define CONNECTIONS_MAX 64
 #define MARK_MAX 64
 #define LINE_MAX 1024
 
@@ -20,6 +20,7 @@ struct connection {
   struct cutter *cutter;
   pthread_t thread;
   int client, engine;
+  bool over;               /* its thread is about to end */
   char request[LINE_MAX];  /* method and path of the newest one */
   char tail[LINE_MAX + 1]; /* of what the client has sent: a request may come in pieces */
 };
@@ -31,7 +32,7 @@ struct cutter {
   struct sockaddr_un target;
   char mark[MARK_MAX];
   int64_t after, counted;
-  bool armed, cut, ending;
+  bool armed, of_requests, cut;
   struct connection connections[CONNECTIONS_MAX];
   size_t n_connections;
 };
@@ -88,13 +89,13 @@ static void note_request(struct connection *connection, const char *data, size_t
   connection->tail[keep] = 0;
 }
 
-/* How many of the bytes of an answer may pass. */
-static size_t allowed(struct connection *connection, size_t len)
+/* How many of the bytes of an answer or a request may pass. */
+static size_t allowed(struct connection *connection, bool request, size_t len)
 {
   struct cutter *cutter = connection->cutter;
   size_t pass = len;
   (void) pthread_mutex_lock(&cutter->lock);
-  if (cutter->armed && strstr(connection->request, cutter->mark)) {
+  if (cutter->armed && cutter->of_requests == request && strstr(connection->request, cutter->mark)) {
     if (!cutter->cut && cutter->counted + (int64_t) len > cutter->after) {
       pass = (size_t) (cutter->after - cutter->counted);
       cutter->cut = true;
@@ -120,12 +121,13 @@ static void pump(struct connection *connection)
         fds[0].fd = -1;
       if (n <= 0 && (n < 0 || shutdown(connection->engine, SHUT_WR) < 0))
         return;
-      if (n > 0 && !send_all(connection->engine, data, (size_t) n))
+      size_t pass = n > 0 ? allowed(connection, true, (size_t) n) : 0;
+      if (n > 0 && (!send_all(connection->engine, data, pass) || pass < (size_t) n))
         return;
     }
     if (fds[1].revents) {
       ssize_t n = recv(connection->engine, data, sizeof(data), 0);
-      size_t pass = n > 0 ? allowed(connection, (size_t) n) : 0;
+      size_t pass = n > 0 ? allowed(connection, false, (size_t) n) : 0;
       if (!send_all(connection->client, data, pass) || n <= 0 || pass < (size_t) n)
         return;
     }
@@ -138,10 +140,31 @@ static void *connection_main(void *pointer)
   pump(connection);
   (void) shutdown(connection->client, SHUT_RDWR);
   (void) shutdown(connection->engine, SHUT_RDWR);
+  (void) pthread_mutex_lock(&connection->cutter->lock);
+  connection->over = true;
+  (void) pthread_mutex_unlock(&connection->cutter->lock);
   return NULL;
 }
 
-/* The same slot again only when its thread has been joined: by free. A test makes no more connections than slots. */
+static void bury(struct connection *connection)
+{
+  (void) pthread_join(connection->thread, NULL);
+  (void) close(connection->client);
+  (void) close(connection->engine);
+}
+
+/* A new one, or that of a connection that is over. The lock is held. */
+static struct connection *free_slot(struct cutter *cutter)
+{
+  for (size_t i = 0; i < cutter->n_connections; i++)
+    if (cutter->connections[i].over) {
+      bury(&cutter->connections[i]);
+      return &cutter->connections[i];
+    }
+  need(cutter->n_connections < CONNECTIONS_MAX, "too many connections");
+  return &cutter->connections[cutter->n_connections++];
+}
+
 static void *accept_main(void *pointer)
 {
   struct cutter *cutter = pointer;
@@ -153,12 +176,10 @@ static void *accept_main(void *pointer)
       (void) close(client);
       continue;
     }
-    need(cutter->n_connections < CONNECTIONS_MAX, "too many connections");
-    struct connection *connection = &cutter->connections[cutter->n_connections];
-    *connection = (struct connection){.cutter = cutter, .client = client, .engine = engine};
     (void) pthread_mutex_lock(&cutter->lock);
+    struct connection *connection = free_slot(cutter);
+    *connection = (struct connection){.cutter = cutter, .client = client, .engine = engine};
     need(pthread_create(&connection->thread, NULL, connection_main, connection) == 0, "thread");
-    cutter->n_connections++;
     (void) pthread_mutex_unlock(&cutter->lock);
   }
   return NULL;
@@ -188,24 +209,33 @@ void cutter_free(struct cutter *cutter)
     struct connection *connection = &cutter->connections[i];
     (void) shutdown(connection->client, SHUT_RDWR);
     (void) shutdown(connection->engine, SHUT_RDWR);
-    (void) pthread_join(connection->thread, NULL);
-    (void) close(connection->client);
-    (void) close(connection->engine);
+    bury(connection);
   }
   (void) pthread_mutex_destroy(&cutter->lock);
   free(cutter);
 }
 
-void cutter_arm(struct cutter *cutter, const char *mark, int64_t after)
+static void arm(struct cutter *cutter, const char *mark, int64_t after, bool of_requests)
 {
   (void) pthread_mutex_lock(&cutter->lock);
   need(strlen(mark) < MARK_MAX, mark);
   memcpy(cutter->mark, mark, strlen(mark) + 1);
   cutter->after = after;
+  cutter->of_requests = of_requests;
   cutter->counted = 0;
   cutter->cut = false;
   cutter->armed = true;
   (void) pthread_mutex_unlock(&cutter->lock);
+}
+
+void cutter_arm(struct cutter *cutter, const char *mark, int64_t after)
+{
+  arm(cutter, mark, after, false);
+}
+
+void cutter_arm_requests(struct cutter *cutter, const char *mark, int64_t after)
+{
+  arm(cutter, mark, after, true);
 }
 
 void cutter_disarm(struct cutter *cutter)

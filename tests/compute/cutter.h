@@ -14,8 +14,10 @@ void cutter_free(struct cutter *cutter); /* ends all connections */
  * that are still being answered. No more than `after` of them are passed on; then that connection is cut, and no other.
  * The engine has had the request by then: with 0 its answer is lost. */
 void cutter_arm(struct cutter *cutter, const char *mark, int64_t after);
+/* The same for the bytes of those requests themselves, and what is sent on their connections afterwards. */
+void cutter_arm_requests(struct cutter *cutter, const char *mark, int64_t after);
 void cutter_disarm(struct cutter *cutter);
-/* Bytes of such answers since cutter_arm. */
+/* Such bytes since cutter_arm. */
 int64_t cutter_counted(struct cutter *cutter);
 /* Was it cut since then? */
 int cutter_has_cut(struct cutter *cutter);

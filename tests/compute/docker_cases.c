@@ -127,6 +127,7 @@ START_TEST(a_container_removed_under_us_is_a_loss_and_its_key_makes_a_new_one)
 }
 END_TEST
 
+/* Behaviour 30. */
 START_TEST(a_missing_image_is_told_with_its_name)
 {
   struct rig rig;
@@ -202,7 +203,7 @@ START_TEST(a_lost_answer_to_destroy_is_asked_for_again)
 }
 END_TEST
 
-#define CUT_SCRIPT "echo 0123456789; echo error >&2; exit 7"
+#define CUT_SCRIPT "echo x >> ran; echo 0123456789; echo error >&2; exit 7"
 
 static bool is_whole(const struct outcome *outcome)
 {
@@ -210,36 +211,55 @@ static bool is_whole(const struct outcome *outcome)
          out_is(outcome, 1, "0123456789\n") && out_is(outcome, 2, "error\n");
 }
 
-START_TEST(a_command_whose_connection_is_cut_at_any_byte_is_whole_or_an_error)
+typedef void (*arming)(struct cutter *cutter, const char *mark, int64_t after);
+
+/* Runs the command with a cut after so many bytes; is it whole? Else it is an error. It never ran twice. */
+static bool run_cut(struct rig *rig, struct cutter *cutter, arming arm, int64_t after)
+{
+  struct outcome outcome;
+  arm(cutter, "/exec/", after);
+  rig_sh(rig, "a", CUT_SCRIPT, NULL, &outcome);
+  bool whole = is_whole(&outcome);
+  ck_assert_msg(whole || (outcome.r < 0 && outcome.err.message[0]), "cut after %lld: %d, reason %u, exit %d, %zu + %zu",
+                (long long) after, outcome.r, outcome.result.reason, outcome.result.exit_code, outcome.out[1].len,
+                outcome.out[2].len);
+  outcome_done(&outcome);
+  const char *ran = rig_text(rig, "a", "touch ran; wc -l < ran; rm ran");
+  ck_assert_msg(strcmp(ran, "1\n") == 0 || (!whole && strcmp(ran, "0\n") == 0), "cut after %lld: ran %s times",
+                (long long) after, ran);
+  return whole;
+}
+
+static void cut_everywhere(arming arm)
 {
   struct rig rig;
-  struct outcome outcome;
   size_t cuts = 0, whole = 0;
   struct cutter *cutter = begin_cut(&rig);
   rig_create(&rig, "a", NULL);
-  cutter_arm(cutter, "/exec/", INT64_MAX);
-  rig_sh(&rig, "a", CUT_SCRIPT, NULL, &outcome);
-  ck_assert(is_whole(&outcome));
-  outcome_done(&outcome);
+  arm(cutter, "/exec/", INT64_MAX);
+  ck_assert_int_eq(rig_code(&rig, "a", CUT_SCRIPT), 7);
+  rig_text(&rig, "a", "rm ran");
   int64_t bytes = cutter_counted(cutter);
   ck_assert_int_gt(bytes, 20);
   for (int64_t after = 0; after < bytes; after++) {
-    cutter_arm(cutter, "/exec/", after);
-    rig_sh(&rig, "a", CUT_SCRIPT, NULL, &outcome);
-    ck_assert_msg(is_whole(&outcome) || outcome.r < 0, "cut after %lld of %lld: reason %u, exit %d, %zu + %zu bytes",
-                  (long long) after, (long long) bytes, outcome.result.reason, outcome.result.exit_code,
-                  outcome.out[1].len, outcome.out[2].len);
-    ck_assert_msg(outcome.r == 0 || outcome.err.message[0], "cut after %lld: no message", (long long) after);
-    whole += outcome.r == 0;
+    whole += run_cut(&rig, cutter, arm, after);
     cuts += (size_t) cutter_has_cut(cutter);
-    outcome_done(&outcome);
   }
   ck_assert_msg(cuts > (size_t) bytes / 2, "%zu cuts of %lld", cuts, (long long) bytes);
-  cutter_disarm(cutter);
   (void) fprintf(stderr, "compute_test: %zu cuts in %lld bytes, %zu commands whole all the same\n", cuts,
                  (long long) bytes, whole);
-  ck_assert_int_eq(rig_code(&rig, "a", "exit 7"), 7);
   finish_cut(&rig, cutter);
+}
+
+START_TEST(a_command_whose_answer_is_cut_at_any_byte_is_whole_or_an_error)
+{
+  cut_everywhere(cutter_arm);
+}
+END_TEST
+
+START_TEST(a_command_whose_request_is_cut_at_any_byte_is_whole_or_an_error)
+{
+  cut_everywhere(cutter_arm_requests);
 }
 END_TEST
 
@@ -405,7 +425,8 @@ void add_docker_cases(Suite *suite)
   tcase_add_test(tcase, a_missing_image_is_told_with_its_name);
   tcase_add_test(tcase, lost_answers_leave_nothing_behind);
   tcase_add_test(tcase, a_lost_answer_to_destroy_is_asked_for_again);
-  tcase_add_test(tcase, a_command_whose_connection_is_cut_at_any_byte_is_whole_or_an_error);
+  tcase_add_test(tcase, a_command_whose_answer_is_cut_at_any_byte_is_whole_or_an_error);
+  tcase_add_test(tcase, a_command_whose_request_is_cut_at_any_byte_is_whole_or_an_error);
   tcase_add_test(tcase, a_file_whose_connection_is_cut_at_any_byte_is_whole_or_an_error);
   tcase_add_test(tcase, a_full_engine_is_told_and_works_again_when_there_is_room);
   tcase_add_test(tcase, a_deadline_outlives_the_process_that_set_it);

@@ -30,6 +30,7 @@ static bool can(int i, uint32_t bit, const char *what)
   return false;
 }
 
+/* Behaviour 28. */
 START_TEST(a_memory_hog_is_killed_and_the_cause_told)
 {
   struct rig rig;

@@ -85,6 +85,7 @@ START_TEST(the_answer_goes_to_stdout_and_activity_to_stderr)
 }
 END_TEST
 
+/* Behaviour 3. */
 START_TEST(json_prints_events_and_nothing_else)
 {
   if (!compute())
@@ -218,6 +219,7 @@ START_TEST(a_prompt_may_come_from_stdin)
 }
 END_TEST
 
+/* Behaviour 117. */
 START_TEST(agent_files_are_yaml_or_json_and_strict)
 {
   static const struct {
@@ -360,6 +362,7 @@ START_TEST(what_a_provider_remarks_while_it_makes_a_sandbox_is_shown)
 }
 END_TEST
 
+/* Behaviours 11, 114. */
 START_TEST(local_compute_runs_and_says_what_it_is)
 {
   if (!rig_has_plugin("compute-local")) {
@@ -381,6 +384,7 @@ END_TEST
 /* ---- Sessions
  * -------------------------------------------------------------------------------------------------------- */
 
+/* Behaviour 139. */
 START_TEST(sessions_are_listed_shown_continued_and_removed)
 {
   command_begin();
@@ -475,6 +479,7 @@ START_TEST(a_session_is_kept_until_its_workspace_is_gone)
 }
 END_TEST
 
+/* Behaviour 134. */
 START_TEST(a_session_that_another_process_runs_is_busy)
 {
   command_begin();
@@ -692,6 +697,7 @@ END_TEST
 /* ---- Starting in bad weather
  * ------------------------------------------------------------------------------------------ */
 
+/* Behaviour 142. */
 START_TEST(bad_weather_gives_one_clear_line)
 {
   command_begin();
@@ -745,6 +751,7 @@ START_TEST(bad_weather_gives_one_clear_line)
 }
 END_TEST
 
+/* Behaviours 19, 26, 27, 31. */
 START_TEST(doctor_never_fails_for_what_is_not_used)
 {
   command_begin();
