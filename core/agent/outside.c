@@ -27,6 +27,14 @@ static int notice(void *ctx, const struct mbp_record *record)
   return 0;
 }
 
+static void cancel_turn(struct mag_session *session)
+{
+  pthread_mutex_lock(&session->call_lock);
+  if (session->call)
+    mag_call_cancel(session->call);
+  pthread_mutex_unlock(&session->call_lock);
+}
+
 static void look_outside(void *ctx)
 {
   struct mag_session *session = ctx;
@@ -37,12 +45,14 @@ static void look_outside(void *ctx)
   if (mag_log_each(session->log.store, session->log.id, noticed.last + 1, 0, notice, &noticed, NULL) < 0)
     return;
   session->outside_seen = noticed.last;
-  if (!noticed.interrupt)
-    return;
-  pthread_mutex_lock(&session->call_lock);
-  if (session->call)
-    mag_call_cancel(session->call);
-  pthread_mutex_unlock(&session->call_lock);
+  if (noticed.interrupt)
+    cancel_turn(session);
+}
+
+void mag_outside_noticed(struct mag_session *session, const struct mbp_record *record)
+{
+  if (session->watched && mbp_str_eq(record->type, MAG_EV_USER_INTERRUPT))
+    cancel_turn(session);
 }
 
 void mag_outside_watch(struct mag_session *session)
