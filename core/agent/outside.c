@@ -27,12 +27,12 @@ static int notice(void *ctx, const struct mbp_record *record)
   return 0;
 }
 
-static bool waits_in_inbox(const struct mag_state *state)
+static void cancel_turn(struct mag_session *session)
 {
-  for (size_t i = 0; i < state->n_inbox; i++)
-    if (state->status == MAG_STATUS_RUNNING && strcmp(state->inbox[i].type, MAG_EV_USER_INTERRUPT) == 0)
-      return true;
-  return false;
+  pthread_mutex_lock(&session->call_lock);
+  if (session->call)
+    mag_call_cancel(session->call);
+  pthread_mutex_unlock(&session->call_lock);
 }
 
 static void look_outside(void *ctx)
@@ -40,19 +40,19 @@ static void look_outside(void *ctx)
   struct mag_session *session = ctx;
   if (pthread_mutex_trylock(&session->commit_lock) != 0)
     return; /* it is appending: next time */
-  /* One that a commit of the runner's has read meanwhile is in the inbox, where a running tool would leave it. */
-  struct noticed noticed = {.last = MAG_MAX(session->log.state.last_seq, session->outside_seen),
-                            .interrupt = waits_in_inbox(&session->log.state)};
+  struct noticed noticed = {.last = MAG_MAX(session->log.state.last_seq, session->outside_seen)};
   pthread_mutex_unlock(&session->commit_lock);
   if (mag_log_each(session->log.store, session->log.id, noticed.last + 1, 0, notice, &noticed, NULL) < 0)
     return;
   session->outside_seen = noticed.last;
-  if (!noticed.interrupt)
-    return;
-  pthread_mutex_lock(&session->call_lock);
-  if (session->call)
-    mag_call_cancel(session->call);
-  pthread_mutex_unlock(&session->call_lock);
+  if (noticed.interrupt)
+    cancel_turn(session);
+}
+
+void mag_outside_noticed(struct mag_session *session, const struct mbp_record *record)
+{
+  if (session->watched && mbp_str_eq(record->type, MAG_EV_USER_INTERRUPT))
+    cancel_turn(session);
 }
 
 void mag_outside_watch(struct mag_session *session)

@@ -25,5 +25,8 @@ int mag_outside_interrupt(struct mag_engine *engine, const char *id, bool *ret_r
 /* For the turn: from now on an interrupt from outside cancels the turn's call, within a moment. */
 void mag_outside_watch(struct mag_session *session);
 void mag_outside_unwatch(struct mag_session *session); /* also if it was not watched */
+/* The runner itself has come upon such an event, beside its own. */
+struct mbp_record;
+void mag_outside_noticed(struct mag_session *session, const struct mbp_record *record);
 
 #endif

@@ -355,6 +355,8 @@ void mag_session_close(struct mag_session *session)
 static void observe(void *ctx, const struct mbp_record *record)
 {
   struct mag_session *session = ctx;
+  if (record->epoch == 0)
+    mag_outside_noticed(session, record);
   pthread_mutex_lock(&session->observer_lock);
   if (session->observer.event)
     session->observer.event(session->observer.ctx, record);
