@@ -219,16 +219,16 @@ END_TEST
 
 START_TEST(the_budget_of_time_ends_a_running_tool)
 {
-  static const struct answer slow[] = {{.content = "[" BASH("t1", "sleep 60") "]"}, {.content = TEXT("done")}};
+  static const struct answer slow[] = {{.content = "[" BASH("t1", "sleep 20") "]"}, {.content = TEXT("done")}};
   if (!computes()[0])
     return;
   struct rig rig;
   struct service *service = service_new(slow, 2);
   sessions_open(&rig, service);
-  rig.definition.budget_time_ms = 1500;
+  rig.definition.budget_time_ms = 3000;
   rig_create(&rig);
   (void) rig_run(&rig, "go", NULL);
-  stops_at(&rig, "time_ms", "budget of 1.5 s of running is used up");
+  stops_at(&rig, "time_ms", "budget of 3.0 s of running is used up");
   raise_budget(&rig, "{\"time_ms\":600000}");
   ck_assert_int_eq(rig_run(&rig, NULL, NULL), MAG_END_TURN);
   sessions_close(&rig, service);
