@@ -223,7 +223,7 @@ START_TEST(it_is_told_where_not_all_repositories_below_are_guarded)
 {
   struct rig rig;
   struct box_options options = {.flags = MBP_WORKSPACE_GUARDED};
-  if (!begin_isolated(&rig, _i, &options))
+  if (!begin_guarded(&rig, _i))
     return;
   ck_assert_ptr_null(strstr(rig.remark, "repositories"));
   shell("cd '%s' && for i in $(seq 20); do mkdir -p r$i/.git/hooks; done", rig.workspace);
