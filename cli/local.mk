@@ -16,6 +16,7 @@ magent_SOURCES += cli/reference_text.c
 magent_SOURCES += cli/question.c cli/question.h
 magent_SOURCES += cli/render.c cli/render.h
 magent_SOURCES += cli/run.c
+magent_SOURCES += cli/session_old.c cli/session_old.h
 magent_SOURCES += cli/session_answer.c cli/session_answer.h
 magent_SOURCES += cli/session.c cli/session.h
 magent_SOURCES += cli/session_change.c

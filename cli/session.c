@@ -31,6 +31,8 @@ static const char help_text[] =
     "                        --title T, --without-files (an empty workspace instead of a copy)\n"
     "  archive ID            keep it, but never run it again; a fork of it can go on\n"
     "  rm ID                 remove a session, its log and its private workspace\n"
+    "  rm --older-than AGE   all that nothing has happened in since (30d, 12h, 2026-11-01), but those that run;\n"
+    "                        --dry-run: say which, and remove none\n"
     "\n"
     "  save ID FILE          write the ids of session, agent and environment to FILE\n"
     "  restore FILE          print the session's id, if it is there still\n"
@@ -60,7 +62,7 @@ static const struct command {
     {"update", session_update, "jt" BUDGETS, 1, "the id of a session"},
     {"fork", session_fork, "jtew", 1, "the id of a session"},
     {"archive", session_archive, "j", 1, "the id of a session"},
-    {"rm", session_rm, "j", 1, "the id of a session"},
+    {"rm", session_rm, "jod", 1, "the id of a session"},
     {"save", session_save, "j", 2, "the id of a session and a file"},
     {"restore", session_restore, "j", 1, "a file"},
 };
@@ -79,6 +81,8 @@ static const struct option long_options[] = {
     {"title", required_argument, NULL, 't'},
     {"at", required_argument, NULL, 'e'},
     {"without-files", no_argument, NULL, 'w'},
+    {"older-than", required_argument, NULL, 'o'},
+    {"dry-run", no_argument, NULL, 'd'},
     {"budget-tokens", required_argument, NULL, 'K'},
     {"budget-cost", required_argument, NULL, 'M'},
     {"budget-steps", required_argument, NULL, 'R'},
@@ -192,6 +196,11 @@ static int take_option(struct session_arguments *arguments, int letter)
   case 't':
     arguments->title = optarg;
     return 0;
+  case 'o':
+    return take_time(arguments, letter, &arguments->before_ms);
+  case 'd':
+    arguments->dry_run = true;
+    return 0;
   case 'e':
     arguments->event = optarg;
     return 0;
@@ -222,6 +231,10 @@ static int read_arguments(const struct command *command, struct session_argument
       return cli_usage("session", "%s: unexpected \"%s\"", command->name, argv[optind]);
     arguments->words[n++] = argv[optind];
   }
+  if (arguments->dry_run && !arguments->before_ms)
+    return cli_usage("session", "%s: --dry-run goes with --older-than", command->name);
+  if (arguments->before_ms)
+    return n ? cli_usage("session", "%s: either an id or --older-than", command->name) : 0;
   return n < command->n_words ? cli_usage("session", "%s: %s is needed", command->name, command->words) : 0;
 }
 

@@ -13,6 +13,8 @@ struct session_arguments {
   bool json, yes, follow, without_files;
   const char *event, *title;
   struct mag_session_filter filter;
+  int64_t before_ms;          /* --older-than; 0: not said */
+  bool dry_run;
   bool all;                   /* no limit was given */
   struct mbp_writer *budget;  /* an object that is not ended yet; NULL: not said */
 };

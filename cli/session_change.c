@@ -1,5 +1,6 @@
 /* magent session title, update, archive, fork and rm; save and restore. */
 #include "session.h"
+#include "session_old.h"
 
 #include "agent/ids.h"
 #include "base/cleanup.h"
@@ -84,6 +85,8 @@ int session_fork(struct cli *cli, struct session_arguments *arguments)
 
 static int rm(struct mag_engine *engine, struct session_arguments *arguments, struct mbp_error *err)
 {
+  if (arguments->before_ms)
+    return session_remove_old(engine, arguments->before_ms, arguments->dry_run, arguments->json, err);
   int r = mag_sessions_remove(engine, arguments->words[0], err);
   if (r == 0 && arguments->json)
     printf("{\"id\":\"%s\",\"removed\":true}\n", arguments->words[0]);

@@ -205,7 +205,7 @@ static const char *find_replaced(int argc, char **argv)
 }
 
 /* init isolated=0|1 no_unix=0|1 nproc=N nofile=N fsize=BYTES data=BYTES watch_memory=BYTES watch_tasks=N lifetime=MS
- *      same=DEV:INO:PATH... */
+ *      scratch=DIR same=DEV:INO:PATH... */
 int mag_sandbox_init(int argc, char **argv)
 {
   /* What bubblewrap or the host program left open is none of ours. */

@@ -19,7 +19,7 @@
 #define CLOSE_RANGE_CLOEXEC 4u
 #endif
 
-#define KEPT_FD 3          /* where a leader has the server's eventfd, and then what it copies output with */
+#define KEPT_FD 3 /* where a leader has the server's eventfd, and then what it copies output with */
 #define OUT_OF_THE_WAY 64
 #define OLD_KERNEL_FDS 65536
 
@@ -77,7 +77,10 @@ static void arrange_fds(const struct start *start)
     out = err = start->spool_pipe;
   /* All of these are above 2, since init keeps 0 to 2 open. */
   if (dup2(args->in >= 0 ? args->in : null_fd, 0) < 0 || dup2(out >= 0 ? out : null_fd, 1) < 0 ||
-      dup2(args->merge ? 1 : err >= 0 ? err : null_fd, 2) < 0)
+      dup2(args->merge ? 1
+           : err >= 0  ? err
+                       : null_fd,
+           2) < 0)
     fail(start->shared, MAG_BOX_AT_FORK, errno);
   close_from(3, true);
 }

@@ -1,8 +1,8 @@
 /* The watchdog: where no cgroup holds a limit of the whole sandbox, init counts.
  *
- * One look reads /proc/PID/stat of every process, which is an upper bound of the memory in use; only where that is over
- * the limit the exact figure is asked for, since that walks page tables. The next look comes as late as the limit cannot
- * be reached before, at the speed at which a program can take memory; later where nothing has happened since the last
+ * One look reads /proc/PID/stat of every process, an upper bound of the memory in use; only where that is over the limit
+ * the exact figure is asked for, since that walks page tables. The next look comes as late as the limit cannot be
+ * reached before, at the speed at which a program can take memory; later where nothing has happened since the last
  * one; and never so soon that looking would cost more than a fiftieth of a processor.
  *
  * What it cannot see is memory that no process maps and no directory shows: a memory file that is only written to.
@@ -18,11 +18,11 @@
 
 #define LOOK_MIN_MS 10
 #define LOOK_MAX_MS 250
-#define LOOK_IDLE_MS 500        /* where nothing happens */
-#define BYTES_A_MS (4 << 20)    /* what a program can take */
+#define LOOK_IDLE_MS 500     /* where nothing happens */
+#define BYTES_A_MS (4 << 20) /* what a program can take */
 #define TASKS_A_MS 4
 #define COST_SHARE 50
-#define PATIENCE_MS 300         /* with a part of a command; then all of it goes */
+#define PATIENCE_MS 300 /* with a part of a command; then all of it goes */
 
 static struct {
   int64_t bytes, ticks; /* of the last look */
@@ -99,7 +99,8 @@ static void add_up(struct sums *sums, int count)
 static void read_processes(const struct watch_limits *limits, const struct slot *slots, struct sums *sums)
 {
   int64_t page = sysconf(_SC_PAGESIZE);
-  int64_t most = limits->tasks ? 2 * limits->tasks + 2 * MAG_BOX_SLOTS : INT32_MAX; /* more is too many, whoever it is */
+  int64_t most =
+      limits->tasks ? 2 * limits->tasks + 2 * MAG_BOX_SLOTS : INT32_MAX; /* more is too many, whoever it is */
   int count = limits->own_table ? init_read_all((int) most) : init_read_below((int) most);
   qsort(init_table, (size_t) count, sizeof(init_table[0]), by_pid);
   for (int i = 0; i < count; i++)
@@ -183,8 +184,8 @@ static bool kill_branch(int slot, pid_t first, pid_t leader, int count)
   return true;
 }
 
-/* A bomb forks faster than it can be killed one by one. What the kernel kills at one stroke cannot outrun it: everything
- * in the sandbox, or where that would be the machine's, the process groups. */
+/* A bomb forks faster than it can be killed one by one. What the kernel kills at one stroke cannot outrun it:
+ * everything in the sandbox, or where that would be the machine's, the process groups. */
 static void kill_bomb(const struct watch_limits *limits, int slot, int count)
 {
   if (limits->own_table)
@@ -194,7 +195,8 @@ static void kill_bomb(const struct watch_limits *limits, int slot, int count)
       (void) kill(-init_table[i].group, SIGKILL);
 }
 
-static int enforce(const struct watch_limits *limits, struct slot *slots, const struct shared *shared, const struct sums *sums, bool tasks)
+static int enforce(const struct watch_limits *limits, struct slot *slots, const struct shared *shared,
+                   const struct sums *sums, bool tasks)
 {
   int slot = heaviest(tasks ? sums->tasks : sums->bytes);
   int64_t now = now_us() / 1000;

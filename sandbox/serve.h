@@ -37,7 +37,7 @@ struct job {
   int failed, failed_at, pid;
   struct mag_frame_end end;
   int64_t kills_before;
-  int64_t ended_ms;
+  int64_t told_ms; /* when a host was told of its end; 0: not yet */
 
   struct link *watcher;
   bool told_started;

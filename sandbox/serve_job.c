@@ -14,6 +14,7 @@
 #define DRAIN_MS 100  /* for what others still write after the process has ended */
 #define ENDED_KEPT 64 /* that are still known after their end */
 #define SPOOL_LOOK_MS 50
+#define OUTPUT_KEPT_MS 60000 /* after its end was told */
 #define SPOOL_LIMIT (64u << 20) /* of a background process's output file, if nobody asked for another */
 
 static struct job *jobs;
@@ -431,7 +432,6 @@ static void conclude(struct job *job, int64_t now)
   if (open)
     job->end.flags |= MAG_END_HELD_OPEN;
   job->ended = true;
-  job->ended_ms = now;
   if (job->end.code != 0 && job->kills_before >= 0) {
     job->end.memory_peak = memory_peak();
     if (memory_kills() > job->kills_before)
@@ -440,6 +440,17 @@ static void conclude(struct job *job, int64_t now)
   close_fd(&job->out[0].fd);
   close_fd(&job->out[1].fd);
   close_fd(&job->in);
+}
+
+/* Who was told of the end had the output before it. It may have been cut just then and ask again, but not for ever. */
+static void drop_output(struct job *job)
+{
+  for (int i = 0; i < 2; i++) {
+    struct stream *out = &job->out[i];
+    free(out->bytes);
+    out->bytes = NULL;
+    out->base = out->sent = out->end;
+  }
 }
 
 static void look(struct job *job, int64_t now)
@@ -457,6 +468,8 @@ static void look(struct job *job, int64_t now)
   }
   if (!job->watcher)
     close_fd(&job->spool_fd);
+  if (!job->watcher && job->told_ms && now > job->told_ms + OUTPUT_KEPT_MS)
+    drop_output(job);
   if (!job->exited)
     check_times(job, now);
   conclude(job, now);

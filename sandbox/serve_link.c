@@ -408,6 +408,7 @@ static void tell(struct link *link)
     add(link, &output, sizeof(output));
     add(link, data, n);
   } else if (job->ended) {
+    job->told_ms = slots_now_ms();
     if (job->failed)
       failed(link, job->failed, job->failed_at);
     else

@@ -1,6 +1,8 @@
 /* The processes of a sandbox. */
 #include "sandbox/slots.h"
 
+#include "sandbox/scratch.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -26,6 +28,7 @@ static struct shared *shared; /* one for each slot */
 static int signal_fd = -1, wake_fd = -1, adjust_fd = -1;
 static bool isolated;       /* PID 1 of a namespace of our own */
 static int64_t sweep_since; /* 0: no orphans to look for */
+static const char *scratch; /* a directory that goes with us, or NULL */
 static struct watch_limits watched;
 static int64_t next_watch; /* 0: nothing to watch */
 
@@ -310,6 +313,8 @@ void slots_leave(void)
       break;
     (void) usleep(1000);
   }
+  if (scratch)
+    scratch_remove(scratch);
   _exit(0);
 }
 
@@ -363,6 +368,9 @@ int slots_open(int argc, char **argv, bool is_isolated)
   if (isolated && getpid() != 1)
     return slots_fail("not PID 1 of the sandbox", EINVAL);
   set_limits(argc, argv);
+  for (int i = 1; i < argc && !isolated; i++)
+    if (strncmp(argv[i], "scratch=/", 9) == 0)
+      scratch = argv[i] + 8;
   watched =
       (struct watch_limits){slots_word(argc, argv, "watch_memory"), slots_word(argc, argv, "watch_tasks"), isolated};
   shared = mmap(NULL, sizeof(*shared) * MAG_BOX_SLOTS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -17,11 +17,11 @@
 #define MAG_OUTPUT_TAIL 8192
 
 struct mag_output {
-  const char *session; /* id, borrowed; empty: none yet */
-  int fd;              /* -1: not made yet */
-  bool failed;         /* it cannot be */
+  const char *session;        /* id, borrowed; empty: none yet */
+  int fd;                     /* -1: not made yet */
+  bool failed;                /* it cannot be */
   char event_id[MAG_ID_SIZE]; /* of the running tool; empty: nothing is kept */
-  uint64_t total;      /* bytes so far */
+  uint64_t total;             /* bytes so far */
 };
 
 void mag_output_init(struct mag_output *output, const char *session);

@@ -27,12 +27,22 @@ static int notice(void *ctx, const struct mbp_record *record)
   return 0;
 }
 
+static bool waits_in_inbox(const struct mag_state *state)
+{
+  for (size_t i = 0; i < state->n_inbox; i++)
+    if (state->status == MAG_STATUS_RUNNING && strcmp(state->inbox[i].type, MAG_EV_USER_INTERRUPT) == 0)
+      return true;
+  return false;
+}
+
 static void look_outside(void *ctx)
 {
   struct mag_session *session = ctx;
   if (pthread_mutex_trylock(&session->commit_lock) != 0)
     return; /* it is appending: next time */
-  struct noticed noticed = {.last = MAG_MAX(session->log.state.last_seq, session->outside_seen)};
+  /* One that a commit of the runner's has read meanwhile is in the inbox, where a running tool would leave it. */
+  struct noticed noticed = {.last = MAG_MAX(session->log.state.last_seq, session->outside_seen),
+                            .interrupt = waits_in_inbox(&session->log.state)};
   pthread_mutex_unlock(&session->commit_lock);
   if (mag_log_each(session->log.store, session->log.id, noticed.last + 1, 0, notice, &noticed, NULL) < 0)
     return;

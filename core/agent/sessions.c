@@ -277,6 +277,9 @@ static int check_cost(struct mag_engine *engine, const struct mag_state *state, 
   const char *model;
   if (budget->cost_micros == 0)
     return 0;
+  if (state->cost_unknown)
+    return mag_error(err, MBP_E_UNSUPPORTED,
+                     "what this session has used has no known price: give the budget in tokens, or fork the session");
   int r = mag_definition_from_resources(&definition, mbp_str(state->agent), mbp_str(state->environment), err);
   if (r == 0)
     r = mag_engine_llm(engine, definition.model, &llm, &model, err);

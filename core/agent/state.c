@@ -190,6 +190,8 @@ static int fold_fork(struct fold *fold)
     r = set_text(fold, &state->sandbox_id, mbp_str(""));
   state->created_ms = fold->record->time_ms;
   state->usage = (struct mbp_usage){.size = state->usage.size};
+  state->turn_begin.usage = state->usage;
+  state->turn_begin.cost_micros = 0;
   state->turns = state->steps = state->turn_steps = state->tool_calls = state->tool_runs = 0;
   state->cost_micros = state->active_ms = state->archived_ms = 0;
   state->cost_unknown = state->tools_refused = false;
@@ -490,6 +492,8 @@ static int fold_running(struct fold *fold)
   fold->state->interrupted = false;
   if (fold->state->status != MAG_STATUS_RUNNING) {
     fold->state->turns++;
+    fold->state->turn_begin.usage = fold->state->usage;
+    fold->state->turn_begin.cost_micros = fold->state->cost_micros;
     fold->state->turn_steps = 0;
   }
   fold->state->status = MAG_STATUS_RUNNING;

@@ -70,6 +70,10 @@ struct mag_state {
   int64_t cost_micros, request_estimate_cost;
   bool cost_unknown;      /* some request had no price */
   char *currency;         /* of the costs, or NULL */
+  struct {
+    struct mbp_usage usage;
+    int64_t cost_micros;
+  } turn_begin;           /* what the sums were when the turn began */
   int64_t last_input;     /* tokens of the last answered request: the next one has no fewer */
   int64_t tool_runs;      /* calls that were started */
   bool tools_refused;     /* some call was, for want of budget */

@@ -25,9 +25,25 @@ static struct mag_state state_after(const struct mag_turn *turn)
   return after;
 }
 
+/* What the turn cost; -1: not known. */
+static int64_t turn_cost(const struct mag_state *after)
+{
+  return after->cost_unknown ? -1 : after->cost_micros - after->turn_begin.cost_micros;
+}
+
+static void write_cost(struct mbp_writer *w, int64_t micros)
+{
+  if (micros < 0)
+    mag_writer_null(w, "cost_micros");
+  else
+    mag_writer_number(w, "cost_micros", micros);
+}
+
+/* Of the session in sum, and of the turn alone. */
 static void add_usage_event(struct mag_turn *turn)
 {
-  struct mbp_usage usage = state_after(turn).usage;
+  struct mag_state after = state_after(turn);
+  struct mbp_usage usage = after.usage, before = after.turn_begin.usage;
   struct mbp_writer *w = mag_batch_event(&turn->batch, MAG_EV_USAGE, NULL);
   mag_writer_object(w, "usage");
   mag_writer_number(w, "input_tokens", usage.input);
@@ -35,6 +51,16 @@ static void add_usage_event(struct mag_turn *turn)
   mag_writer_number(w, "cache_read_input_tokens", usage.cache_read);
   mag_writer_object(w, "cache_creation");
   mag_writer_number(w, "ephemeral_5m_input_tokens", usage.cache_write);
+  mag_writer_end(w);
+  mag_writer_end(w);
+  mag_writer_object(w, "x_magent");
+  write_cost(w, after.cost_unknown ? -1 : after.cost_micros);
+  mag_writer_object(w, "turn");
+  mag_writer_number(w, "input_tokens", usage.input - before.input);
+  mag_writer_number(w, "output_tokens", usage.output - before.output);
+  mag_writer_number(w, "cache_read_input_tokens", usage.cache_read - before.cache_read);
+  mag_writer_number(w, "cache_creation_input_tokens", usage.cache_write - before.cache_write);
+  write_cost(w, turn_cost(&after));
   mag_writer_end(w);
   mag_writer_end(w);
   mag_batch_end(&turn->batch);

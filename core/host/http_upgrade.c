@@ -334,6 +334,21 @@ static int frame(struct mbp_http *http, struct mbp_error *err)
   return local->len > 0;
 }
 
+/* TLS takes more from the socket than it hands out, and no descriptor tells of it: true if there is something to read,
+ * or the end. */
+static bool look_ahead(struct mag_http_upgrade *upgrade)
+{
+  size_t n = 0;
+  if (mag_buf_reserve(&upgrade->head, PIECE) < 0)
+    return true; /* who reads is told */
+  pthread_mutex_lock(&upgrade->lock);
+  CURLcode code = curl_easy_recv(upgrade->curl, upgrade->head.ptr, PIECE, &n);
+  pthread_mutex_unlock(&upgrade->lock);
+  if (code == CURLE_OK)
+    upgrade->head.len = n;
+  return code != CURLE_AGAIN;
+}
+
 /* poll_fd must tell of bytes that were taken from the socket and not read yet. */
 void mag_http_upgrade_settle(struct mbp_http *http)
 {
@@ -342,6 +357,8 @@ void mag_http_upgrade_settle(struct mbp_http *http)
   eventfd_t value;
   if (upgrade->epoll_fd < 0)
     return;
+  if (!leftover && http->request.is_tls)
+    leftover = look_ahead(upgrade);
   if (leftover)
     (void) eventfd_write(http->efd, 1);
   else

@@ -194,9 +194,10 @@ struct mbp_instance *mag_instance_plugin(const struct mag_instance *instance)
 
 static int check_health(const struct mag_instance *instance, struct mbp_error *err)
 {
-  return instance->unhealthy ? mag_error(err, MBP_E_UNAVAILABLE, "%s did not end an earlier call and is not used any more",
-                                         instance->descriptor->name)
-                             : 0;
+  return instance->unhealthy
+             ? mag_error(err, MBP_E_UNAVAILABLE, "%s did not end an earlier call and is not used any more",
+                         instance->descriptor->name)
+             : 0;
 }
 
 int mag_instance_enter(struct mag_instance *instance, const struct mag_call_options *options, bool control,

@@ -26,7 +26,8 @@ const void *mag_instance_ops(const struct mag_instance *instance);
 const void *mag_instance_info(const struct mag_instance *instance); /* NULL: states nothing */
 struct mbp_instance *mag_instance_plugin(const struct mag_instance *instance);
 
-/* A call was abandoned: every later one is refused with MBP_E_UNAVAILABLE. Who wants to go on opens another instance. */
+/* A call was abandoned: every later one is refused with MBP_E_UNAVAILABLE. Who wants to go on opens another instance.
+ */
 bool mag_instance_unhealthy(const struct mag_instance *instance);
 
 /* The three steps of MAG_RUN. `control` passes the gate; waiting there ends with the call's cancellation or deadline

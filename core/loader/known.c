@@ -18,11 +18,10 @@ static size_t identity(const char *path, char line[LINE])
   struct stat st;
   if (stat(path, &st) < 0)
     return 0;
-  return (size_t) snprintf(line, LINE, PACKAGE_VERSION " %llx %llx %llx %llx.%lx %llx.%lx\n",
-                           (unsigned long long) st.st_dev, (unsigned long long) st.st_ino,
-                           (unsigned long long) st.st_size, (unsigned long long) st.st_mtim.tv_sec,
-                           (unsigned long) st.st_mtim.tv_nsec, (unsigned long long) st.st_ctim.tv_sec,
-                           (unsigned long) st.st_ctim.tv_nsec);
+  return (size_t) snprintf(
+      line, LINE, PACKAGE_VERSION " %llx %llx %llx %llx.%lx %llx.%lx\n", (unsigned long long) st.st_dev,
+      (unsigned long long) st.st_ino, (unsigned long long) st.st_size, (unsigned long long) st.st_mtim.tv_sec,
+      (unsigned long) st.st_mtim.tv_nsec, (unsigned long long) st.st_ctim.tv_sec, (unsigned long) st.st_ctim.tv_nsec);
 }
 
 /* Nobody else may write to it. */

@@ -93,7 +93,8 @@ MAGENT_API void magent_close(struct magent *magent);
 
 /* ---- Configuration ---------------------------------------------------------------------------------------------- */
 
-/* What an agent file holds; the keys are those of magent-agent(5). NULL without memory. Not for two threads at once.
+/* What an agent file holds; the keys are those of magent-agent(5). Not for two threads at once. Never NULL: without
+ * memory it is one that tells so.
  *
  *   struct magent_config *config = magent_config_new();
  *   magent_config_set(config, "model", "claude-sonnet-4-6");
@@ -105,7 +106,7 @@ MAGENT_API struct magent_config *magent_config_new(void);
 MAGENT_API void magent_config_free(struct magent_config *config); /* accepts NULL */
 /* `value`: a text is taken as it is, for all other types it is YAML or JSON: "2", "[bash, read]", "{pip: [numpy]}". A
  * key that is set again replaces what was said. The first mistake is remembered and told by magent_agent_new, so a row
- * of sets needs no checks, not even of a NULL config. */
+ * of sets needs no checks. */
 MAGENT_API int magent_config_set(struct magent_config *config, const char *key, const char *value);
 /* A whole agent file: later ones win, key by key. MBP_E_INVALID tells line and key. */
 MAGENT_API int magent_config_parse(struct magent_config *config, const char *yaml_or_json, struct magent_error *error);
@@ -173,9 +174,11 @@ MAGENT_API int magent_stream(struct magent_agent *agent, const char *prompt,
  * but of what tools print no more than 1 MiB.
  *
  *   struct pollfd fd = {.fd = magent_stream_fd(stream), .events = POLLIN};
- *   while (poll(&fd, 1, -1) > 0)
+ *   do {
+ *     poll(&fd, 1, -1);
  *     while ((r = magent_stream_next(stream, 0, &event, &error)) == 1)
  *       ...
+ *   } while (r == -MBP_E_TIMEOUT);
  */
 MAGENT_API int magent_stream_open(struct magent_agent *agent, const char *prompt, struct magent_stream **ret_stream,
                                   struct magent_error *error);

@@ -81,8 +81,8 @@ static void end_guard(struct mag_box *box, void *own)
 
 static void tell_incomplete(struct mbp_instance *instance, struct mbp_call *call)
 {
-  static const char text[] = "not all repositories below the workspace are guarded: of those that are many, far down or "
-                             "odd, look at hooks and configuration before you run git there";
+  static const char text[] = "not all repositories below the workspace are guarded (too many, too far down or odd): "
+                             "look at their hooks and configuration before you run git there";
   struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_PROGRESS, .number = -1,
                             .data = mbp_str(text)};
   (void) instance->host->emit(call, &event);
@@ -223,7 +223,8 @@ static const struct mbp_plugin plugin = {
         "else makes git run programs, .envrc, .vscode, .idea and .magent; shell start-up files where there are any, "
         "and in the home directory at all; where there is no .git, none can be made. The same holds for repositories "
         "that are found below it (16 at most, to a depth of 8, in a search of bounded length; it is told if there may "
-        "be more), but not for one that is made in the sandbox. Empty placeholders stand there meanwhile. Unix sockets are refused "
+        "be more), but not for one that is made in the sandbox. Empty placeholders stand there meanwhile. Unix "
+        "sockets are refused "
         "(socketpair works), since the directory could hold one of the host's. Set-id bits and devices can be made "
         "nowhere.",
     .params = params,

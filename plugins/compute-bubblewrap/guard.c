@@ -321,9 +321,11 @@ static int protect_top(struct guard *guard, struct mbp_error *err)
   if (number == ENOMEM)
     return plug_no_memory(err);
   if (number == ELOOP)
-    return plug_error(err, MBP_E_UNSUPPORTED,
-                      "'%s/%s', or something in it, is a symbolic link, which cannot be protected from a sandbox: put a "
-                      "file in its place, or work in another directory", guard->workspace, where);
+    return plug_error(
+        err, MBP_E_UNSUPPORTED,
+        "'%s/%s', or something in it, is a symbolic link, which cannot be protected from a sandbox: put a "
+        "file in its place, or work in another directory",
+        guard->workspace, where);
   return number ? plug_errno(err, number, "'%s/%s' cannot be protected from the sandbox", guard->workspace, where) : 0;
 }
 

@@ -50,9 +50,8 @@ static bool look_into(struct search *search, const char *path)
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
       continue;
     more = ++search->entries < ENTRIES && ((search->entries & 255) || now_ms() < search->until_ms);
-    bool is_dir = entry->d_type == DT_DIR ||
-                  (entry->d_type == DT_UNKNOWN && fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-                   S_ISDIR(st.st_mode));
+    bool is_dir = entry->d_type == DT_DIR || (entry->d_type == DT_UNKNOWN &&
+                                              fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode));
     if (strcmp(name, ".git") == 0) {
       if (*path) /* the top is guarded anyway */
         more = search->repositories++ < GUARD_REPOSITORIES && search->found(search->ctx, path) && more;

@@ -18,6 +18,12 @@
 
 extern const struct mbp_plugin *docker_entry(void);
 
+static const struct mbp_host *test_host(void)
+{
+  static const struct mbp_host *host;
+  return host ? host : (host = mag_host_for("docker"));
+}
+
 /* ---- Streams ---------------------------------------------------------------------------------------------------- */
 
 struct heard {
@@ -150,7 +156,7 @@ START_TEST(progress_of_a_pull_is_understood_wherever_it_is_cut)
       "not JSON at all\n"
       "{\"status\":\"Downloading\",\"progressDetail\":{\"current\":-1,\"total\":1e300},\"id\":\"bb\"}\r\n"
       "{\"errorDetail\":{\"message\":\"no space left on device\"},\"error\":\"no space\"}";
-  const struct mbp_host *host = mag_host_for("docker");
+  const struct mbp_host *host = test_host();
   struct progress *progress = malloc(sizeof(*progress));
   for (size_t cut = 0; cut < sizeof(text); cut++) {
     progress_init(progress, host->get_interface(host->ctx, MBP_JSON_V1));
@@ -167,7 +173,7 @@ END_TEST
 
 START_TEST(a_line_of_progress_without_end_is_dropped)
 {
-  const struct mbp_host *host = mag_host_for("docker");
+  const struct mbp_host *host = test_host();
   struct progress *progress = malloc(sizeof(*progress));
   progress_init(progress, host->get_interface(host->ctx, MBP_JSON_V1));
   for (int i = 0; i < 3 * PROGRESS_LINE; i++)
@@ -189,7 +195,7 @@ static int open_plugin(const char *json, struct mbp_instance **ret_instance, str
   const struct mbp_plugin *plugin = docker_entry();
   int r = mag_config_new("docker", plugin->params, mbp_str(json), &opened.config, err);
   ck_assert_msg(r == 0, "%s", err->message);
-  r = plugin->open(mag_host_for("docker"), opened.config, ret_instance, err);
+  r = plugin->open(test_host(), opened.config, ret_instance, err);
   if (r < 0)
     mag_config_free(opened.config);
   return r;

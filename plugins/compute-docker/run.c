@@ -144,6 +144,13 @@ static void lose_channel(struct run *run)
   run->writing = false;
 }
 
+static int send_kill(struct run *run)
+{
+  struct mag_frame_signal kill_all = {.signal = SIGKILL, .flags = MAG_SIGNAL_TREE | MAG_SIGNAL_QUIET};
+  memcpy(kill_all.key, run->key, sizeof(kill_all.key));
+  return channel_send(run->channel, MAG_FRAME_SIGNAL, &kill_all, sizeof(kill_all), mbp_str_n(NULL, 0), NULL);
+}
+
 static int connect_once(struct run *run, struct mbp_call *call, struct mbp_error *err)
 {
   struct channel *channel;
@@ -160,11 +167,8 @@ static int connect_once(struct run *run, struct mbp_call *call, struct mbp_error
   r = send_request(run, err);
   if (r < 0)
     lose_channel(run);
-  else if (run->stopped) { /* it was to be killed when the connection was cut */
-    struct mag_frame_signal kill_all = {.signal = SIGKILL, .flags = MAG_SIGNAL_TREE | MAG_SIGNAL_QUIET};
-    memcpy(kill_all.key, run->key, sizeof(kill_all.key));
-    (void) channel_send(channel, MAG_FRAME_SIGNAL, &kill_all, sizeof(kill_all), mbp_str_n(NULL, 0), NULL);
-  }
+  else if (run->stopped) /* it was to be killed when the connection was cut */
+    (void) send_kill(run);
   run->silent_since = plug_now_ms(host_of(run));
   return r;
 }
@@ -204,10 +208,7 @@ static void stop(struct run *run)
     return;
   run->stopped = true;
   run->give_up_at = plug_now_ms(host_of(run)) + KILLED_WAIT_MS;
-  struct mag_frame_signal signal = {.signal = SIGKILL, .flags = MAG_SIGNAL_TREE | MAG_SIGNAL_QUIET};
-  memcpy(signal.key, run->key, sizeof(signal.key));
-  if (run->channel &&
-      channel_send(run->channel, MAG_FRAME_SIGNAL, &signal, sizeof(signal), mbp_str_n(NULL, 0), NULL) < 0)
+  if (run->channel && send_kill(run) < 0)
     lose_channel(run);
 }
 

@@ -1,60 +1,43 @@
 /* compute-local: commands with the user's own rights on this machine. There is no wall; what there is: a clean
  * environment, limits, and a supervisor that ends everything that was started. */
 #include "plugins/common/provider.h"
+#include "sandbox/scratch.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #define DEFAULT_INSIDE "/workspace" /* the working directory that a host asks for when nobody said anything else */
 
-/* ---- A private directory where no workspace is given ------------------------------------------------------------- */
+/* ---- What goes with the sandbox ---------------------------------------------------------------------------------- */
 
-/* Follows no link, and leaves what cannot be removed. */
-static void remove_below(int dir, int depth)
+/* The supervisor does this too, since we may be killed. */
+static void remove_scratch(struct mag_box *box, void *own)
 {
-  int copy = fcntl(dir, F_DUPFD_CLOEXEC, 0);
-  DIR *list = copy < 0 ? NULL : fdopendir(copy);
-  if (!list && copy >= 0)
-    (void) close(copy);
-  for (struct dirent *entry; list && depth < 200 && (entry = readdir(list)) != NULL;) {
-    const char *name = entry->d_name;
-    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || unlinkat(dir, name, 0) == 0)
-      continue;
-    mag_autoclose int sub = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (sub >= 0)
-      remove_below(sub, depth + 1);
-    (void) unlinkat(dir, name, AT_REMOVEDIR);
-  }
-  if (list)
-    (void) closedir(list);
-}
-
-static void remove_private(struct mag_box *box, void *own)
-{
-  char *path = own;
   (void) box;
-  mag_autoclose int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  if (dir >= 0)
-    remove_below(dir, 0);
-  (void) rmdir(path);
-  free(path);
+  scratch_remove(own);
+  free(own);
 }
 
-static int make_private(struct mag_box *box, struct mbp_error *err)
+/* TMPDIR of the commands, and where no workspace is given the working directory. */
+static int make_scratch(struct mag_box *box, bool with_work, struct mbp_error *err)
 {
   char *path = plug_printf("/tmp/magent-local-XXXXXX");
   if (!path)
     return plug_no_memory(err);
   if (!mkdtemp(path)) {
     free(path);
-    return plug_errno(err, errno, "cannot make a working directory in /tmp");
+    return plug_errno(err, errno, "cannot make a directory in /tmp");
   }
   box->own = path;
-  box->on_end = remove_private;
-  box->working_dir = plug_dup(mbp_str(path));
-  return box->working_dir ? 0 : plug_no_memory(err);
+  box->on_end = remove_scratch;
+  mag_autofree char *tmp = plug_printf("%s/tmp", path), *work = plug_printf("%s/work", path);
+  if (!tmp || !work)
+    return plug_no_memory(err);
+  if (mkdir(tmp, 0700) < 0 || (with_work && mkdir(work, 0700) < 0))
+    return plug_errno(err, errno, "cannot make a directory in %s", path);
+  if (with_work && !(box->working_dir = plug_dup(mbp_str(work))))
+    return plug_no_memory(err);
+  return 0;
 }
 
 /* ---- Start ------------------------------------------------------------------------------------------------------- */
@@ -63,17 +46,15 @@ static int set_directories(struct mbp_instance *instance, const struct mbp_sandb
                            struct mbp_error *err)
 {
   struct stat st;
-  int r = 0;
   if (spec->working_dir.len && !mbp_str_eq(spec->working_dir, DEFAULT_INSIDE) &&
       (spec->working_dir.len != spec->workspace.len ||
        memcmp(spec->working_dir.ptr, spec->workspace.ptr, spec->workspace.len) != 0))
     return plug_error(err, MBP_E_UNSUPPORTED, "local shows a workspace where it is, not as '%.*s'",
                       (int) PLUG_MIN(spec->working_dir.len, (size_t) 200), spec->working_dir.ptr);
-  if (spec->workspace.len == 0)
-    r = make_private(box, err);
-  else if (!(box->working_dir = plug_dup(spec->workspace)))
+  int r = make_scratch(box, spec->workspace.len == 0, err);
+  if (r == 0 && spec->workspace.len && !(box->working_dir = plug_dup(spec->workspace)))
     r = plug_no_memory(err);
-  else if (stat(box->working_dir, &st) < 0 || !S_ISDIR(st.st_mode))
+  if (r == 0 && (stat(box->working_dir, &st) < 0 || !S_ISDIR(st.st_mode)))
     r = plug_error(err, MBP_E_NOT_FOUND, "the workspace '%s' is no directory", box->working_dir);
   if (r < 0)
     return r;
@@ -85,6 +66,8 @@ static int set_directories(struct mbp_instance *instance, const struct mbp_sandb
     return plug_error(err, MBP_E_UNAVAILABLE,
                       "magent-sandbox, which supervises the commands, is not at %s: install magent whole, or set "
                       "`helper`", box->helper);
+  /* First, so that what the sandbox's own request says replaces it. */
+  plug_list_take(&box->env, plug_printf("TMPDIR=%s/tmp", (const char *) box->own));
   return mag_provider_env(box, mag_provider_str(instance, "home", box->working_dir), spec, err);
 }
 
@@ -103,6 +86,7 @@ static int launch(struct mbp_instance *instance, struct mbp_call *call, const st
   plug_list_add(&args, box->helper);
   plug_list_add(&args, "init");
   plug_list_add(&args, "isolated=0");
+  plug_list_take(&args, plug_printf("scratch=%s", (const char *) box->own));
   mag_provider_add_rlimits(&args, &rlimits);
   plug_list_take(&args, plug_printf("nofile=%lld", (long long) mag_provider_int(instance, "files", 4096)));
   if (spec->lifetime_ms > 0)

@@ -64,7 +64,7 @@ struct mbp_instance {
   struct shell *shell;
   pthread_mutex_t lock; /* enabled, spill_dir */
   char spill_name[24];     /* a directory of our own below the sandbox's place for temporary files */
-  char spill_dir[512];     /* where it is; set once, with the first output that is spilled */
+  char spill_dir[512];     /* where it was last: in a new sandbox it may be elsewhere */
   uint32_t spills;
 };
 

@@ -492,6 +492,7 @@ START_TEST(file_tools_fail_with_a_line_for_the_model)
 }
 END_TEST
 
+/* Behaviours 101, 102, 116. */
 START_TEST(large_files_pass_whole)
 {
   if (!has_helper)

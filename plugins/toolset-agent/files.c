@@ -12,7 +12,7 @@
 struct run {
   struct mbp_str argv[MAX_ARGS];
   size_t n;
-  struct text numbers[3]; /* texts of numbers in argv */
+  struct text numbers[3], spill_dir; /* texts in argv */
   struct text stdin_text;
   int has_stdin;
   struct text out, errors;
@@ -22,6 +22,7 @@ static void run_done(struct run *run)
 {
   for (size_t i = 0; i < 3; i++)
     text_done(&run->numbers[i]);
+  text_done(&run->spill_dir);
   text_done(&run->stdin_text);
   text_done(&run->out);
   text_done(&run->errors);
@@ -56,8 +57,10 @@ static int add_roots(struct mbp_instance *agent, struct mbp_call *call, struct r
     return r;
   add_option(run, "--root", dir);
   pthread_mutex_lock(&agent->lock);
-  if (agent->spill_dir[0])
-    add_option(run, "--root", mbp_str(agent->spill_dir)); /* written once, before it is first seen */
+  if (agent->spill_dir[0]) {
+    text_add_str(&run->spill_dir, agent->spill_dir); /* another call may change it */
+    add_option(run, "--root", text_str(&run->spill_dir));
+  }
   pthread_mutex_unlock(&agent->lock);
   return 0;
 }

@@ -63,8 +63,7 @@ void spill_begin(struct mbp_instance *agent, struct mbp_call *call, struct spill
   if (!spill->stream)
     return;
   pthread_mutex_lock(&agent->lock);
-  if (!agent->spill_dir[0])
-    memcpy(agent->spill_dir, line.ptr, line.len);
+  (void) snprintf(agent->spill_dir, sizeof(agent->spill_dir), "%.*s", (int) line.len, line.ptr);
   pthread_mutex_unlock(&agent->lock);
   (void) snprintf(spill->path, sizeof(spill->path), "%.*s/%s", (int) line.len, line.ptr, file);
 }

@@ -127,6 +127,7 @@ START_TEST(a_container_removed_under_us_is_a_loss_and_its_key_makes_a_new_one)
 }
 END_TEST
 
+/* Behaviour 30. */
 START_TEST(a_missing_image_is_told_with_its_name)
 {
   struct rig rig;

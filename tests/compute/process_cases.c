@@ -189,6 +189,33 @@ START_TEST(a_spool_file_ends_at_its_limit_and_does_not_hold_the_process)
 }
 END_TEST
 
+/* Where there are no walls a sandbox has a place of its own for temporary files. */
+START_TEST(temporary_files_go_with_a_sandbox)
+{
+  struct rig rig;
+  char place[256];
+  if (!begin(&rig, _i, NULL))
+    return;
+  if (rig.info->isolation == MBP_ISOLATION_NONE) {
+    (void) snprintf(place, sizeof(place), "%s", rig_text(&rig, "a", "printf %s \"$TMPDIR\""));
+    ck_assert_msg(place[0] == '/' && access(place, W_OK) == 0, "%s", place);
+    ck_assert_int_eq(rig_code(&rig, "a", "f=$(mktemp) && echo x > $f && d=$(mktemp -d) && echo x > $d/y && chmod 0 $d"),
+                     0);
+    rig_destroy(&rig, "a");
+    ck_assert_int_ne(access(place, F_OK), 0);
+    /* Also without a workspace, and where the request has a place of its own. */
+    struct mbp_pair env = {mbp_str("TMPDIR"), mbp_str("/var/tmp")};
+    rig_create(&rig, "b", &(struct box_options){.workspace = "", .env = &env, .n_env = 1});
+    ck_assert_str_eq(rig_text(&rig, "b", "printf %s \"$TMPDIR\""), "/var/tmp");
+    (void) snprintf(place, sizeof(place), "%s", rig_text(&rig, "b", "echo x > y; printf %s \"$PWD\""));
+    rig_destroy(&rig, "b");
+    ck_assert_int_ne(access(place, F_OK), 0);
+  } else
+    rig_destroy(&rig, "a");
+  rig_close(&rig);
+}
+END_TEST
+
 START_TEST(commands_run_side_by_side)
 {
   struct rig rig;
@@ -313,6 +340,7 @@ void add_process_cases(Suite *suite)
   tcase_add_loop_test(tcase, nothing_escapes_a_tree_kill, 0, n);
   tcase_add_loop_test(tcase, a_spool_file_ends_at_its_limit_and_does_not_hold_the_process, 0, n);
   tcase_add_loop_test(tcase, background_processes_write_their_spool_and_can_be_ended, 0, n);
+  tcase_add_loop_test(tcase, temporary_files_go_with_a_sandbox, 0, n);
   tcase_add_loop_test(tcase, commands_run_side_by_side, 0, n);
   tcase_add_loop_test(tcase, a_sandbox_outlives_the_thread_that_made_it, 0, n);
   tcase_add_loop_test(tcase, destroy_ends_what_runs, 0, n);

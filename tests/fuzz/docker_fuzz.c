@@ -57,7 +57,9 @@ static int run_frames(const char *bytes, size_t len, size_t piece, struct mag_bu
 
 static int run_progress(const char *bytes, size_t len, size_t piece, struct mag_buf *log)
 {
-  const struct mbp_host *host = mag_host_for("fuzz");
+  static const struct mbp_host *host;
+  if (!host)
+    host = mag_host_for("fuzz");
   struct progress *progress = malloc(sizeof(*progress));
   progress_init(progress, host->get_interface(host->ctx, MBP_JSON_V1));
   for (size_t at = 0; at < len; at += piece)

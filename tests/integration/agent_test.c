@@ -1,6 +1,6 @@
 /* Agents as a user keeps them: stored with versions, with a project's environment beneath, with references to
  * variables, and with what cannot be done refused before anything is made. Numbers of behaviours are those of
- * docs/PRAISONAI.md. */
+ * docs/BEHAVIOURS.md. */
 #include "command.h"
 #include "rig.h"
 
@@ -45,6 +45,7 @@ static const char agent_file[] = "name: rev\nmodel: {id: scripted/scripted-echo,
                                  "compute: {memory: 1G, env: {CI: 1}}\n";
 
 /* Behaviours 74 (change, version + 1), 66 (ids with a prefix). */
+/* Behaviour 140. */
 START_TEST(agents_are_stored_and_every_version_is_kept)
 {
   command_begin();

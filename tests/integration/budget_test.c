@@ -27,6 +27,15 @@ START_TEST(usage_is_whole_and_the_cost_is_exact)
   ck_assert_msg(strstr(end, "\"cost_micros\":151,\"currency\":\"USD\""), "%s", end);
   records_done(&records);
   ck_assert_int_eq(rig_run(&rig, "again", NULL), MAG_END_TURN);
+  rig_read(&rig, NULL, &records);
+  const char *sums = records_find(&records, MAG_EV_USAGE, 1)->payload;
+  ck_assert_msg(strstr(sums, "\"usage\":{\"input_tokens\":22,\"output_tokens\":14,\"cache_read_input_tokens\":10,"
+                             "\"cache_creation\":{\"ephemeral_5m_input_tokens\":6}}"),
+                "%s", sums);
+  ck_assert_msg(strstr(sums, "\"cost_micros\":302,\"turn\":{\"input_tokens\":11,\"output_tokens\":7,"
+                             "\"cache_read_input_tokens\":5,\"cache_creation_input_tokens\":3,\"cost_micros\":151}"),
+                "%s", sums);
+  records_done(&records);
   ck_assert_str_eq(view(&rig, NULL, "usage"), "{\"input_tokens\":22,\"output_tokens\":14,"
                                               "\"cache_read_input_tokens\":10,\"cache_creation_input_tokens\":6}");
   ck_assert_str_eq(view(&rig, NULL, "cost"), "{\"micros\":302,\"currency\":\"USD\"}");
@@ -45,6 +54,10 @@ START_TEST(without_a_price_the_cost_is_null_and_never_0)
   rig_create(&rig);
   ck_assert_int_eq(rig_run(&rig, "hi", NULL), MAG_END_TURN);
   ck_assert_str_eq(view(&rig, NULL, "cost"), "null");
+  struct mbp_error err = MAG_ERROR_INIT;
+  struct mag_session_change change = {.budget = "{\"cost_micros\":5}"};
+  ck_assert_int_eq(mag_sessions_update(rig.engine, rig.session->log.id, &change, &err), -MBP_E_UNSUPPORTED);
+  ck_assert_msg(strstr(err.message, "no known price"), "%s", err.message);
   sessions_close(&rig, service);
 }
 END_TEST
@@ -206,16 +219,16 @@ END_TEST
 
 START_TEST(the_budget_of_time_ends_a_running_tool)
 {
-  static const struct answer slow[] = {{.content = "[" BASH("t1", "sleep 60") "]"}, {.content = TEXT("done")}};
+  static const struct answer slow[] = {{.content = "[" BASH("t1", "sleep 20") "]"}, {.content = TEXT("done")}};
   if (!computes()[0])
     return;
   struct rig rig;
   struct service *service = service_new(slow, 2);
   sessions_open(&rig, service);
-  rig.definition.budget_time_ms = 1500;
+  rig.definition.budget_time_ms = 3000;
   rig_create(&rig);
   (void) rig_run(&rig, "go", NULL);
-  stops_at(&rig, "time_ms", "budget of 1.5 s of running is used up");
+  stops_at(&rig, "time_ms", "budget of 3.0 s of running is used up");
   raise_budget(&rig, "{\"time_ms\":600000}");
   ck_assert_int_eq(rig_run(&rig, NULL, NULL), MAG_END_TURN);
   sessions_close(&rig, service);

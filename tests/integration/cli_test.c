@@ -85,6 +85,7 @@ START_TEST(the_answer_goes_to_stdout_and_activity_to_stderr)
 }
 END_TEST
 
+/* Behaviour 3. */
 START_TEST(json_prints_events_and_nothing_else)
 {
   if (!compute())
@@ -218,6 +219,7 @@ START_TEST(a_prompt_may_come_from_stdin)
 }
 END_TEST
 
+/* Behaviour 117. */
 START_TEST(agent_files_are_yaml_or_json_and_strict)
 {
   static const struct {
@@ -322,6 +324,30 @@ START_TEST(a_workspace_of_the_host_is_worked_in)
 }
 END_TEST
 
+/* What is too long for the model goes to a file, and that goes with the session, also when magent is killed. */
+START_TEST(files_of_long_outputs_do_not_outlive_a_local_session)
+{
+  if (!rig_has_plugin("compute-local"))
+    return;
+  command_begin();
+  command_script("[" CALLS("seq 100000") "," CALLS("echo $TMPDIR > tmpdir; ls -d $TMPDIR/.magent-*; sleep 20")
+                 ",{\"text\":\"done\"}]");
+  mag_autofree char *line = mag_sprintf("run --compute local --workspace %s go", command_path("work"));
+  struct command killed = command_start(line, false);
+  command_await(&killed, "/tmp/.magent-");
+  mag_autofree char *place = command_read_file("work/tmpdir");
+  place[strcspn(place, "\n")] = 0;
+  ck_assert_msg(place[0] == '/' && access(place, F_OK) == 0, "%s", place);
+  ck_assert_int_eq(kill(killed.pid, SIGKILL), 0);
+  command_finish(&killed);
+  command_done(&killed);
+  for (int i = 0; i < 2000 && access(place, F_OK) == 0; i++)
+    (void) usleep(5000);
+  ck_assert_msg(access(place, F_OK) != 0, "%s is left", place);
+  command_end();
+}
+END_TEST
+
 START_TEST(what_a_provider_remarks_while_it_makes_a_sandbox_is_shown)
 {
   if (!rig_has_bubblewrap())
@@ -336,6 +362,7 @@ START_TEST(what_a_provider_remarks_while_it_makes_a_sandbox_is_shown)
 }
 END_TEST
 
+/* Behaviours 11, 114. */
 START_TEST(local_compute_runs_and_says_what_it_is)
 {
   if (!rig_has_plugin("compute-local")) {
@@ -357,6 +384,7 @@ END_TEST
 /* ---- Sessions
  * -------------------------------------------------------------------------------------------------------- */
 
+/* Behaviour 139. */
 START_TEST(sessions_are_listed_shown_continued_and_removed)
 {
   command_begin();
@@ -392,6 +420,46 @@ START_TEST(sessions_are_listed_shown_continued_and_removed)
 }
 END_TEST
 
+START_TEST(old_sessions_are_removed_but_not_those_that_run)
+{
+  command_begin();
+  command_script("[{\"text\":\"answer\"}]");
+  check("run --tools none --title 'One' hello", 0, "answer", NULL);
+  check("run --tools none --title 'Two' hello", 0, "answer", NULL);
+  mag_autofree char *workspace = mag_sprintf("state/magent/workspaces/%s", command_session());
+  (void) mkdir(command_path("state/magent/workspaces"), 0700);
+  ck_assert_int_eq(mkdir(command_path(workspace), 0700), 0);
+  command_script("[{\"steps\":[{\"text\":\"begun\"},{\"delay_ms\":20000}]}]");
+  struct command running = command_start("run --tools none --title 'Three' hello", false);
+  command_await(&running, "begun");
+  check("session rm --older-than 1h", 0, NULL, NULL);
+  check("session rm --older-than 0s --dry-run", 0, "Two", NULL);
+  check("session list", 0, "One", NULL);
+  ck_assert_int_eq(access(command_path(workspace), F_OK), 0);
+  struct command command = command_run("session rm --older-than 0s");
+  expect(&command, 1, "One", "is being run by another process");
+  ck_assert(strstr(command.stdout_text.ptr, "Two") && !strstr(command.stdout_text.ptr, "Three"));
+  ck_assert_ptr_nonnull(strstr(command.stderr_text.ptr, "1 of the old sessions could not be removed"));
+  command_done(&command);
+  ck_assert_int_ne(access(command_path(workspace), F_OK), 0);
+  command = command_run("session list");
+  expect(&command, 0, "Three", NULL);
+  ck_assert(!strstr(command.stdout_text.ptr, "One") && !strstr(command.stdout_text.ptr, "Two"));
+  command_done(&command);
+  (void) kill(running.pid, SIGKILL);
+  command_finish(&running);
+  command_done(&running);
+  check("session rm --older-than 0s", 0, "Three", NULL);
+  check_no_session();
+  check("session rm --older-than soon", 2, NULL, "--older-than soon: neither a time such as");
+  check("session rm --older-than", 2, NULL, "missing value");
+  check("session rm --older-than 1d sesn_x", 2, NULL, "either");
+  check("session rm --dry-run sesn_x", 2, NULL, "--older-than");
+  check("session show --older-than 1d sesn_x", 2, NULL, "unexpected");
+  command_end();
+}
+END_TEST
+
 START_TEST(a_session_is_kept_until_its_workspace_is_gone)
 {
   command_begin();
@@ -411,6 +479,7 @@ START_TEST(a_session_is_kept_until_its_workspace_is_gone)
 }
 END_TEST
 
+/* Behaviour 134. */
 START_TEST(a_session_that_another_process_runs_is_busy)
 {
   command_begin();
@@ -628,6 +697,7 @@ END_TEST
 /* ---- Starting in bad weather
  * ------------------------------------------------------------------------------------------ */
 
+/* Behaviour 142. */
 START_TEST(bad_weather_gives_one_clear_line)
 {
   command_begin();
@@ -681,6 +751,7 @@ START_TEST(bad_weather_gives_one_clear_line)
 }
 END_TEST
 
+/* Behaviours 19, 26, 27, 31. */
 START_TEST(doctor_never_fails_for_what_is_not_used)
 {
   command_begin();
@@ -708,9 +779,11 @@ int main(void)
   tcase_add_test(t, tools_can_be_chosen);
   tcase_add_test(t, what_cannot_be_enforced_is_refused_and_nothing_is_left);
   tcase_add_test(t, a_workspace_of_the_host_is_worked_in);
+  tcase_add_test(t, files_of_long_outputs_do_not_outlive_a_local_session);
   tcase_add_test(t, what_a_provider_remarks_while_it_makes_a_sandbox_is_shown);
   tcase_add_test(t, local_compute_runs_and_says_what_it_is);
   tcase_add_test(t, sessions_are_listed_shown_continued_and_removed);
+  tcase_add_test(t, old_sessions_are_removed_but_not_those_that_run);
   tcase_add_test(t, a_session_is_kept_until_its_workspace_is_gone);
   tcase_add_test(t, a_session_that_another_process_runs_is_busy);
   tcase_add_test(t, a_plugin_that_crashes_when_it_is_asked_does_not_crash_a_run);

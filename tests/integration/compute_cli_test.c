@@ -56,6 +56,7 @@ static void check(const char *arguments, int status, const char *out, const char
   command_done(&command);
 }
 
+/* Behaviours 136, 138. */
 START_TEST(ps_is_a_table_oldest_first)
 {
   begin();
@@ -128,6 +129,7 @@ START_TEST(an_unknown_provider_is_said_loudly)
 }
 END_TEST
 
+/* Behaviour 137. */
 START_TEST(stop_takes_ids_keys_and_beginnings)
 {
   begin();

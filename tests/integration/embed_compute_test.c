@@ -59,6 +59,7 @@ static void live_and_end(struct place *place, const char *compute)
   magent_agent_free(agent);
 }
 
+/* Behaviours 10, 97. */
 START_TEST(a_sandbox_is_made_looked_at_used_and_shut_down_by_hand)
 {
   struct place place;

@@ -123,6 +123,7 @@ static void use_everything(struct place *place, const char *compute)
   magent_agent_free(agent);
 }
 
+/* Behaviour 113. */
 START_TEST(no_descriptor_is_left_after_close_and_none_goes_to_children)
 {
   struct place place;

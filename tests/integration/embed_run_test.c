@@ -96,6 +96,7 @@ static int see(void *ctx, const struct magent_event *event)
 }
 
 /* behaviour 1, 2, 4, 5: events have their documented types, ids and texts; behaviour 133: they are those of the log */
+/* Behaviours 6, 135. */
 START_TEST(pieces_add_up_to_the_message_and_events_come_in_order)
 {
   struct place place;
@@ -438,7 +439,35 @@ START_TEST(what_is_said_later_wins_key_by_key)
 }
 END_TEST
 
+START_TEST(a_file_is_loaded_and_its_mistakes_are_told_with_their_line)
+{
+  static const char good[] = "# an agent\nmodel: scripted/scripted-echo\ntools: []\n";
+  static const char bad[] = "model: scripted/scripted-echo\ntools: []\nsistem: x\n";
+  struct place place;
+  struct magent_error error;
+  char *answer = NULL;
+  place_begin(&place, NULL);
+  struct magent_config *config = magent_config_new();
+  file_write(place_path(&place, "good.yaml"), good, strlen(good));
+  file_write(place_path(&place, "bad.yaml"), bad, strlen(bad));
+  expect(magent_config_load(config, place_path(&place, "good.yaml"), &error), 0, error);
+  struct magent_agent *agent = NULL;
+  expect(magent_agent_new(place.magent, config, &agent, &error), 0, error);
+  expect(magent_execute(agent, "Echo", &answer, &error), MAGENT_END_TURN, error);
+  ck_assert_str_eq(answer, "Echo");
+  free(answer);
+  magent_agent_free(agent);
+  expect(magent_config_load(config, place_path(&place, "bad.yaml"), &error), -MBP_E_INVALID, error);
+  ck_assert_msg(strstr(error.message, "bad.yaml:3") && strstr(error.message, "system"), "%s", error.message);
+  expect(magent_config_load(config, place_path(&place, "nosuch.yaml"), &error), -MBP_E_NOT_FOUND, error);
+  expect(magent_agent_new(place.magent, config, &agent, &error), -MBP_E_INVALID, error);
+  magent_config_free(config);
+  place_end(&place);
+}
+END_TEST
+
 /* behaviour 60: what does not exist is an error that names it; behaviour 110: nothing is made at construction */
+/* Behaviour 58. */
 START_TEST(an_agent_that_cannot_work_is_refused_before_anything_is_made)
 {
   static const struct {
@@ -514,6 +543,7 @@ TCase *embed_run_tests(void)
   tcase_add_test(t, a_signal_handler_interrupts_by_write);
   tcase_add_test(t, a_mistake_in_a_row_of_sets_is_told_by_the_agent);
   tcase_add_test(t, what_is_said_later_wins_key_by_key);
+  tcase_add_test(t, a_file_is_loaded_and_its_mistakes_are_told_with_their_line);
   tcase_add_test(t, structs_of_older_programs_are_read_up_to_their_size);
   tcase_add_test(t, an_agent_that_cannot_work_is_refused_before_anything_is_made);
   return t;

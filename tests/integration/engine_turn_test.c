@@ -281,6 +281,7 @@ START_TEST(the_scripted_model_runs_a_script)
 }
 END_TEST
 
+/* Behaviours 57, 141. */
 START_TEST(options_of_plugins_come_from_the_defaults_file)
 {
   struct rig first, rig;

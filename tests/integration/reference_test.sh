@@ -5,6 +5,8 @@
 #   scripts/in-tree help config --man > docs/man/magent-agent.5
 #   scripts/in-tree help config --json-schema > data/agent.schema.json
 srcdir=${srcdir:-.}
+MAGENT_CONF_DIR=$srcdir/data
+export MAGENT_CONF_DIR
 failed=0
 same()
 {

@@ -75,7 +75,7 @@ START_TEST(each_command_does_what_its_help_says)
   session("update", id, "--budget-steps 7 --budget-time 5m --json", 0, "\"budget\":{\"steps\":7,\"time_ms\":300000}",
           NULL);
   session("update", id, "--budget-steps none --json", 0, "\"budget\":{\"time_ms\":300000}", NULL);
-  session("update", id, "--budget-cost 1.25", 1, NULL, "no price for model scripted/x");
+  session("update", id, "--budget-cost 1.25", 1, NULL, "no known price");
   session("update", id, "", 2, NULL, "what shall be changed");
   session("update", id, "--budget-steps -1", 2, NULL, "--budget-steps -1: not a number from 1 on");
   mag_autofree char *fork_line = mag_sprintf("session fork %s --title 'the other'", id);

@@ -169,6 +169,7 @@ static void fill(void *ops, uint32_t size)
   memcpy(ops, &size, sizeof(size));
 }
 
+/* Behaviours 18, 20, 32. */
 START_TEST(every_required_slot_of_every_kind_is_demanded)
 {
   struct mbp_store_ops store;

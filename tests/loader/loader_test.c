@@ -142,6 +142,7 @@ START_TEST(an_unknown_need_is_refused)
 }
 END_TEST
 
+/* Behaviour 128. */
 START_TEST(a_missing_required_operation_is_refused)
 {
   (void) zoo_add(&zoo, "operation", "given", "magent-llm-good.so"); /* its name is "good" */
@@ -441,6 +442,7 @@ START_TEST(a_directory_given_by_hand_must_exist)
 }
 END_TEST
 
+/* Behaviours 25, 115. */
 START_TEST(an_unknown_name_gets_the_nearest_and_the_directories)
 {
   (void) zoo_add(&zoo, "good", "given", "magent-llm-good.so");

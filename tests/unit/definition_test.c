@@ -1,5 +1,5 @@
 /* Agent files and everything else that says a key: what it means, what is refused with which words, and that it comes
- * through the two resources. Numbers of behaviours are those of docs/PRAISONAI.md. */
+ * through the two resources. Numbers of behaviours are those of docs/BEHAVIOURS.md. */
 #include "agent/definition.h"
 #include "agent/schema.h"
 #include "agent/yaml.h"
@@ -87,6 +87,7 @@ START_TEST(a_file_with_every_key_is_kept_whole)
 }
 END_TEST
 
+/* Behaviour 123. */
 START_TEST(the_resources_have_the_shapes_of_the_wire)
 {
   struct mag_definition d = {0};
@@ -135,6 +136,7 @@ START_TEST(a_single_text_stands_for_a_list_of_one)
 END_TEST
 
 /* Behaviours 35, 36. */
+/* Behaviour 109. */
 START_TEST(what_is_wrong_is_told_with_file_line_key_and_what_to_do)
 {
   bad("name: a\nsystem: s\nmodle: x\n", "f.yaml:3: modle: unknown key; did you mean \"model\"?");

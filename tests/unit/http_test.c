@@ -535,10 +535,10 @@ static bool run_program(const char *const *argv)
   return good;
 }
 
-/* Answers the port, or 0. */
-static int start_tls_server(const char *cert, const char *key, pid_t *pid)
+/* Answers the port, or 0. `page`: -www, a page about the connection; NULL: what comes from `in`. */
+static int start_tls_server(const char *page, int in, const char *cert, const char *key, pid_t *pid)
 {
-  const char *const argv[] = {"openssl", "s_server", "-accept", "127.0.0.1:0", "-www", "-cert",
+  const char *const argv[] = {"openssl", "s_server", "-accept", "127.0.0.1:0", page ? page : "-ign_eof", "-cert",
                               cert,      "-key",     key,       "-verify",     "1",    NULL};
   int out[2], port = 0;
   char text[256];
@@ -548,6 +548,8 @@ static int start_tls_server(const char *cert, const char *key, pid_t *pid)
   (void) posix_spawn_file_actions_init(&actions);
   (void) posix_spawn_file_actions_adddup2(&actions, out[1], 1);
   (void) posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+  if (in >= 0)
+    (void) posix_spawn_file_actions_adddup2(&actions, in, 0);
   int r = posix_spawnp(pid, argv[0], &actions, NULL, (char *const *) argv, environ);
   (void) posix_spawn_file_actions_destroy(&actions);
   close(out[1]);
@@ -565,12 +567,8 @@ static int start_tls_server(const char *cert, const char *key, pid_t *pid)
   return port;
 }
 
-START_TEST(tls_is_verified)
+static bool make_certificate(const char *cert, const char *key)
 {
-  char dir[] = "/tmp/magent-http-test.XXXXXX", cert[64], key[64], url[64];
-  ck_assert_ptr_nonnull(mkdtemp(dir));
-  (void) snprintf(cert, sizeof(cert), "%s/cert.pem", dir);
-  (void) snprintf(key, sizeof(key), "%s/key.pem", dir);
   const char *const make[] = {"openssl",
                               "req",
                               "-x509",
@@ -590,8 +588,17 @@ START_TEST(tls_is_verified)
                               "-out",
                               cert,
                               NULL};
+  return run_program(make);
+}
+
+START_TEST(tls_is_verified)
+{
+  char dir[] = "/tmp/magent-http-test.XXXXXX", cert[64], key[64], url[64];
+  ck_assert_ptr_nonnull(mkdtemp(dir));
+  (void) snprintf(cert, sizeof(cert), "%s/cert.pem", dir);
+  (void) snprintf(key, sizeof(key), "%s/key.pem", dir);
   pid_t pid = -1;
-  int port = run_program(make) ? start_tls_server(cert, key, &pid) : 0;
+  int port = make_certificate(cert, key) ? start_tls_server("-www", -1, cert, key, &pid) : 0;
   if (port > 0) {
     struct mbp_error err = MAG_ERROR_INIT;
     struct mbp_http_request request = {.size = MBP_SIZE(struct mbp_http_request, max_body)};
@@ -626,6 +633,57 @@ START_TEST(tls_is_verified)
     (void) kill(pid, SIGKILL);
     (void) waitpid(pid, NULL, 0);
   }
+  (void) unlink(cert);
+  (void) unlink(key);
+  (void) rmdir(dir);
+}
+END_TEST
+
+#define TLS_BYTES 300000
+
+/* What TLS, or libcurl below it, has taken from the socket already is told, too: who polls before every read gets
+ * everything, although the other side stays silent then. */
+START_TEST(a_duplex_over_tls_is_readable_while_there_is_something_to_read)
+{
+  static const char head[] = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
+  char dir[] = "/tmp/magent-http-test.XXXXXX", cert[64], key[64], url[64], block[1000];
+  int in[2];
+  ck_assert_ptr_nonnull(mkdtemp(dir));
+  (void) snprintf(cert, sizeof(cert), "%s/cert.pem", dir);
+  (void) snprintf(key, sizeof(key), "%s/key.pem", dir);
+  ck_assert_int_eq(pipe2(in, O_CLOEXEC), 0);
+  ck_assert_int_ge(fcntl(in[1], F_SETPIPE_SZ, 2 * TLS_BYTES), TLS_BYTES);
+  memset(block, 'x', sizeof(block));
+  ck_assert_int_eq(write(in[1], head, sizeof(head) - 1), (ssize_t) sizeof(head) - 1);
+  for (size_t i = 0; i < TLS_BYTES; i += sizeof(block))
+    ck_assert_int_eq(write(in[1], block, sizeof(block)), (ssize_t) sizeof(block));
+  pid_t pid = -1;
+  int port = make_certificate(cert, key) ? start_tls_server(NULL, in[0], cert, key, &pid) : 0;
+  if (port > 0) {
+    struct mbp_error err = MAG_ERROR_INIT;
+    struct mbp_http_request request = {.size = MBP_SIZE(struct mbp_http_request, max_body)};
+    (void) snprintf(url, sizeof(url), "https://localhost:%d/", port);
+    request.url = mbp_str(url);
+    request.ca_file = mbp_str(cert);
+    request.flags = MBP_HTTP_UPGRADE;
+    struct mbp_http *exchange = must_open(&request);
+    ck_assert_int_eq(HTTP->status(exchange), 101);
+    for (int64_t got = 0, n; got < TLS_BYTES; got += n) {
+      struct pollfd wait = {HTTP->poll_fd(exchange), POLLIN, 0};
+      ck_assert_msg(poll(&wait, 1, 10000) == 1, "not readable after %lld bytes", (long long) got);
+      n = HTTP->read(exchange, block, sizeof(block), &err);
+      ck_assert_msg(n > 0, "%s", err.message);
+    }
+    HTTP->close(exchange);
+  } else {
+    fprintf(stderr, "duplex over TLS: SKIPPED, no openssl program\n");
+  }
+  if (pid > 0) {
+    (void) kill(pid, SIGKILL);
+    (void) waitpid(pid, NULL, 0);
+  }
+  (void) close(in[0]);
+  (void) close(in[1]);
   (void) unlink(cert);
   (void) unlink(key);
   (void) rmdir(dir);
@@ -692,6 +750,7 @@ int main(void)
   tcase_add_test(t, redirects_are_not_followed_for_post_nor_when_told);
   tcase_add_test(t, proxies_are_used_by_option_and_by_environment);
   tcase_add_test(t, tls_is_verified);
+  tcase_add_test(t, a_duplex_over_tls_is_readable_while_there_is_something_to_read);
   tcase_add_test(t, transport_errors_are_named_without_secrets);
   tcase_add_test(t, the_thread_stops_and_starts_again);
   suite_add_tcase(suite, t);

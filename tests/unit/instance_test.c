@@ -26,10 +26,18 @@ static void fake_close(struct mbp_instance *instance)
 }
 
 static const struct mbp_plugin plugins[] = {
-    {.size = MBP_SIZE(struct mbp_plugin, close), .kind = MBP_KIND_LLM, .name = "serial",
-     .threads = MBP_THREADS_SERIAL, .open = fake_open, .close = fake_close},
-    {.size = MBP_SIZE(struct mbp_plugin, close), .kind = MBP_KIND_LLM, .name = "instance",
-     .threads = MBP_THREADS_INSTANCE, .open = fake_open, .close = fake_close},
+    {.size = MBP_SIZE(struct mbp_plugin, close),
+     .kind = MBP_KIND_LLM,
+     .name = "serial",
+     .threads = MBP_THREADS_SERIAL,
+     .open = fake_open,
+     .close = fake_close},
+    {.size = MBP_SIZE(struct mbp_plugin, close),
+     .kind = MBP_KIND_LLM,
+     .name = "instance",
+     .threads = MBP_THREADS_INSTANCE,
+     .open = fake_open,
+     .close = fake_close},
 };
 
 static struct mag_instance *open_plugin(const struct mbp_plugin *plugin)

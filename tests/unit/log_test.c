@@ -179,7 +179,7 @@ static void be_forked(struct script *s)
 static void by_the_way(struct script *s)
 {
   static const char *const states[] = {"intent", "made", "attached", "gone"};
-  switch (pick(9)) {
+  switch (pick(10)) {
   case 0:
     mag_batch_sandbox(&s->batch, "p", mbp_str("k-1"), mbp_str("i"), states[pick(4)]);
     break;
@@ -204,6 +204,13 @@ static void by_the_way(struct script *s)
   case 5:
     be_forked(s);
     break;
+  case 6: {
+    struct mbp_writer *w = mag_batch_private(&s->batch, MAG_REC_AGENT);
+    mag_writer_raw(w, "agent", mbp_str("{\"model\":{\"id\":\"another\"}}"));
+    mag_writer_raw(w, "environment", mbp_str("{}"));
+    mag_batch_end(&s->batch);
+    break;
+  }
   default:
     break;
   }

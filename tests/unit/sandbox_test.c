@@ -391,6 +391,7 @@ START_TEST(a_failed_warming_is_told_once_then_tried_again)
 }
 END_TEST
 
+/* Behaviour 98. */
 START_TEST(one_that_the_session_cannot_note_is_destroyed)
 {
   struct mbp_call *call = tool_call();
