@@ -149,7 +149,7 @@ static void magent_destroy(void)
   need(r == 0, "destroy", err.message);
 }
 
-/* ---- By bare calls ------------------------------------------------------------------------------------------------ */
+/* ---- By bare calls --------------------------------------------------------------------------------------------- */
 
 /* One call on a connection of its own; what it answers, behind its head. HTTP/1.0: no chunks. */
 static struct mag_buf call_api(const char *method, const char *path, const char *type, struct mbp_str body)
@@ -254,7 +254,7 @@ static void bare_destroy(void)
   mag_autobuf answer = call_api("DELETE", path, "application/json", mbp_str(""));
 }
 
-/* ---- By the docker command ---------------------------------------------------------------------------------------- */
+/* ---- By the docker command ------------------------------------------------------------------------------------- */
 
 static void docker(const char *const *arguments, const char *output)
 {
@@ -295,7 +295,7 @@ static void command_files(void)
   docker((const char *const[]){"cp", "--quiet", inside, all.copy, NULL}, "/dev/null");
 }
 
-/* ---- Turn about --------------------------------------------------------------------------------------------------- */
+/* ---- Turn about ------------------------------------------------------------------------------------------------ */
 
 struct way {
   void (*create)(void), (*exec)(void), (*files)(void), (*destroy)(void);
@@ -349,7 +349,7 @@ static void measure_all(bool have_command)
   report("docker_file_round_trip_over_command", "ms", &own.file, &command.file, GOAL_NONE, 0);
 }
 
-/* ---- Set-up --------------------------------------------------------------------------------------------------------- */
+/* ---- Set-up ---------------------------------------------------------------------------------------------------- */
 
 static struct mag_registry *open_compute(void)
 {

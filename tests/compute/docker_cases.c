@@ -1,5 +1,5 @@
-/* What goes wrong between a plugin and a Docker engine: the daemon dies, containers vanish, connections are cut, answers
- * are lost, disks are full. It must be told as what it is, and leave nothing behind. */
+/* What goes wrong between a plugin and a Docker engine: the daemon dies, containers vanish, connections are cut,
+ * answers are lost, disks are full. It must be told as what it is, and leave nothing behind. */
 #include "cases.h"
 
 #include "cutter.h"
@@ -298,7 +298,7 @@ START_TEST(a_file_whose_connection_is_cut_at_any_byte_is_whole_or_an_error)
 }
 END_TEST
 
-/* ---- Disks -------------------------------------------------------------------------------------------------------- */
+/* ---- Disks ----------------------------------------------------------------------------------------------------- */
 
 START_TEST(a_full_engine_is_told_and_works_again_when_there_is_room)
 {
