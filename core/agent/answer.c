@@ -121,7 +121,6 @@ static int write_answer(const struct mag_given_answer *answer, const struct mag_
     return 0;
   }
   mag_autofree char *refusal = NULL;
-  mag_autowriter w = mag_writer_new();
   struct mbp_writer *event = mag_batch_event(batch, MAG_EV_USER_CUSTOM_RESULT, NULL);
   mag_writer_string(event, "custom_tool_use_id", mbp_str(waiting->event_id));
   if (answer->content.len) {

@@ -47,6 +47,7 @@ libmagcore_la_SOURCES += core/agent/summary.c
 libmagcore_la_SOURCES += core/agent/tool_input.c core/agent/tool_input.h
 libmagcore_la_SOURCES += core/agent/toolbox.c core/agent/toolbox.h
 libmagcore_la_SOURCES += core/agent/turn.c core/agent/turn.h
+libmagcore_la_SOURCES += core/agent/workspace.c core/agent/workspace.h
 libmagcore_la_SOURCES += core/agent/yaml.c core/agent/yaml.h
 if HAVE_YAML
 libmagcore_la_LIBADD += $(YAML_LIBS)

@@ -124,7 +124,7 @@ const struct mag_key mag_schema[] = {
     {"store", MAG_KEY_TEXT, MAG_IN_DEFAULTS, AT(store), .max = 64, .help = "The plugin that keeps sessions."},
     {"plugins", MAG_KEY_MAP, MAG_IN_DEFAULTS | MAG_KEY_LATE, AT(plugins),
      .help = "Options of plugins, by kind and name: {\"llm-NAME\": {...}}."},
-    {NULL},
+    {.path = NULL},
 };
 
 const struct mag_key *mag_schema_find(struct mbp_str path)

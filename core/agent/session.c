@@ -5,6 +5,7 @@
 #include "agent/outside.h"
 #include "agent/sessions.h"
 #include "agent/turn.h"
+#include "agent/workspace.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -123,14 +124,10 @@ static void sandbox_remark(void *ctx, struct mbp_str text)
   mag_session_preview(ctx, MAG_PREVIEW_PROGRESS, "", mbp_str(""), text);
 }
 
-static int check_workspace(const char *path, struct mbp_error *err)
+static bool is_isolated(const struct mag_session *session)
 {
-  struct stat st;
-  if (path[0] != '/')
-    return mag_error(err, MBP_E_INVALID, "workspace %s: must be an absolute path", path);
-  if (stat(path, &st) < 0)
-    return mag_error_errno(err, errno, "workspace %s", path);
-  return S_ISDIR(st.st_mode) ? 0 : mag_error(err, MBP_E_INVALID, "workspace %s: not a directory", path);
+  const struct mbp_compute_info *info = mag_instance_info(session->compute);
+  return info && MBP_HAS(info, struct mbp_compute_info, isolation) && info->isolation != MBP_ISOLATION_NONE;
 }
 
 /* What the environment asks for and the provider cannot give is refused here, before there is a log or a sandbox. */
@@ -146,7 +143,7 @@ static int open_compute(struct mag_session *session, struct mbp_error *err)
     r = mag_error(err, MBP_E_UNSUPPORTED, "compute %s cannot use a directory of this host as its workspace",
                   definition->compute);
   if (r == 0 && definition->workspace)
-    r = check_workspace(definition->workspace, err);
+    r = mag_workspace_check(definition->workspace, is_isolated(session), mag_engine_registry(session->engine), err);
   if (r == 0)
     r = mag_demand_check(definition, session->compute, session->network, err);
   if (r == 0)
@@ -190,11 +187,19 @@ static void drop_sandbox(struct mag_session *session)
   pthread_mutex_unlock(&session->call_lock);
 }
 
-/* A sandbox that has not been used for a while goes; the next tool makes a new one. */
+/* Its files are inside, and it is there for the next process too: it ends when its provider's own clock says so. */
+static bool keeps_files(const struct mag_session *session)
+{
+  uint64_t caps = session->compute ? mag_instance_descriptor(session->compute)->caps : 0;
+  return caps & MBP_CAP_COMPUTE_OUTLIVES && !(caps & MBP_CAP_COMPUTE_WORKSPACE);
+}
+
+/* A sandbox that has not been used for a while goes, and its workspace stays; the next tool makes a new one. */
 static void drop_idle_sandbox(void *ctx)
 {
   struct mag_session *session = ctx;
-  if (begin_drop(session, session->definition.idle_ms ? session->definition.idle_ms : SANDBOX_IDLE_MS))
+  if (!keeps_files(session) &&
+      begin_drop(session, session->definition.idle_ms ? session->definition.idle_ms : SANDBOX_IDLE_MS))
     drop_sandbox(session);
 }
 
@@ -241,6 +246,7 @@ static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
                .cpu_millis = (uint32_t) definition->cpu_millis,
                .memory_bytes = definition->memory_bytes,
                .pids = (uint32_t) definition->pids,
+               .idle_ms = definition->idle_ms,
                .lifetime_ms = definition->lifetime_ms,
                .allowed_hosts = mbp_str(definition->allowed_hosts)},
       .setup = mbp_str(definition->setup),
@@ -337,7 +343,7 @@ void mag_session_close(struct mag_session *session)
     return;
   if (session->sandbox)
     mag_rounds_leave(&idle_rounds, &session->idle);
-  mag_sandbox_free(session->sandbox, /* keep= */ false);
+  mag_sandbox_free(session->sandbox, keeps_files(session));
   mag_sandbox_free(session->host, /* keep= */ false);
   mag_handlers_done(&session->handlers);
   mag_toolbox_close(&session->toolbox);

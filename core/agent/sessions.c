@@ -356,6 +356,27 @@ int mag_sessions_archive(struct mag_engine *engine, const char *id, struct mbp_e
   return r;
 }
 
+/* One that outlived its process, with the files in it. Whoever cannot be asked any more ends it by its own clock. */
+static void destroy_sandbox(struct mag_engine *engine, struct mag_instance *store, const char *id)
+{
+  struct mag_log log;
+  struct mag_definition definition = {0};
+  struct mag_instance *compute = NULL;
+  struct mag_call_options options = {.timeout_ms = TIMEOUT_MS};
+  if (mag_log_open(&log, store, id, /* claim= */ false, NULL) < 0)
+    return;
+  const struct mag_state *state = &log.state;
+  if (state->sandbox_there && state->sandbox_id &&
+      mag_definition_from_resources(&definition, mbp_str(state->agent), mbp_str(state->environment), NULL) == 0 &&
+      mag_engine_compute(engine, definition.compute, mbp_str(definition.compute_options), &compute, NULL) == 0 &&
+      mag_instance_descriptor(compute)->caps & MBP_CAP_COMPUTE_OUTLIVES) {
+    const struct mbp_compute_ops *ops = mag_instance_ops(compute);
+    (void) MAG_RUN(compute, &options, NULL, ops->destroy(plugin, call, mbp_str(state->sandbox_id), NULL));
+  }
+  mag_definition_done(&definition);
+  mag_log_close(&log);
+}
+
 /* The log goes last: as long as it is there, an interrupted or failed removal is seen and can be repeated. */
 int mag_sessions_remove(struct mag_engine *engine, const char *id, struct mbp_error *err)
 {
@@ -372,6 +393,7 @@ int mag_sessions_remove(struct mag_engine *engine, const char *id, struct mbp_er
   r = MAG_RUN(store, &options, err, ops->claim(plugin, call, name, err));
   if (r < 0)
     return r;
+  destroy_sandbox(engine, store, id);
   mag_autofree char *workspace = mag_session_workspace(id);
   r = workspace ? mag_tree_remove(workspace, err) : 0;
   if (r < 0)

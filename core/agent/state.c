@@ -686,7 +686,6 @@ bool mag_state_peek(const struct mag_state *state, const struct mag_batch *batch
   count_time(ret_after, state->runner_epoch, now);
   for (size_t i = 0; i < batch->n; i++) {
     const struct rule *rule = rule_for(event_rules, batch->records[i].type);
-    mag_autojson document = NULL;
     struct mbp_record record = batch->records[i];
     record.time_ms = now;
     struct fold fold = {.state = ret_after, .record = &record};

@@ -324,6 +324,34 @@ START_TEST(a_workspace_of_the_host_is_worked_in)
 }
 END_TEST
 
+/* Who writes there decides what runs outside of the sandbox: another session's log names its provider. */
+START_TEST(a_workspace_with_what_decides_about_sandboxes_is_refused)
+{
+  if (!compute() || strcmp(compute(), "local") == 0)
+    return;
+  command_begin();
+  command_script("[{\"text\":\"never\"}]");
+  static const char *const machine[] = {"/", "/proc", "/sys/kernel", "/dev"};
+  for (size_t i = 0; i < sizeof(machine) / sizeof(machine[0]); i++) {
+    mag_autofree char *arguments = mag_sprintf("--workspace %s go", machine[i]);
+    struct command command = run_with_tools(arguments);
+    expect(&command, 1, NULL, "workspace /");
+    ck_assert_ptr_null(strstr(command.stdout_text.ptr, "never"));
+    command_done(&command);
+  }
+  mag_autofree char *above = mag_sprintf("--workspace %s go", command_path(""));
+  struct command command = run_with_tools(above);
+  expect(&command, 1, NULL, "where sessions are kept");
+  command_done(&command);
+  mag_autofree char *plugins = realpath("plugins-0", NULL);
+  mag_autofree char *holds = mag_sprintf("--workspace %s go", plugins);
+  command = run_with_tools(holds);
+  expect(&command, 1, NULL, "which what runs in a sandbox must not write");
+  command_done(&command);
+  command_end();
+}
+END_TEST
+
 /* What is too long for the model goes to a file, and that goes with the session, also when magent is killed. */
 START_TEST(files_of_long_outputs_do_not_outlive_a_local_session)
 {
@@ -779,6 +807,7 @@ int main(void)
   tcase_add_test(t, tools_can_be_chosen);
   tcase_add_test(t, what_cannot_be_enforced_is_refused_and_nothing_is_left);
   tcase_add_test(t, a_workspace_of_the_host_is_worked_in);
+  tcase_add_test(t, a_workspace_with_what_decides_about_sandboxes_is_refused);
   tcase_add_test(t, files_of_long_outputs_do_not_outlive_a_local_session);
   tcase_add_test(t, what_a_provider_remarks_while_it_makes_a_sandbox_is_shown);
   tcase_add_test(t, local_compute_runs_and_says_what_it_is);
