@@ -277,6 +277,31 @@ START_TEST(a_running_session_is_tailed_until_it_is_idle)
 }
 END_TEST
 
+START_TEST(show_and_tail_print_results_on_stdout)
+{
+  if (!compute())
+    return;
+  command_begin();
+  command_script("[{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"seq -f line%g 22\"}}},"
+                 "{\"tool_call\":{\"name\":\"read\",\"input\":{\"file_path\":\"/none\"}}},{\"text\":\"the end\"}]");
+  mag_autofree char *run = mag_sprintf("run --compute %s --workspace %s begin", compute(), command_path("work"));
+  check(run, 0, "the end\n", "  | line22\n");
+  mag_autofree char *id = mag_str_dup(mbp_str(command_session()));
+  static const char *const verbs[] = {"show", "tail"};
+  for (size_t i = 0; i < 2; i++) {
+    mag_autofree char *line = mag_sprintf("session %s %s", verbs[i], id);
+    struct command shown = command_run(line);
+    expect(&shown, 0, "# user: begin\n> bash: seq -f line%g 22\n  | line1\n  | line2\n", NULL);
+    expect(&shown, 0, "  | line20\n  | ... 2 more lines\n> read: /none\n! failed\n  | ", NULL);
+    ck_assert_ptr_null(strstr(shown.stdout_text.ptr, "line21"));
+    ck_assert_ptr_nonnull(strstr(shown.stdout_text.ptr, "the end\n"));
+    ck_assert_str_eq(shown.stderr_text.ptr, "");
+    command_done(&shown);
+  }
+  command_end();
+}
+END_TEST
+
 START_TEST(a_tail_ends_when_the_runner_dies)
 {
   char *id = NULL;
@@ -357,6 +382,7 @@ int main(void)
   tcase_add_test(t, an_interrupt_from_another_process_ends_a_tool);
   tcase_add_test(t, an_interrupt_from_another_process_ends_an_answer);
   tcase_add_test(t, a_running_session_is_tailed_until_it_is_idle);
+  tcase_add_test(t, show_and_tail_print_results_on_stdout);
   tcase_add_test(t, a_tail_ends_when_the_runner_dies);
   tcase_add_test(t, of_many_processes_one_runs_and_the_log_stays_whole);
   suite_add_tcase(suite, t);
