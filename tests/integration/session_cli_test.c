@@ -129,6 +129,8 @@ START_TEST(lists_have_filters_and_pages)
   check("session list --created-after 2020-01-01 --created-before 2999-01-01T00:00Z", 0, third, NULL);
   check("session list --agent nobody", 0, "no sessions", NULL);
   check("session list --status running", 0, "no sessions", NULL);
+  check("session list --status interrupted", 0, "no sessions", NULL);
+  check("session list --status interruptd", 2, NULL, "there are idle, running, interrupted and terminated");
   command_end();
 }
 END_TEST
@@ -317,6 +319,8 @@ START_TEST(a_tail_ends_when_the_runner_dies)
   command_finish(&tail);
   expect(&tail, 0, NULL, "nobody runs this session any more");
   session("info", id, "", 0, "idle, interrupted", NULL);
+  check("session list --status interrupted --json", 0, id, NULL);
+  check("session list --status terminated", 0, "no sessions", NULL);
   command_write_file("work/go", "");
   command_done(&tail);
   command_done(&command);
