@@ -251,7 +251,8 @@ START_TEST(a_running_session_is_tailed_until_it_is_idle)
   command_begin();
   struct command command = start_waiting("[" WAIT ",{\"text\":\"the end\"},{\"text\":\"and more\"}]", &id);
   mag_autofree char *run_it = mag_sprintf("run --session %s hello", id);
-  check(run_it, 1, NULL, "`magent session tail` shows it");
+  mag_autofree char *busy = mag_sprintf("magent: session %s is being run by another process; `magent session tail`", id);
+  check(run_it, 1, NULL, busy);
   mag_autofree char *tail_line = mag_sprintf("session tail %s", id);
   mag_autofree char *follow_line = mag_sprintf("session tail %s --follow --json", id);
   struct command tail = command_start(tail_line, false), follow = command_start(follow_line, false);
