@@ -24,8 +24,8 @@ static const char help_text[] =
     "  --provider NAME  ask only this compute provider\n"
     "  --json           one JSON object a line\n"
     "\n"
-    "A provider that cannot be asked is named on standard error, and the exit status is 1: the list is not whole "
-    "then.\n";
+    "A provider that fails is named on standard error, and the exit status is 1: the list is not whole then. One that\n"
+    "is not available here is left out with a line there, unless --provider names it.\n";
 
 #define LIST_MS 30000
 #define STOP_MS 60000
@@ -113,7 +113,13 @@ static void ask(struct boxes *boxes, const char *name, bool named)
     struct mag_call_options options = {.timeout_ms = LIST_MS, .sink = add_box, .ctx = boxes};
     r = MAG_RUN(boxes->asked, &options, &err, ops->list(plugin, call, &err));
   }
-  if (r < 0) {
+  if (r == -MBP_E_UNAVAILABLE && !named) { /* not set up here, so nothing of it is either */
+    fputs("magent: ", stderr);
+    render_put_line(stderr, isatty(STDERR_FILENO), mbp_str(name));
+    fputs(": not asked: ", stderr);
+    render_put_line(stderr, isatty(STDERR_FILENO), mbp_str(err.message));
+    fputc('\n', stderr);
+  } else if (r < 0) {
     (void) fail_of(name, &err);
     boxes->failed++;
   }

@@ -6,14 +6,27 @@
 #include <unistd.h>
 
 #define LINE_MAX_SHOWN 200
+#define RESULT_LINES_SHOWN 20
 
-void render_init(struct render *render, bool json)
+static void init(struct render *render, bool json, FILE *notes)
 {
   memset(render, 0, sizeof(*render));
   render->json = json;
+  render->notes = notes;
   render->out_terminal = isatty(STDOUT_FILENO);
-  render->err_terminal = isatty(STDERR_FILENO);
-  render->colours = cli_colours(stderr);
+  render->notes_terminal = isatty(fileno(notes));
+  render->colours = cli_colours(notes);
+}
+
+void render_init(struct render *render, bool json)
+{
+  init(render, json, stderr);
+}
+
+void render_init_log(struct render *render, bool json)
+{
+  init(render, json, stdout);
+  render->from_log = true;
 }
 
 /* What a model or a tool says must not drive the terminal: control characters other than newline and tab are dropped.
@@ -74,7 +87,7 @@ void render_break(struct render *render)
     fflush(stdout);
   }
   if (render->tool_mid_line)
-    fputc('\n', stderr);
+    fputc('\n', render->notes);
   render->mid_line = render->tool_mid_line = false;
   render->text_held = render->tool_held = false;
 }
@@ -89,19 +102,26 @@ static const char *plain(const struct render *render)
   return render->colours ? "\033[0m" : "";
 }
 
-static void note(struct render *render, const char *mark, struct mbp_str name, struct mbp_str text)
+/* How much of the first line is shown: whole characters. */
+static size_t shown_length(struct mbp_str text)
 {
   size_t len = 0;
   while (len < text.len && len < LINE_MAX_SHOWN && text.ptr[len] != '\n')
     len++;
   while (len < text.len && ((unsigned char) text.ptr[len] & 0xc0) == 0x80)
     len++;
+  return len;
+}
+
+static void note(struct render *render, const char *mark, struct mbp_str name, struct mbp_str text)
+{
+  size_t len = shown_length(text);
   render_break(render);
-  fprintf(stderr, "%s%s ", dim(render), mark);
-  render_put(stderr, render->err_terminal, name);
-  fputs(name.len && text.len ? ": " : "", stderr);
-  render_put(stderr, render->err_terminal, mbp_str_n(text.ptr, len));
-  fprintf(stderr, "%s%s\n", len < text.len ? " ..." : "", plain(render));
+  fprintf(render->notes, "%s%s ", dim(render), mark);
+  render_put(render->notes, render->notes_terminal, name);
+  fputs(name.len && text.len ? ": " : "", render->notes);
+  render_put(render->notes, render->notes_terminal, mbp_str_n(text.ptr, len));
+  fprintf(render->notes, "%s%s\n", len < text.len ? " ..." : "", plain(render));
 }
 
 /* ---- Events --------------------------------------------------------------------------------------------------- */
@@ -146,15 +166,38 @@ static void show_confirmation(struct render *render, const struct mbp_json *even
   note(render, "#", mag_json_str(mag_json_get(event, "result")), mag_json_str(mag_json_get(event, "deny_message")));
 }
 
+/* The text of a stored result, which nobody has seen as it came. */
+static void show_stored_text(struct render *render, struct mbp_str text)
+{
+  size_t lines = 0;
+  while (text.len) {
+    const char *newline = memchr(text.ptr, '\n', text.len);
+    struct mbp_str line = mbp_str_n(text.ptr, newline ? (size_t) (newline - text.ptr) : text.len);
+    size_t len = shown_length(line);
+    if (lines++ < RESULT_LINES_SHOWN) {
+      fprintf(render->notes, "%s  | ", dim(render));
+      render_put(render->notes, render->notes_terminal, mbp_str_n(line.ptr, len));
+      fprintf(render->notes, "%s%s\n", len < line.len ? " ..." : "", plain(render));
+    }
+    size_t taken = line.len + (newline != NULL);
+    text = mbp_str_n(text.ptr + taken, text.len - taken);
+  }
+  if (lines > RESULT_LINES_SHOWN)
+    fprintf(render->notes, "%s  | ... %zu more line%s%s\n", dim(render), lines - RESULT_LINES_SHOWN,
+            lines - RESULT_LINES_SHOWN == 1 ? "" : "s", plain(render));
+}
+
 static void show_tool_result(struct render *render, const struct mbp_json *event)
 {
-  if (render->tool_mid_line)
-    fputc('\n', stderr);
-  render->tool_mid_line = false;
-  if (!mag_json_truth(mag_json_get(event, "is_error"), 0))
-    return;
   const struct mbp_json *block = mag_json_first(mag_json_get(event, "content"));
-  note(render, "!", mbp_str("failed"), mag_json_str(mag_json_get(block, "text")));
+  bool failed = mag_json_truth(mag_json_get(event, "is_error"), 0);
+  if (render->tool_mid_line)
+    fputc('\n', render->notes);
+  render->tool_mid_line = false;
+  if (failed)
+    note(render, "!", mbp_str("failed"), render->from_log ? mbp_str("") : mag_json_str(mag_json_get(block, "text")));
+  for (; block && render->from_log; block = mag_json_next(block))
+    show_stored_text(render, mag_json_str(mag_json_get(block, "text")));
 }
 
 static void show_error(struct render *render, const struct mbp_json *event)
@@ -194,6 +237,7 @@ void render_record(struct render *render, const struct mbp_record *record)
   for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
     if (mbp_str_eq(record->type, rules[i].type))
       rules[i].show(render, event);
+  render->failed |= render->from_log && fflush(stdout) != 0; /* a pipe sees it when it happens */
 }
 
 static void on_event(void *ctx, const struct mbp_record *record)
@@ -213,13 +257,13 @@ static void show_output(struct render *render, struct mbp_str data)
     size_t len = newline ? (size_t) (newline - data.ptr) - at : data.len - at;
     if (!render->tool_mid_line) {
       render_break(render);
-      fprintf(stderr, "%s  | ", dim(render));
+      fprintf(render->notes, "%s  | ", dim(render));
     }
-    render_put_piece(stderr, render->err_terminal, &render->tool_held, mbp_str_n(data.ptr + at, len));
+    render_put_piece(render->notes, render->notes_terminal, &render->tool_held, mbp_str_n(data.ptr + at, len));
     render->tool_mid_line = !newline;
     render->tool_held &= !newline;
     if (newline)
-      fprintf(stderr, "%s\n", plain(render));
+      fprintf(render->notes, "%s\n", plain(render));
     at += len + (newline != NULL);
   }
 }

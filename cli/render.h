@@ -1,4 +1,5 @@
-/* render.h - shows a running session: the answer on stdout, what tools do on stderr; or one event a line (--json). */
+/* render.h - shows a running session: the answer on stdout, what tools do on stderr; or one event a line (--json). Of a
+ * session's log everything is on stdout, results of tools as well: there it is what was asked for. */
 #ifndef MAG_CLI_RENDER_H
 #define MAG_CLI_RENDER_H
 
@@ -8,15 +9,18 @@
 
 struct render {
   bool json;
-  bool out_terminal, err_terminal, colours;
+  bool from_log;
+  FILE *notes; /* where all but the answer goes */
+  bool out_terminal, notes_terminal, colours;
   bool mid_line;       /* stdout does not stand at the start of a line */
-  bool tool_mid_line;  /* the same for tool output on stderr */
+  bool tool_mid_line;  /* the same for tool output in the notes */
   bool failed;         /* stdout is gone */
   bool text_held, tool_held; /* the last piece ended inside of a character: see render_put_piece */
   char seen[MAG_ID_SIZE]; /* the message that was shown as it came */
 };
 
 void render_init(struct render *render, bool json);
+void render_init_log(struct render *render, bool json);
 /* The observer that feeds it; confirm is left to the caller. */
 struct mag_observer render_observer(struct render *render);
 void render_end(struct render *render);

@@ -2,6 +2,7 @@
 #include "session.h"
 #include "session_answer.h"
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
 
@@ -125,14 +126,14 @@ static int take_limit(struct session_arguments *arguments)
 
 static int take_status(struct session_arguments *arguments)
 {
-  static const char *const statuses[] = {"idle", "running", "terminated"};
-  for (size_t i = 0; i < 3; i++)
+  static const char *const statuses[] = {"idle", "running", "terminated", "interrupted"};
+  for (size_t i = 0; i < MAG_COUNT(statuses); i++)
     if (strcmp(optarg, statuses[i]) == 0) {
       arguments->filter.status = optarg;
       arguments->filter.archived |= i == 2;
       return 0;
     }
-  return cli_usage("session", "%s: --status %s: there are idle, running and terminated", arguments->command, optarg);
+  return cli_usage("session", "%s: --status %s: there are idle, running, interrupted and terminated", arguments->command, optarg);
 }
 
 static int take_budget(struct session_arguments *arguments, int letter)

@@ -14,12 +14,14 @@ static int64_t number(const struct mbp_json *object, const char *key)
   return mag_json_num(mag_json_get(object, key), 0);
 }
 
-/* "0.001234 USD", or "?" if it is not known. */
+/* "0.001234 USD", "-" if nothing had a price, or "?" if it is not known. */
 static void write_cost(const struct mbp_json *cost, char *text, size_t size)
 {
   struct mbp_str currency = mag_json_str(mag_json_get(cost, "currency"));
   int64_t micros = number(cost, "micros");
-  if (mag_json_type(cost) == MBP_JSON_OBJECT)
+  if (mag_json_type(cost) == MBP_JSON_OBJECT && !currency.len && !micros)
+    (void) snprintf(text, size, "-");
+  else if (mag_json_type(cost) == MBP_JSON_OBJECT)
     (void) snprintf(text, size, "%lld.%06lld%s%.*s", (long long) (micros / 1000000), (long long) (micros % 1000000),
                     currency.len ? " " : "", (int) currency.len, currency.ptr ? currency.ptr : "");
   else

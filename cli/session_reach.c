@@ -73,18 +73,34 @@ int session_send(struct cli *cli, struct session_arguments *arguments)
   return say(cli, arguments, MAG_DELIVERY_FOLLOW_UP);
 }
 
+/* Nothing was said, nothing waits, and the model has answered. */
+static bool at_rest(const struct mag_session *session)
+{
+  const struct mag_state *state = &session->log.state;
+  return state->status == MAG_STATUS_IDLE && !state->n_open && !state->n_inbox && !mag_state_owes(state);
+}
+
+static int go_on(struct mag_session *session, const struct session_arguments *arguments)
+{
+  struct mag_limits limits = {0};
+  if (!at_rest(session))
+    return cli_run_session(session, NULL, &limits, arguments->yes, arguments->json);
+  fprintf(stderr, "magent: session %s has nothing to go on with; `magent run --session %s PROMPT` says more\n",
+          session->log.id, session->log.id);
+  return EXIT_OK;
+}
+
 int session_resume(struct cli *cli, struct session_arguments *arguments)
 {
   struct mbp_error err = MAG_ERROR_INIT;
   struct mag_session *session = NULL;
-  struct mag_limits limits = {0};
   interrupt_start();
   struct mag_engine *engine = cli_engine(cli);
   if (!engine)
     return EXIT_ERROR;
   int status = mag_session_open(engine, arguments->words[0], NULL, &session, &err) < 0
                    ? cli_fail_session(&err)
-                   : cli_run_session(session, NULL, &limits, arguments->yes, arguments->json);
+                   : go_on(session, arguments);
   mag_session_close(session);
   mag_engine_free(engine);
   return status;

@@ -88,7 +88,7 @@ static int with_history(struct cli *cli, struct session_arguments *arguments,
   struct mag_engine *engine = cli_engine(cli);
   if (!engine)
     return EXIT_ERROR;
-  render_init(&showing.render, arguments->json);
+  render_init_log(&showing.render, arguments->json);
   int r = mag_engine_store(engine, &store, &err);
   if (r == 0)
     r = mag_log_each(store, arguments->words[0], 1, 0, note_processed, &showing, &err);

@@ -338,7 +338,7 @@ int mag_agent_create(struct mag_engine *engine, const struct mag_definition *def
   struct naming naming = {.n = 0};
   const char *name = definition->name;
   if (!name)
-    return mag_error(err, MBP_E_INVALID, "a stored agent needs a name");
+    return mag_error(err, MBP_E_INVALID, "a stored agent needs a name: `name:` in the file, or --set name=...");
   if (strncmp(name, "agent_", 6) == 0 || mag_agent_is_file(name))
     return mag_error(err, MBP_E_INVALID, "\"%.60s\" is no name for a stored agent: it reads like an id or a file",
                      name);

@@ -126,6 +126,8 @@ int mag_log_open(struct mag_log *log, struct mag_instance *store, const char *id
     r = mag_error(err, MBP_E_READ_ONLY, "written by a newer magent: it can be read, but not run; upgrade magent");
   if (r < 0) {
     mag_log_close(&opened);
+    if (r == -MBP_E_BUSY && err && strstr(err->message, id)) /* the store has said which */
+      return r;
     return r == -MBP_E_NOT_FOUND
                ? mag_error(err, MBP_E_NOT_FOUND, "no session \"%s\"", id)
                : mag_error_wrap(err, "session %s", id);

@@ -124,6 +124,12 @@ static bool text_is(const struct mbp_json *object, const char *key, const char *
   return mbp_str_eq(mag_json_str(mag_json_get(object, key)), text);
 }
 
+static bool has_status(const struct mbp_json *view, const char *status)
+{
+  return text_is(view, "status", status) ||
+         (strcmp(status, "interrupted") == 0 && mag_json_truth(mag_json_get(view, "interrupted"), 0));
+}
+
 static bool wanted(struct listing *listing, const struct mbp_json *view)
 {
   const struct mag_session_filter *filter = listing->filter;
@@ -135,7 +141,7 @@ static bool wanted(struct listing *listing, const struct mbp_json *view)
   bool too_old = filter->created_after_ms && strcmp(created.ptr, after) <= 0;
   bool too_new = filter->created_before_ms && strcmp(created.ptr, before) >= 0;
   listing->over |= filter->oldest_first ? too_new : too_old;
-  return !too_old && !too_new && (!filter->status || text_is(view, "status", filter->status)) &&
+  return !too_old && !too_new && (!filter->status || has_status(view, filter->status)) &&
          (!filter->agent || text_is(agent, "id", filter->agent) || text_is(agent, "name", filter->agent)) &&
          (filter->archived || mag_json_type(mag_json_get(view, "archived_at")) == MBP_JSON_NULL);
 }

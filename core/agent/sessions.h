@@ -32,7 +32,7 @@ int mag_sessions_facts(struct mag_engine *engine, const char *id, struct mag_ses
 
 /* Empty and zero members do not filter. */
 struct mag_session_filter {
-  const char *status;                          /* of the unified view */
+  const char *status; /* of the unified view; "interrupted": those that are, which are idle as well */
   const char *agent;                           /* its id or its name */
   int64_t created_after_ms, created_before_ms; /* wall clock; not including */
   bool archived;                               /* those too */

@@ -251,6 +251,8 @@ static int process_message(struct fold *fold, const struct mag_inbox_item *item)
   if (!mag_state_is_message(mbp_str(item->payload)) || !mag_json_slice(mbp_str(item->payload), "content", &content))
     return 0;
   fold->state->last_stop = 0;
+  fold->state->turns += fold->state->turn_uncounted;
+  fold->state->turn_uncounted = false;
   return add_message(fold, MBP_ROLE_USER, content, mbp_str(""), /* left_out= */ false);
 }
 
@@ -491,7 +493,7 @@ static int fold_running(struct fold *fold)
   int r = set_text(fold, &fold->state->error, mbp_str(""));
   fold->state->interrupted = false;
   if (fold->state->status != MAG_STATUS_RUNNING) {
-    fold->state->turns++;
+    fold->state->turn_uncounted = true; /* until a message comes: without one the last turn goes on */
     fold->state->turn_begin.usage = fold->state->usage;
     fold->state->turn_begin.cost_micros = fold->state->cost_micros;
     fold->state->turn_steps = 0;
@@ -544,6 +546,7 @@ static int fold_request_start(struct fold *fold)
   struct mag_state *state = fold->state;
   state->steps++;
   state->turn_steps++;
+  state->turn_uncounted = false; /* what comes from here on steers */
   const struct mbp_json *x_magent = get_tree(fold, "x_magent");
   state->request_estimate = mag_json_num(mag_json_get(x_magent, "estimated_input_tokens"), 0);
   state->request_estimate_cost = mag_json_num(mag_json_get(x_magent, "estimated_cost_micros"), 0);

@@ -33,7 +33,7 @@ static int unknown(struct mbp_error *err, const char *what, struct mbp_str name,
               name.ptr ? name.ptr : "", near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
-/* The nearest name may be an alias. */
+/* The nearest name may be an alias; if none is near, all are named that this version has. */
 static int unknown_tool(struct mbp_error *err, struct mbp_str name)
 {
   const char *names[24];
@@ -45,6 +45,9 @@ static int unknown_tool(struct mbp_error *err, struct mbp_str name)
   for (const struct alias *alias = aliases; alias->name && n < sizeof(names) / sizeof(names[0]) - 1; alias++)
     names[n++] = alias->name;
   names[n] = NULL;
+  if (!nearest(name, names))
+    return fail(err, MBP_E_INVALID, TYPE_NAME ": unknown tool \"%.*s\"; there are bash, read, write, edit, glob and grep",
+                (int) (name.len < 64 ? name.len : 64), name.ptr ? name.ptr : "");
   return unknown(err, "tool", name, names);
 }
 

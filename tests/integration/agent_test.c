@@ -128,7 +128,7 @@ START_TEST(agent_usage_is_checked)
   check("help config --nonsense", 2, NULL, "--nonsense");
   command_write_file("n.yaml", "system: x\n");
   mag_autofree char *nameless = mag_sprintf("agent create %s", command_path("n.yaml"));
-  check(nameless, 1, NULL, "a stored agent needs a name");
+  check(nameless, 1, NULL, "a stored agent needs a name: `name:` in the file, or --set name=...");
   mag_autofree char *file_like = mag_sprintf("agent create %s --set name=a/b", command_path("n.yaml"));
   check(file_like, 1, NULL, "reads like an id or a file");
   command_end();

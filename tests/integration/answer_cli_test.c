@@ -79,6 +79,7 @@ START_TEST(without_a_terminal_it_waits_and_says_what_to_type)
   check_session("answer", id, "--allow", 1, NULL, "no tool call of session");
   check_session("answer", id, "", 0, "nothing waits in session", NULL);
   check_session("resume", id, "", 0, "It is 42.", NULL);
+  check_session("info", id, "--json", 0, "\"turns\":1,\"steps\":2,", NULL); /* a turn lasts over its questions */
   ck_assert(has_run());
   command_end();
 }

@@ -425,10 +425,13 @@ START_TEST(sessions_are_listed_shown_continued_and_removed)
   check(again, 0, "second answer", NULL);
   mag_autofree char *show = mag_sprintf("session show %s", id);
   struct command command = command_run(show);
-  expect(&command, 0, "first answer\nsecond answer\n", "# user: one");
+  expect(&command, 0, "# user: one\nfirst answer\n# user: two\nsecond answer\n", NULL);
+  ck_assert_str_eq(command.stderr_text.ptr, "");
   command_done(&command);
   mag_autofree char *resume = mag_sprintf("session resume %s", id);
-  check(resume, 0, NULL, NULL);
+  check(resume, 0, NULL, "has nothing to go on with");
+  mag_autofree char *info = mag_sprintf("session info %s --json", id);
+  check(info, 0, "\"turns\":2", NULL);
   mag_autofree char *with_tools = mag_sprintf("run --session %s --tools bash three", id);
   check(with_tools, 2, NULL, "--tools");
   mag_autofree char *with_agent = mag_sprintf("run --session %s --agent x.yaml three", id);

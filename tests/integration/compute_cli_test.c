@@ -120,6 +120,18 @@ START_TEST(a_provider_that_fails_is_never_an_empty_list)
 }
 END_TEST
 
+START_TEST(a_provider_that_is_not_available_is_left_out_unless_it_is_named)
+{
+  begin();
+  ck_assert_int_eq(rmdir(command_path("shelf")), 0);
+  check("ps", 0, "no sandboxes\n", "magent: shelf: not asked: there is no shelf\n");
+  check("ps --json", 0, NULL, "magent: shelf: not asked: there is no shelf\n");
+  check("stop --all", 0, "no sandboxes\n", "magent: shelf: not asked: there is no shelf\n");
+  check("ps --provider shelf", 1, NULL, "magent: shelf: there is no shelf\n");
+  command_end();
+}
+END_TEST
+
 START_TEST(an_unknown_provider_is_said_loudly)
 {
   begin();
@@ -298,6 +310,7 @@ int main(void)
   tcase_add_test(tcase, ps_is_a_table_oldest_first);
   tcase_add_test(tcase, ps_json_is_an_object_a_line);
   tcase_add_test(tcase, a_provider_that_fails_is_never_an_empty_list);
+  tcase_add_test(tcase, a_provider_that_is_not_available_is_left_out_unless_it_is_named);
   tcase_add_test(tcase, an_unknown_provider_is_said_loudly);
   tcase_add_test(tcase, stop_takes_ids_keys_and_beginnings);
   tcase_add_test(tcase, what_does_not_stop_is_an_error);

@@ -129,6 +129,8 @@ START_TEST(lists_have_filters_and_pages)
   check("session list --created-after 2020-01-01 --created-before 2999-01-01T00:00Z", 0, third, NULL);
   check("session list --agent nobody", 0, "no sessions", NULL);
   check("session list --status running", 0, "no sessions", NULL);
+  check("session list --status interrupted", 0, "no sessions", NULL);
+  check("session list --status interruptd", 2, NULL, "there are idle, running, interrupted and terminated");
   command_end();
 }
 END_TEST
@@ -249,7 +251,8 @@ START_TEST(a_running_session_is_tailed_until_it_is_idle)
   command_begin();
   struct command command = start_waiting("[" WAIT ",{\"text\":\"the end\"},{\"text\":\"and more\"}]", &id);
   mag_autofree char *run_it = mag_sprintf("run --session %s hello", id);
-  check(run_it, 1, NULL, "`magent session tail` shows it");
+  mag_autofree char *busy = mag_sprintf("magent: session %s is being run by another process; `magent session tail`", id);
+  check(run_it, 1, NULL, busy);
   mag_autofree char *tail_line = mag_sprintf("session tail %s", id);
   mag_autofree char *follow_line = mag_sprintf("session tail %s --follow --json", id);
   struct command tail = command_start(tail_line, false), follow = command_start(follow_line, false);
@@ -277,6 +280,31 @@ START_TEST(a_running_session_is_tailed_until_it_is_idle)
 }
 END_TEST
 
+START_TEST(show_and_tail_print_results_on_stdout)
+{
+  if (!compute())
+    return;
+  command_begin();
+  command_script("[{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"seq -f line%g 22\"}}},"
+                 "{\"tool_call\":{\"name\":\"read\",\"input\":{\"file_path\":\"/none\"}}},{\"text\":\"the end\"}]");
+  mag_autofree char *run = mag_sprintf("run --compute %s --workspace %s begin", compute(), command_path("work"));
+  check(run, 0, "the end\n", "  | line22\n");
+  mag_autofree char *id = mag_str_dup(mbp_str(command_session()));
+  static const char *const verbs[] = {"show", "tail"};
+  for (size_t i = 0; i < 2; i++) {
+    mag_autofree char *line = mag_sprintf("session %s %s", verbs[i], id);
+    struct command shown = command_run(line);
+    expect(&shown, 0, "# user: begin\n> bash: seq -f line%g 22\n  | line1\n  | line2\n", NULL);
+    expect(&shown, 0, "  | line20\n  | ... 2 more lines\n> read: /none\n! failed\n  | ", NULL);
+    ck_assert_ptr_null(strstr(shown.stdout_text.ptr, "line21"));
+    ck_assert_ptr_nonnull(strstr(shown.stdout_text.ptr, "the end\n"));
+    ck_assert_str_eq(shown.stderr_text.ptr, "");
+    command_done(&shown);
+  }
+  command_end();
+}
+END_TEST
+
 START_TEST(a_tail_ends_when_the_runner_dies)
 {
   char *id = NULL;
@@ -292,6 +320,8 @@ START_TEST(a_tail_ends_when_the_runner_dies)
   command_finish(&tail);
   expect(&tail, 0, NULL, "nobody runs this session any more");
   session("info", id, "", 0, "idle, interrupted", NULL);
+  check("session list --status interrupted --json", 0, id, NULL);
+  check("session list --status terminated", 0, "no sessions", NULL);
   command_write_file("work/go", "");
   command_done(&tail);
   command_done(&command);
@@ -357,6 +387,7 @@ int main(void)
   tcase_add_test(t, an_interrupt_from_another_process_ends_a_tool);
   tcase_add_test(t, an_interrupt_from_another_process_ends_an_answer);
   tcase_add_test(t, a_running_session_is_tailed_until_it_is_idle);
+  tcase_add_test(t, show_and_tail_print_results_on_stdout);
   tcase_add_test(t, a_tail_ends_when_the_runner_dies);
   tcase_add_test(t, of_many_processes_one_runs_and_the_log_stays_whole);
   suite_add_tcase(suite, t);

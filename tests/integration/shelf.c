@@ -75,9 +75,11 @@ static int shelf_list(struct mbp_instance *instance, struct mbp_call *call, stru
   char path[600], key[64], session[64];
   struct mbp_sandbox_info info;
   (void) snprintf(path, sizeof(path), "%s/list-fails", instance->dir);
-  DIR *dir = access(path, F_OK) == 0 ? NULL : opendir(instance->dir);
+  if (access(path, F_OK) == 0)
+    return fail(err, MBP_E_INTERNAL, "the shelf is out of reach");
+  DIR *dir = opendir(instance->dir);
   if (!dir)
-    return fail(err, MBP_E_UNAVAILABLE, "the shelf is out of reach");
+    return fail(err, MBP_E_UNAVAILABLE, "there is no shelf");
   for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
     if (entry->d_name[0] == '.' || read_book(instance, entry->d_name, key, session, &info) < 0)
       continue;
