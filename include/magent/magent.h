@@ -358,7 +358,8 @@ MAGENT_API int magent_fork_session(struct magent *magent, const char *session_id
                                    char ret_id[MAGENT_ID_SIZE], struct magent_error *error);
 MAGENT_API int magent_set_title(struct magent *magent, const char *session_id, const char *title,
                                 struct magent_error *error);
-/* JSON or YAML: "{tokens: 100000, steps: 50}"; null removes a bound. Also while it runs. */
+/* JSON or YAML, the keys and values of an agent file's budget: "{tokens: 100000, cost: 2.50, time: 30m}"; null removes
+ * a bound. Also while it runs. */
 MAGENT_API int magent_set_budget(struct magent *magent, const char *session_id, const char *budget,
                                  struct magent_error *error);
 /* No more turns; it can still be read and forked. MBP_E_BUSY while it is open. */

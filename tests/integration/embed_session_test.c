@@ -371,6 +371,11 @@ START_TEST(a_budget_stops_a_turn_that_goes_on_when_it_is_raised)
   ck_assert_int_eq(info->ending, MAGENT_LIMIT);
   expect(magent_set_budget(place.magent, info->id, "{steps: 5}", &error), 0, error);
   expect(magent_set_budget(place.magent, info->id, "{steps: many}", &error), -MBP_E_INVALID, error);
+  expect(magent_set_budget(place.magent, info->id, "{stepz: 4}", &error), -MBP_E_INVALID, error);
+  ck_assert_ptr_nonnull(strstr(error.message, "did you mean \"steps\""));
+  expect(magent_set_budget(place.magent, info->id, "{time: 30m, tokens: 100000}", &error), 0, error);
+  expect(magent_set_budget(place.magent, info->id, "{time: 0, tokens: 1}", &error), -MBP_E_INVALID, error);
+  expect(magent_set_budget(place.magent, info->id, "{time: null, tokens: null}", &error), 0, error);
   free(info);
   expect(magent_execute(agent, NULL, &answer, &error), MAGENT_END_TURN, error);
   ck_assert_str_eq(answer, "Done.");
