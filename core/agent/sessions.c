@@ -182,13 +182,24 @@ static int read_page(struct listing *listing, uint32_t limit, const char *page, 
   return r;
 }
 
+static int check_status(const char *status, struct mbp_error *err)
+{
+  static const char *const known[] = {"idle", "running", "terminated"};
+  for (size_t i = 0; i < MAG_COUNT(known); i++)
+    if (!status || !*status || strcmp(status, known[i]) == 0)
+      return 0;
+  return mag_error(err, MBP_E_INVALID, "status \"%.40s\" is not known; there are idle, running and terminated", status);
+}
+
 int mag_sessions_list(struct mag_engine *engine, const struct mag_session_filter *filter,
                       int (*each)(void *ctx, struct mbp_str info), void *ctx, char **ret_next, struct mbp_error *err)
 {
   struct listing listing = {.filter = filter, .each = each, .ctx = ctx};
   uint32_t limit = filter->limit ? filter->limit : 100;
   mag_autofree char *page = mag_str_dup(mbp_str(filter->page));
-  int r = page ? mag_engine_store(engine, &listing.store, err) : mag_error_no_memory(err);
+  int r = page ? check_status(filter->status, err) : mag_error_no_memory(err);
+  if (r == 0)
+    r = mag_engine_store(engine, &listing.store, err);
   do { /* each page of the store is as long as what is missing, so that the last one's token is the next page's */
     if (r == 0)
       r = read_page(&listing, limit - listing.found, page, err);

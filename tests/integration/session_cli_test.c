@@ -125,10 +125,10 @@ START_TEST(lists_have_filters_and_pages)
   ck_assert_ptr_nonnull(strstr(output_of(next), first));
   command_done(&command);
   check("session list --created-after 1h", 0, first, NULL);
-  check("session list --created-before 1h", 0, "no sessions", NULL);
+  check("session list --created-before 1h", 0, "no such sessions", NULL);
   check("session list --created-after 2020-01-01 --created-before 2999-01-01T00:00Z", 0, third, NULL);
-  check("session list --agent nobody", 0, "no sessions", NULL);
-  check("session list --status running", 0, "no sessions", NULL);
+  check("session list --agent nobody", 0, "no such sessions", NULL);
+  check("session list --status running", 0, "no such sessions", NULL);
   command_end();
 }
 END_TEST
