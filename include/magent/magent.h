@@ -346,8 +346,8 @@ struct magent_ids {
 };
 
 MAGENT_API int magent_save_ids(struct magent_agent *agent, struct magent_ids *ret_ids, struct magent_error *error);
-/* Takes them over after checking that each is known (MBP_E_NOT_FOUND), and resumes the session if there is one. Changes
- * nothing that is stored. */
+/* Takes them over after checking that each is known (MBP_E_NOT_FOUND), and resumes the session; without one (saved
+ * after a reset) the next prompt begins one under these ids. Changes nothing that is stored. */
 MAGENT_API int magent_restore_ids(struct magent_agent *agent, const struct magent_ids *ids, struct magent_error *error);
 /* The same as a file of a few lines of JSON, written whole or not at all. */
 MAGENT_API int magent_ids_write(const struct magent_ids *ids, const char *path, struct magent_error *error);
