@@ -235,6 +235,22 @@ START_TEST(the_budget_of_time_ends_a_running_tool)
 }
 END_TEST
 
+/* Of which nothing was seen: what it has used is not known, and it counts. */
+START_TEST(a_request_that_is_given_up_counts_at_its_estimate)
+{
+  static const struct answer silent[] = {{.how = HOW_STALL, .content = TEXT("never")}, {.content = TEXT("done")}};
+  struct rig rig;
+  struct service *service = service_new(silent, 2);
+  sessions_open(&rig, service);
+  rig.definition.budget_time_ms = 2000;
+  rig_create(&rig);
+  (void) rig_run(&rig, "What is behind the door at the end of the corridor?", NULL);
+  ck_assert_uint_eq(service_count(service), 1);
+  ck_assert_msg(strncmp(view(&rig, NULL, "usage"), "{\"input_tokens\":0,", 18) != 0, "%s", view(&rig, NULL, "usage"));
+  sessions_close(&rig, service);
+}
+END_TEST
+
 START_TEST(of_parallel_calls_those_that_fit_run)
 {
   static const struct answer four[] = {
@@ -387,6 +403,7 @@ TCase *budget_tests(void)
   tcase_add_test(t, each_budget_stops_by_its_name_and_a_raised_one_goes_on);
   tcase_add_test(t, a_budget_that_is_exactly_enough_stops_nothing);
   tcase_add_test(t, the_budget_of_time_ends_a_running_tool);
+  tcase_add_test(t, a_request_that_is_given_up_counts_at_its_estimate);
   tcase_add_test(t, of_parallel_calls_those_that_fit_run);
   tcase_add_test(t, a_budget_in_money_needs_a_price);
   tcase_add_test(t, a_request_whose_end_was_lost_counts_at_its_estimate);
