@@ -138,7 +138,7 @@ static int take_status(struct session_arguments *arguments)
 
 static int take_budget(struct session_arguments *arguments, int letter)
 {
-  static const char *const keys[] = {"tokens", "cost_micros", "steps", "tool_calls", "time_ms"};
+  static const char *const keys[] = {"tokens", "cost", "steps", "tool_calls", "time"};
   const char *key = keys[strchr(BUDGETS, letter) - BUDGETS];
   struct mbp_str text = mbp_str(optarg);
   int64_t value = 0;
@@ -155,10 +155,12 @@ static int take_budget(struct session_arguments *arguments, int letter)
     arguments->budget = mag_writer_new();
     mag_writer_object(arguments->budget, NULL);
   }
-  if (value)
-    mag_writer_number(arguments->budget, key, value);
-  else
+  if (!value)
     mag_writer_null(arguments->budget, key);
+  else if (letter == 'M' || letter == 'D')
+    mag_writer_string(arguments->budget, key, text);
+  else
+    mag_writer_number(arguments->budget, key, value);
   return 0;
 }
 

@@ -63,6 +63,11 @@ static int print_row(void *ctx, struct mbp_str info)
   return 0;
 }
 
+static bool is_filtered(const struct mag_session_filter *filter)
+{
+  return filter->status || filter->agent || filter->created_after_ms || filter->created_before_ms || filter->page;
+}
+
 int session_list(struct cli *cli, struct session_arguments *arguments)
 {
   struct mbp_error err = MAG_ERROR_INIT;
@@ -84,7 +89,7 @@ int session_list(struct cli *cli, struct session_arguments *arguments)
     free(page);
   } while (r == 0 && next && arguments->all);
   if (r == 0 && listing.n == 0 && !listing.json)
-    puts("no sessions yet; `magent run PROMPT` makes one");
+    puts(is_filtered(&arguments->filter) ? "no such sessions" : "no sessions yet; `magent run PROMPT` makes one");
   if (r == 0 && next)
     fprintf(stderr, "magent: there are more: --page %s\n", next);
   free(next);

@@ -1,5 +1,6 @@
 #include "agent/budget.h"
 
+#include "agent/definition.h"
 #include "agent/state.h"
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -63,6 +64,53 @@ int mag_budget_read(struct mag_budget *budget, const struct mbp_json *object, st
   }
   *budget = read;
   return 0;
+}
+
+struct mag_budget mag_budget_of(const struct mag_definition *definition)
+{
+  return (struct mag_budget){.tokens = definition->budget_tokens,
+                             .cost_micros = definition->budget_cost_micros,
+                             .steps = definition->budget_steps,
+                             .tool_calls = definition->budget_tool_calls,
+                             .time_ms = definition->budget_time_ms};
+}
+
+int mag_budget_change(struct mag_budget *budget, struct mbp_str json, struct mbp_error *err)
+{
+  struct mag_definition definition = {.budget_tokens = budget->tokens,
+                                      .budget_cost_micros = budget->cost_micros,
+                                      .budget_steps = budget->steps,
+                                      .budget_tool_calls = budget->tool_calls,
+                                      .budget_time_ms = budget->time_ms};
+  mag_autojson tree = NULL;
+  mag_autowriter w = mag_writer_new();
+  struct mbp_str change;
+  int r = mag_json_parse(json, &tree, err);
+  if (r == 0 && mag_json_type(tree) != MBP_JSON_OBJECT)
+    r = mag_error(err, MBP_E_INVALID, "the budget is not a mapping such as {steps: 50, cost: 2.50}");
+  if (r < 0)
+    return r;
+  mag_writer_object(w, NULL);
+  mag_writer_raw(w, "budget", json);
+  mag_writer_end(w);
+  r = mag_writer_text(w, &change) < 0 ? mag_error_no_memory(err)
+                                      : mag_definition_change(&definition, change, "", /* lines= */ false, err);
+  if (r == 0)
+    *budget = mag_budget_of(&definition);
+  mag_definition_done(&definition);
+  return r;
+}
+
+void mag_budget_write_change(struct mbp_writer *writer, const char *key, const struct mag_budget *from,
+                             const struct mag_budget *to)
+{
+  mag_writer_object(writer, key);
+  for (size_t i = 0; i < MAG_COUNT(members); i++)
+    if (get(to, i) != get(from, i) && get(to, i))
+      mag_writer_number(writer, members[i].name, get(to, i));
+    else if (get(to, i) != get(from, i))
+      mag_writer_null(writer, members[i].name);
+  mag_writer_end(writer);
 }
 
 struct mag_budget mag_budget_used(const struct mag_state *state)

@@ -34,6 +34,17 @@ void mag_budget_write(struct mbp_writer *writer, const char *key, const struct m
  * what is not a whole number from 0 on. */
 int mag_budget_read(struct mag_budget *budget, const struct mbp_json *object, struct mbp_error *err);
 
+/* What a definition says. */
+struct mag_definition;
+struct mag_budget mag_budget_of(const struct mag_definition *definition);
+
+/* Lays a change over it that is written like the agent file's budget: {"cost": 2.50, "time": "30m", "steps": null}.
+ * null removes. -MBP_E_INVALID for anything else, unknown names too. */
+int mag_budget_change(struct mag_budget *budget, struct mbp_str json, struct mbp_error *err);
+/* The members in which they differ, as mag_budget_read takes them. */
+void mag_budget_write_change(struct mbp_writer *writer, const char *key, const struct mag_budget *from,
+                             const struct mag_budget *to);
+
 /* What the session has used, an open request at its estimate. */
 struct mag_budget mag_budget_used(const struct mag_state *state);
 

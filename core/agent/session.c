@@ -406,15 +406,6 @@ int mag_session_check(struct mag_engine *engine, const struct mag_definition *de
   return r;
 }
 
-static struct mag_budget budget_of(const struct mag_definition *definition)
-{
-  return (struct mag_budget){.tokens = definition->budget_tokens,
-                             .cost_micros = definition->budget_cost_micros,
-                             .steps = definition->budget_steps,
-                             .tool_calls = definition->budget_tool_calls,
-                             .time_ms = definition->budget_time_ms};
-}
-
 int mag_session_create(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_str title,
                        struct mag_session **ret_session, struct mbp_error *err)
 {
@@ -428,7 +419,7 @@ int mag_session_create(struct mag_engine *engine, const struct mag_definition *d
     r = open_parts(session, err);
   if (r == 0)
     r = mag_models_price(session, definition->budget_cost_micros, err);
-  struct mag_budget budget = budget_of(definition);
+  struct mag_budget budget = mag_budget_of(definition);
   if (r == 0)
     r = mag_log_create(&session->log, store, mbp_str(agent), mbp_str(environment), title, &budget, err);
   if (r == 0)

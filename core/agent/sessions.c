@@ -188,13 +188,25 @@ static int read_page(struct listing *listing, uint32_t limit, const char *page, 
   return r;
 }
 
+static int check_status(const char *status, struct mbp_error *err)
+{
+  static const char *const known[] = {"idle", "running", "interrupted", "terminated"};
+  for (size_t i = 0; i < MAG_COUNT(known); i++)
+    if (!status || !*status || strcmp(status, known[i]) == 0)
+      return 0;
+  return mag_error(err, MBP_E_INVALID,
+                   "status \"%.40s\" is not known; there are idle, running, interrupted and terminated", status);
+}
+
 int mag_sessions_list(struct mag_engine *engine, const struct mag_session_filter *filter,
                       int (*each)(void *ctx, struct mbp_str info), void *ctx, char **ret_next, struct mbp_error *err)
 {
   struct listing listing = {.filter = filter, .each = each, .ctx = ctx};
   uint32_t limit = filter->limit ? filter->limit : 100;
   mag_autofree char *page = mag_str_dup(mbp_str(filter->page));
-  int r = page ? mag_engine_store(engine, &listing.store, err) : mag_error_no_memory(err);
+  int r = page ? check_status(filter->status, err) : mag_error_no_memory(err);
+  if (r == 0)
+    r = mag_engine_store(engine, &listing.store, err);
   do { /* each page of the store is as long as what is missing, so that the last one's token is the next page's */
     if (r == 0)
       r = read_page(&listing, limit - listing.found, page, err);
@@ -298,19 +310,14 @@ static int check_cost(struct mag_engine *engine, const struct mag_state *state, 
 }
 
 static int check_change(struct mag_engine *engine, const struct mag_state *state,
-                        const struct mag_session_change *change, struct mbp_error *err)
+                        const struct mag_session_change *change, struct mag_budget *budget, struct mbp_error *err)
 {
-  mag_autojson json = NULL;
-  struct mag_budget budget = state->budget;
   if (state->archived_ms)
     return mag_error(err, MBP_E_READ_ONLY, "session %s is archived", state->id);
   if (change->title && !mag_utf8_valid(change->title, strlen(change->title)))
     return mag_error(err, MBP_E_INVALID, "the title is not UTF-8");
-  int r = change->budget ? mag_json_parse(mbp_str(change->budget), &json, err) : 0;
-  if (r == 0 && json)
-    r = mag_json_type(json) == MBP_JSON_OBJECT ? mag_budget_read(&budget, json, err)
-                                               : mag_error(err, MBP_E_INVALID, "the budget is not a JSON object");
-  return r < 0 || !json ? r : check_cost(engine, state, &budget, err);
+  int r = change->budget ? mag_budget_change(budget, mbp_str(change->budget), err) : 0;
+  return r < 0 || !change->budget ? r : check_cost(engine, state, budget, err);
 }
 
 int mag_sessions_update(struct mag_engine *engine, const char *id, const struct mag_session_change *change,
@@ -324,14 +331,15 @@ int mag_sessions_update(struct mag_engine *engine, const char *id, const struct 
     r = mag_log_open(&log, store, id, /* claim= */ false, err);
   if (r < 0)
     return r;
-  r = check_change(engine, &log.state, change, err);
+  struct mag_budget budget = log.state.budget;
+  r = check_change(engine, &log.state, change, &budget, err);
   if (r == 0) {
     struct mbp_writer *w = mag_batch_event(&batch, MAG_EV_UPDATED, NULL);
     if (change->title)
       mag_writer_string(w, "title", mbp_str(change->title));
     if (change->budget) {
       mag_writer_object(w, "x_magent");
-      mag_writer_raw(w, "budget", mbp_str(change->budget));
+      mag_budget_write_change(w, "budget", &log.state.budget, &budget);
       mag_writer_end(w);
     }
     mag_batch_end(&batch);

@@ -50,7 +50,7 @@ int mag_sessions_list(struct mag_engine *engine, const struct mag_session_filter
 /* What may be changed at any time, also while a turn runs. NULL members stay as they are. */
 struct mag_session_change {
   const char *title;
-  const char *budget; /* JSON object: members that are there are set, null and 0 remove a limit */
+  const char *budget; /* JSON object, as in agent files: members that are there are set, null removes a limit */
 };
 int mag_sessions_update(struct mag_engine *engine, const char *id, const struct mag_session_change *change,
                         struct mbp_error *err);

@@ -192,7 +192,10 @@ static int fold_fork(struct fold *fold)
   state->usage = (struct mbp_usage){.size = state->usage.size};
   state->turn_begin.usage = state->usage;
   state->turn_begin.cost_micros = 0;
-  state->turns = state->steps = state->turn_steps = state->tool_calls = state->tool_runs = 0;
+  /* An open request was made for the other one, which counts it; a turn that is open goes on here. */
+  state->request_estimate = state->request_estimate_cost = 0;
+  state->turns = state->status == MAG_STATUS_RUNNING;
+  state->steps = state->turn_steps = state->tool_calls = state->tool_runs = 0;
   state->cost_micros = state->active_ms = state->archived_ms = 0;
   state->cost_unknown = state->tools_refused = false;
   state->workspace_lost = state->sandbox_key && mbp_str_eq(get_str(fold, "workspace"), "empty");

@@ -25,6 +25,7 @@ struct step {
   char (*message_ids)[MAG_ID_SIZE]; /* of text blocks, by index: previews and events share them */
   size_t n_message_ids;
   bool shown; /* somebody has seen a part of the answer: no retry */
+  bool asked; /* the last try was on its way when it ended, and not yet waiting for the next one */
   struct mag_preview_stream preview;
   char *content, *stop_details, *model, *upstream_id;
   uint32_t stop;
@@ -245,9 +246,11 @@ static int ask(struct step *step, const struct mbp_llm_request *request, struct 
 {
   struct mag_turn *turn = step->turn;
   for (unsigned attempt = 1;; attempt++) {
+    step->asked = true;
     int r = ask_once(step, request, err);
     if (r == 0 || mag_call_cancelled(turn->call) || !mag_retry_wanted(attempt, RETRIES, err, step->shown))
       return r;
+    step->asked = false;
     wait_before_retry(turn, mag_retry_delay_ms(attempt, err), err);
     if (mag_call_cancelled(turn->call))
       return mag_call_cancel_error(turn->call, err);
@@ -459,11 +462,19 @@ static void fall_back(struct mag_turn *turn, const struct mbp_error *why)
   mag_session_preview(session, MAG_PREVIEW_PROGRESS, "", mbp_str(""), mbp_str(line));
 }
 
+/* Has the service perhaps worked for us, and will count it? An answer that says no tells that it has not; a connection
+ * that fails mostly does so before anything was sent. */
+static bool end_is_lost(const struct step *step, const struct mbp_error *why)
+{
+  bool cut = mag_call_cancelled(step->turn->call) || why->code == MBP_E_TIMEOUT || why->code == MBP_E_LOST;
+  return step->shown || (step->asked && cut);
+}
+
 static void give_up(struct step *step, const struct mbp_error *why)
 {
   struct mag_turn *turn = step->turn;
   struct mbp_usage estimate = {.size = MBP_SIZE(struct mbp_usage, cache_write)};
-  if (step->shown) /* the service has worked for us, and will count it */
+  if (end_is_lost(step, why))
     estimate.input = turn->session->log.state.request_estimate;
   mag_batch_request_end(&turn->batch, mbp_str(step->request_id), /* is_error= */ true, &estimate,
                         &turn->session->price);

@@ -128,7 +128,8 @@ char *mag_summary_of_fork(struct mbp_str of, const char *id, const char *from, c
   write_text(w, "id", id);
   mag_writer_string(w, "type", mbp_str("session"));
   (void) mag_json_slice(of, "status", &status);
-  mag_writer_string(w, "status", mbp_str(mbp_str_eq(status, "\"running\"") ? "running" : "idle"));
+  fresh.turns = mbp_str_eq(status, "\"running\""); /* the fork goes on with it */
+  mag_writer_string(w, "status", mbp_str(fresh.turns ? "running" : "idle"));
   for (size_t i = 0; i < MAG_COUNT(kept); i++)
     if (mag_json_slice(of, kept[i], &value))
       mag_writer_raw(w, kept[i], value);

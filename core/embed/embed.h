@@ -80,6 +80,9 @@ struct mag_session *embed_present(struct magent_agent *agent);
 /* The same, made if there is none. */
 int embed_session(struct magent_agent *agent, struct mag_session **ret_session, struct mbp_error *err);
 
+/* session.c. The agent goes by these ids, which name no session: the next prompt begins one. */
+int embed_become(struct magent_agent *agent, const struct magent_ids *ids, struct mbp_error *err);
+
 /* Alone: `changed` becomes the agent's definition, and its session's; with `counts` a new version if it is another one.
  * Afterwards `changed` holds what is to be freed. */
 int embed_redefine(struct magent_agent *agent, struct mag_definition *changed, bool counts, struct mbp_error *err);

@@ -15,17 +15,18 @@ int magent_save_ids(struct magent_agent *agent, struct magent_ids *ret_ids, stru
   int r = embed_enter(agent, EMBED_BESIDE, &err);
   if (r < 0)
     return embed_fail(error, &err);
+  pthread_mutex_lock(&agent->making); /* the first session names the agent */
   const struct mag_session *session = embed_present(agent);
+  const struct mag_definition *definition = session ? &session->definition : &agent->definition;
   memset(ret_ids, 0, sizeof(*ret_ids));
-  if (session) {
-    const struct mag_definition *definition = &session->definition;
+  if (session)
     (void) snprintf(ret_ids->session_id, MAGENT_ID_SIZE, "%s", session->log.id);
-    (void) snprintf(ret_ids->agent_id, MAGENT_ID_SIZE, "%s", definition->agent_id ? definition->agent_id : "");
-    (void) snprintf(ret_ids->environment_id, MAGENT_ID_SIZE, "%s",
-                    definition->environment_id ? definition->environment_id : "");
-    ret_ids->agent_version = (uint32_t) definition->agent_version;
-    ret_ids->environment_version = (uint32_t) definition->environment_version;
-  }
+  (void) snprintf(ret_ids->agent_id, MAGENT_ID_SIZE, "%s", definition->agent_id ? definition->agent_id : "");
+  (void) snprintf(ret_ids->environment_id, MAGENT_ID_SIZE, "%s",
+                  definition->environment_id ? definition->environment_id : "");
+  ret_ids->agent_version = (uint32_t) definition->agent_version;
+  ret_ids->environment_version = (uint32_t) definition->environment_version;
+  pthread_mutex_unlock(&agent->making);
   embed_leave(agent, EMBED_BESIDE);
   return 0;
 }
@@ -57,6 +58,8 @@ static int check(struct mag_engine *engine, const struct magent_ids *ids, struct
 int magent_restore_ids(struct magent_agent *agent, const struct magent_ids *ids, struct magent_error *error)
 {
   struct mbp_error err = MAG_ERROR_INIT;
+  if (!ids->session_id[0] && ids->agent_id[0] && ids->environment_id[0])
+    return embed_become(agent, ids, &err) < 0 ? embed_fail(error, &err) : 0;
   if (check(agent->magent->engine, ids, &err) < 0)
     return embed_fail(error, &err);
   return magent_resume_session(agent, ids->session_id, error);

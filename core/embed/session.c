@@ -2,6 +2,7 @@
 #include "agent/outside.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "embed/embed.h"
 
 #include <string.h>
@@ -76,6 +77,25 @@ int magent_reset_session(struct magent_agent *agent, struct magent_error *error)
   if (r < 0)
     return embed_fail(error, &err);
   mag_session_close(take_away(agent));
+  embed_leave(agent, EMBED_ALONE);
+  return 0;
+}
+
+int embed_become(struct magent_agent *agent, const struct magent_ids *ids, struct mbp_error *err)
+{
+  mag_autofree char *agent_id = mag_str_dup(mbp_str(ids->agent_id));
+  mag_autofree char *environment_id = mag_str_dup(mbp_str(ids->environment_id));
+  struct mag_definition *definition = &agent->definition;
+  int r = agent_id && environment_id ? embed_enter(agent, EMBED_ALONE, err) : mag_error_no_memory(err);
+  if (r < 0)
+    return r;
+  mag_session_close(take_away(agent));
+  free(definition->agent_id);
+  free(definition->environment_id);
+  definition->agent_id = mag_steal(&agent_id);
+  definition->environment_id = mag_steal(&environment_id);
+  definition->agent_version = ids->agent_version;
+  definition->environment_version = ids->environment_version;
   embed_leave(agent, EMBED_ALONE);
   return 0;
 }

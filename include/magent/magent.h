@@ -346,8 +346,8 @@ struct magent_ids {
 };
 
 MAGENT_API int magent_save_ids(struct magent_agent *agent, struct magent_ids *ret_ids, struct magent_error *error);
-/* Takes them over after checking that each is known (MBP_E_NOT_FOUND), and resumes the session if there is one. Changes
- * nothing that is stored. */
+/* Takes them over after checking that each is known (MBP_E_NOT_FOUND), and resumes the session; without one (saved
+ * after a reset) the next prompt begins one under these ids. Changes nothing that is stored. */
 MAGENT_API int magent_restore_ids(struct magent_agent *agent, const struct magent_ids *ids, struct magent_error *error);
 /* The same as a file of a few lines of JSON, written whole or not at all. */
 MAGENT_API int magent_ids_write(const struct magent_ids *ids, const char *path, struct magent_error *error);
@@ -358,7 +358,8 @@ MAGENT_API int magent_fork_session(struct magent *magent, const char *session_id
                                    char ret_id[MAGENT_ID_SIZE], struct magent_error *error);
 MAGENT_API int magent_set_title(struct magent *magent, const char *session_id, const char *title,
                                 struct magent_error *error);
-/* JSON or YAML: "{tokens: 100000, steps: 50}"; null removes a bound. Also while it runs. */
+/* JSON or YAML, the keys and values of an agent file's budget: "{tokens: 100000, cost: 2.50, time: 30m}"; null removes
+ * a bound. Also while it runs. */
 MAGENT_API int magent_set_budget(struct magent *magent, const char *session_id, const char *budget,
                                  struct magent_error *error);
 /* No more turns; it can still be read and forked. MBP_E_BUSY while it is open. */

@@ -280,11 +280,10 @@ static const char *failure_text(int at)
 void mag_exec_not_started(struct mag_exec_end *end, int number, int at)
 {
   char text[64];
-  if (strerror_r(number, text, sizeof(text)) != 0)
-    (void) snprintf(text, sizeof(text), "errno %d", number);
+  const char *name = strerror_r(number, text, sizeof(text)); /* GNU's: the text, which is not always in `text` */
   end->result.reason = MBP_EXIT_NOT_STARTED;
   end->result.exit_code = number == ENOENT ? 127 : 126;
-  (void) snprintf(end->message, sizeof(end->message), "%s: %s%s", failure_text(at), text,
+  (void) snprintf(end->message, sizeof(end->message), "%s: %s%s", failure_text(at), name,
                   number == EAGAIN ? " (the limit of processes is reached)" : "");
 }
 

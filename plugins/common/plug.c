@@ -74,9 +74,9 @@ int plug_errno(struct mbp_error *err, int number, const char *format, ...)
   if (err) {
     char text[128];
     size_t used = strlen(err->message);
-    if (strerror_r(number, text, sizeof(text)) != 0)
-      (void) snprintf(text, sizeof(text), "errno %d", number);
-    (void) snprintf(err->message + used, sizeof(err->message) - used, ": %s", text);
+    /* GNU's: the text, which is not always in `text` */
+    const char *name = strerror_r(number, text, sizeof(text));
+    (void) snprintf(err->message + used, sizeof(err->message) - used, ": %s", name);
   }
   return -code_of(number);
 }

@@ -55,7 +55,7 @@ START_TEST(without_a_price_the_cost_is_null_and_never_0)
   ck_assert_int_eq(rig_run(&rig, "hi", NULL), MAG_END_TURN);
   ck_assert_str_eq(view(&rig, NULL, "cost"), "null");
   struct mbp_error err = MAG_ERROR_INIT;
-  struct mag_session_change change = {.budget = "{\"cost_micros\":5}"};
+  struct mag_session_change change = {.budget = "{\"cost\":0.000005}"};
   ck_assert_int_eq(mag_sessions_update(rig.engine, rig.session->log.id, &change, &err), -MBP_E_UNSUPPORTED);
   ck_assert_msg(strstr(err.message, "no known price"), "%s", err.message);
   sessions_close(&rig, service);
@@ -167,9 +167,9 @@ START_TEST(each_budget_stops_by_its_name_and_a_raised_one_goes_on)
        offsetof(struct mag_definition, budget_tokens), 20, 1},
       {"tokens", "the session's budget of 52 tokens is used up (52 used)", "{\"tokens\":1000}",
        offsetof(struct mag_definition, budget_tokens), 52, 2},
-      {"cost_micros", "budget of 0.000155 of cost (0.000151 used)", "{\"cost_micros\":100000}",
+      {"cost_micros", "budget of 0.000155 of cost (0.000151 used)", "{\"cost\":0.1}",
        offsetof(struct mag_definition, budget_cost_micros), 155, 1},
-      {"cost_micros", "budget of 0.000302 of cost is used up", "{\"cost_micros\":0}",
+      {"cost_micros", "budget of 0.000302 of cost is used up", "{\"cost\":null}",
        offsetof(struct mag_definition, budget_cost_micros), 302, 2},
       {"steps", "budget of 2 model requests is used up (2 used)", "{\"steps\":3}",
        offsetof(struct mag_definition, budget_steps), 2, 2},
@@ -229,8 +229,24 @@ START_TEST(the_budget_of_time_ends_a_running_tool)
   rig_create(&rig);
   (void) rig_run(&rig, "go", NULL);
   stops_at(&rig, "time_ms", "budget of 3.0 s of running is used up");
-  raise_budget(&rig, "{\"time_ms\":600000}");
+  raise_budget(&rig, "{\"time\":\"10m\"}");
   ck_assert_int_eq(rig_run(&rig, NULL, NULL), MAG_END_TURN);
+  sessions_close(&rig, service);
+}
+END_TEST
+
+/* Of which nothing was seen: what it has used is not known, and it counts. */
+START_TEST(a_request_that_is_given_up_counts_at_its_estimate)
+{
+  static const struct answer silent[] = {{.how = HOW_STALL, .content = TEXT("never")}, {.content = TEXT("done")}};
+  struct rig rig;
+  struct service *service = service_new(silent, 2);
+  sessions_open(&rig, service);
+  rig.definition.budget_time_ms = 2000;
+  rig_create(&rig);
+  (void) rig_run(&rig, "What is behind the door at the end of the corridor?", NULL);
+  ck_assert_uint_eq(service_count(service), 1);
+  ck_assert_msg(strncmp(view(&rig, NULL, "usage"), "{\"input_tokens\":0,", 18) != 0, "%s", view(&rig, NULL, "usage"));
   sessions_close(&rig, service);
 }
 END_TEST
@@ -273,7 +289,7 @@ START_TEST(a_budget_in_money_needs_a_price)
   struct rig rig;
   struct mbp_error err = MAG_ERROR_INIT;
   struct mag_session_filter all = {.status = NULL};
-  struct mag_session_change change = {.budget = "{\"cost_micros\":5}"};
+  struct mag_session_change change = {.budget = "{\"cost\":0.000005}"};
   char *next = NULL;
   sessions_open(&rig, NULL);
   rig_define(&rig, "anthropic/claude-other", NULL, NULL);
@@ -333,6 +349,33 @@ START_TEST(a_request_whose_end_was_lost_counts_at_its_estimate)
 }
 END_TEST
 
+/* Named and written as in an agent file; what is not known changes nothing. */
+START_TEST(a_budget_is_changed_in_the_words_of_an_agent_file)
+{
+  static const struct {
+    const char *change, *message;
+  } wrong[] = {{"{\"stepz\":4}", "did you mean \"steps\""}, {"{\"tokenz\":3}", "did you mean \"tokens\""},
+               {"{\"time\":\"soon\"}", "a duration"},       {"{\"steps\":0}", "a whole number from 1 on"},
+               {"{\"steps\":1,\"x\":1}", "unknown key"},      {"[]", "not a mapping"}};
+  struct rig rig;
+  struct mbp_error err = MAG_ERROR_INIT;
+  sessions_open(&rig, NULL);
+  rig_create(&rig);
+  raise_budget(&rig, "{\"tokens\":9,\"cost\":2.5,\"steps\":4,\"tool_calls\":3,\"time\":\"30m\"}");
+  const char *all = "{\"tokens\":9,\"cost_micros\":2500000,\"steps\":4,\"tool_calls\":3,\"time_ms\":1800000}";
+  ck_assert_str_eq(view(&rig, NULL, "budget"), all);
+  for (size_t i = 0; i < MAG_COUNT(wrong); i++) {
+    struct mag_session_change change = {.budget = wrong[i].change};
+    ck_assert_int_eq(mag_sessions_update(rig.engine, rig.session->log.id, &change, &err), -MBP_E_INVALID);
+    ck_assert_msg(strstr(err.message, wrong[i].message), "%s", err.message);
+  }
+  ck_assert_str_eq(view(&rig, NULL, "budget"), all);
+  raise_budget(&rig, "{\"tokens\":null,\"cost\":\"1.25 USD\",\"time\":null}");
+  ck_assert_str_eq(view(&rig, NULL, "budget"), "{\"cost_micros\":1250000,\"steps\":4,\"tool_calls\":3}");
+  sessions_close(&rig, NULL);
+}
+END_TEST
+
 START_TEST(a_budget_that_was_raised_from_outside_holds_for_the_next_turn)
 {
   static const struct answer quick[] = {{.content = "[" BASH("t1", "echo started") "]"}, {.content = TEXT("done")}};
@@ -360,9 +403,11 @@ TCase *budget_tests(void)
   tcase_add_test(t, each_budget_stops_by_its_name_and_a_raised_one_goes_on);
   tcase_add_test(t, a_budget_that_is_exactly_enough_stops_nothing);
   tcase_add_test(t, the_budget_of_time_ends_a_running_tool);
+  tcase_add_test(t, a_request_that_is_given_up_counts_at_its_estimate);
   tcase_add_test(t, of_parallel_calls_those_that_fit_run);
   tcase_add_test(t, a_budget_in_money_needs_a_price);
   tcase_add_test(t, a_request_whose_end_was_lost_counts_at_its_estimate);
+  tcase_add_test(t, a_budget_is_changed_in_the_words_of_an_agent_file);
   tcase_add_test(t, a_budget_that_was_raised_from_outside_holds_for_the_next_turn);
   return t;
 }

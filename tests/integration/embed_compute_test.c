@@ -245,9 +245,25 @@ START_TEST(eight_threads_at_once_share_one_sandbox)
 }
 END_TEST
 
+START_TEST(what_the_system_refuses_is_told_in_words)
+{
+  struct place place;
+  struct magent_error error;
+  place_begin(&place, NULL);
+  struct magent_agent *agent = agent_of(&place, NULL);
+  const char *path = place_path(&place, "here");
+  file_write(path, "x", 1);
+  ck_assert_int_lt(magent_compute_upload(agent, path, "/proc/none/there", &error), 0);
+  ck_assert_msg(!strstr(error.message, "errno "), "%s", error.message);
+  magent_agent_free(agent);
+  place_end(&place);
+}
+END_TEST
+
 TCase *embed_compute_tests(void)
 {
   TCase *t = tcase_create("compute");
+  tcase_add_test(t, what_the_system_refuses_is_told_in_words);
   tcase_add_test(t, a_sandbox_is_made_looked_at_used_and_shut_down_by_hand);
   tcase_add_test(t, commands_fail_end_and_print_without_bound_and_that_is_told);
   tcase_add_test(t, files_go_in_and_out_as_they_are);

@@ -156,6 +156,9 @@ START_TEST(sessions_are_listed_filtered_and_paged)
   expect(magent_list_sessions(place.magent, &query, &list, &error), 0, error);
   ck_assert_uint_eq(list->n, 0);
   free(list);
+  struct magent_query unknown = {.size = sizeof(unknown), .status = "runing"};
+  expect(magent_list_sessions(place.magent, &unknown, &list, &error), -MBP_E_INVALID, error);
+  ck_assert_ptr_nonnull(strstr(error.message, "runing"));
   place_end(&place);
 }
 END_TEST
@@ -308,7 +311,16 @@ START_TEST(resets_forget_the_session_or_everything)
   say(agent, "Remember: my favorite color is red", "I will.");
   struct magent_ids first = ids_of(agent);
   expect(magent_reset_session(agent, &error), 0, error);
-  ck_assert_str_eq(ids_of(agent).session_id, "");
+  struct magent_ids between = ids_of(agent); /* agent and environment stay, also for somebody else */
+  ck_assert_str_eq(between.session_id, "");
+  ck_assert_str_eq(between.agent_id, first.agent_id);
+  ck_assert_str_eq(between.environment_id, first.environment_id);
+  struct magent_agent *other = agent_of(&place, NULL);
+  expect(magent_restore_ids(other, &between, &error), 0, error);
+  say(other, "What is my favorite color?", "");
+  ck_assert_str_eq(ids_of(other).agent_id, first.agent_id);
+  ck_assert_uint_eq(ids_of(other).agent_version, first.agent_version);
+  magent_agent_free(other);
   say(agent, "What is my favorite color?", "");
   struct magent_ids second = ids_of(agent);
   ck_assert_str_ne(first.session_id, second.session_id);
@@ -371,6 +383,11 @@ START_TEST(a_budget_stops_a_turn_that_goes_on_when_it_is_raised)
   ck_assert_int_eq(info->ending, MAGENT_LIMIT);
   expect(magent_set_budget(place.magent, info->id, "{steps: 5}", &error), 0, error);
   expect(magent_set_budget(place.magent, info->id, "{steps: many}", &error), -MBP_E_INVALID, error);
+  expect(magent_set_budget(place.magent, info->id, "{stepz: 4}", &error), -MBP_E_INVALID, error);
+  ck_assert_ptr_nonnull(strstr(error.message, "did you mean \"steps\""));
+  expect(magent_set_budget(place.magent, info->id, "{time: 30m, tokens: 100000}", &error), 0, error);
+  expect(magent_set_budget(place.magent, info->id, "{time: 0, tokens: 1}", &error), -MBP_E_INVALID, error);
+  expect(magent_set_budget(place.magent, info->id, "{time: null, tokens: null}", &error), 0, error);
   free(info);
   expect(magent_execute(agent, NULL, &answer, &error), MAGENT_END_TURN, error);
   ck_assert_str_eq(answer, "Done.");

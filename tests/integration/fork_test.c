@@ -70,6 +70,22 @@ static void make_rich(struct rig *rig, struct service *service)
   ck_assert_int_eq(rig_run(rig, NULL, NULL), MAG_END_TURN);
 }
 
+/* The old session counts what it asked; the turn counts in both. */
+static void check_open_request(struct rig *rig, const char *id)
+{
+  struct records records;
+  size_t closed = 0;
+  rig_read(rig, id, &records);
+  for (size_t i = 0; i < records.n; i++)
+    if (strcmp(records.items[i].type, MAG_EV_REQUEST_END) == 0 && strstr(records.items[i].payload, "\"is_error\":true")) {
+      closed++;
+      ck_assert_ptr_nonnull(strstr(records.items[i].payload, "\"input_tokens\":0,"));
+    }
+  ck_assert_uint_eq(closed, 1);
+  ck_assert_str_ne(view(rig, id, "turns"), "0");
+  records_done(&records);
+}
+
 START_TEST(every_prefix_of_a_log_can_be_gone_on_with)
 {
   if (!computes()[0])
@@ -85,6 +101,8 @@ START_TEST(every_prefix_of_a_log_can_be_gone_on_with)
     mag_id_new(id, "sesn_");
     cut(&rig, upto, id);
     run_fork(&rig, id, NULL, MAG_END_TURN); /* its fork record is missing, as after a death: it gets one */
+    if (strcmp(before.items[upto - 1].type, MAG_EV_REQUEST_START) == 0)
+      check_open_request(&rig, id);
     run_fork(&rig, id, "hello", MAG_END_TURN);
     ck_assert_str_eq(view(&rig, id, "status"), "\"idle\"");
     ck_assert_ptr_nonnull(strstr(view(&rig, id, "forked_from"), rig.session->log.id));

@@ -125,11 +125,11 @@ START_TEST(lists_have_filters_and_pages)
   ck_assert_ptr_nonnull(strstr(output_of(next), first));
   command_done(&command);
   check("session list --created-after 1h", 0, first, NULL);
-  check("session list --created-before 1h", 0, "no sessions", NULL);
+  check("session list --created-before 1h", 0, "no such sessions", NULL);
   check("session list --created-after 2020-01-01 --created-before 2999-01-01T00:00Z", 0, third, NULL);
-  check("session list --agent nobody", 0, "no sessions", NULL);
-  check("session list --status running", 0, "no sessions", NULL);
-  check("session list --status interrupted", 0, "no sessions", NULL);
+  check("session list --agent nobody", 0, "no such sessions", NULL);
+  check("session list --status running", 0, "no such sessions", NULL);
+  check("session list --status interrupted", 0, "no such sessions", NULL);
   check("session list --status interruptd", 2, NULL, "there are idle, running, interrupted and terminated");
   command_end();
 }
