@@ -72,6 +72,7 @@ START_TEST(agents_are_stored_and_every_version_is_kept)
   expect(&command, 0, "{\"X\":\"y\"}", NULL);
   ck_assert_ptr_null(strstr(command.stdout_text.ptr, "description"));
   command_done(&command);
+  check("agent update rev --set 'model={id: scripted/scripted-echo, max_tokens: 5}'", 0, "{\"max_tokens\":5,", NULL);
   check("agent list", 0, "rev                      scripted/scripted-echo", NULL);
   check("agent show nobody", 1, NULL, "no stored agent \"nobody\"; `magent agent list` shows those that exist");
   check("agent update rev --set memory=1", 1, NULL, "--set: memory: unknown key; did you mean \"compute.memory\"");
