@@ -67,7 +67,7 @@ int mag_definition_take(struct mag_definition *definition, struct mbp_str json, 
  * null in one removes that member). */
 int mag_definition_change(struct mag_definition *definition, struct mbp_str json, const char *where, bool lines,
                           struct mbp_error *err);
-/* Such a change of one key by its path: "compute.memory" and "512M"; lists and mappings as JSON or YAML, and
+/* Such a change of one key by its path: "compute.memory" and "512M"; lists, mappings and groups as JSON or YAML, and
  * "compute.env.NAME" for one member; NULL clears it. */
 int mag_definition_set(struct mag_definition *definition, const char *path, const char *value, struct mbp_error *err);
 /* The JSON document that says this one key: {"compute":{"memory":"512M"}}; `value` NULL: null. Caller frees. */

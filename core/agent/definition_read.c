@@ -271,15 +271,22 @@ int mag_definition_change(struct mag_definition *definition, struct mbp_str json
 
 /* ---- One key ---------------------------------------------------------------------------------------------------- */
 
+/* Is it JSON or YAML, rather than text? Where both may stand, a bracket begins the former. */
+static bool is_structured(const struct mag_key *key, const char *value)
+{
+  const char *start = value + strspn(value, " \t\r\n");
+  bool bracket = *start == '[' || *start == '{';
+  return key && (key->type == MAG_KEY_LIST || mag_key_is_map(key) || (key->type == MAG_KEY_GROUP && !key->scalar) ||
+                 ((key->type == MAG_KEY_TEXTS || key->type == MAG_KEY_GROUP) && bracket));
+}
+
 /* A value as it is typed: JSON where the key wants a number, a truth or several things, text elsewhere. */
 static int write_value(struct mbp_writer *w, const char *name, const struct mag_key *key, const char *value,
                        struct mbp_error *err)
 {
   mag_autofree char *json = NULL;
-  bool many = key && (key->type == MAG_KEY_LIST || mag_key_is_map(key) ||
-                      (key->type == MAG_KEY_TEXTS && value && (*value == '[' || *value == '{')));
   bool plain = !key || key->type == MAG_KEY_NUMBER || key->type == MAG_KEY_CPU || key->type == MAG_KEY_TRUTH;
-  int r = value && many ? mag_yaml_to_json(mbp_str(value), &json, err) : 0;
+  int r = value && is_structured(key, value) ? mag_yaml_to_json(mbp_str(value), &json, err) : 0;
   if (r < 0)
     return mag_error_wrap(err, "%s", key->path);
   if (!value)

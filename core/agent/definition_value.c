@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "host/late.h"
+#include "host/redact.h"
 
 #include <math.h>
 #include <string.h>
@@ -295,13 +296,15 @@ static int take_truth(const struct taking *taking)
 
 /* ---- Models by key ---------------------------------------------------------------------------------------------- */
 
+/* Is one of them set, or are there none? Each may hold a key, whichever model is used in the end. */
 static bool any_is_set(const struct mbp_json *names)
 {
   const struct mbp_json *name = mag_json_first(names);
   bool set = name == NULL;
-  for (; name && !set; name = mag_json_next(name)) {
-    const char *value = secure_getenv(mag_json_str(name).ptr);
-    set = value && *value;
+  for (; name; name = mag_json_next(name)) {
+    const char *variable = mag_json_str(name).len ? mag_json_str(name).ptr : "", *value = secure_getenv(variable);
+    mag_redact_add_variable(variable);
+    set |= value && *value;
   }
   return set;
 }
@@ -310,16 +313,20 @@ static bool any_is_set(const struct mbp_json *names)
  * model. */
 static int take_models(const struct taking *taking)
 {
+  int r = 0;
+  bool found = false;
   if (mag_json_type(taking->json) != MBP_JSON_ARRAY)
     return wrong(taking, "a list");
-  for (const struct mbp_json *i = mag_json_first(taking->json); i; i = mag_json_next(i)) {
+  for (const struct mbp_json *i = mag_json_first(taking->json); i && r == 0; i = mag_json_next(i)) {
     const struct mbp_json *env = mag_json_get(i, "env"), *model = mag_json_get(i, "model");
     if (mag_json_str(model).len == 0 || (env && mag_json_type(env) != MBP_JSON_ARRAY))
       return wrong(taking, "entries with a model, and a list of names as env");
-    if (any_is_set(env))
-      return keep(taking, mag_str_dup(mag_json_str(model)));
+    if (any_is_set(env) && !found) {
+      r = keep(taking, mag_str_dup(mag_json_str(model)));
+      found = true;
+    }
   }
-  return 0;
+  return r;
 }
 
 /* ---- All -------------------------------------------------------------------------------------------------------- */

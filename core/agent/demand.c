@@ -115,6 +115,10 @@ static int add_pair(struct mag_demand_env *env, const char *where, struct mbp_st
                     struct mbp_error *err)
 {
   mag_autofree char *resolved = NULL;
+  if (mag_late_wants_key(value))
+    return mag_error(err, MBP_E_INVALID,
+                     "%s: %.60s refers to a variable that is for a model provider: keys never enter a sandbox", where,
+                     name.ptr);
   int r = mag_late_resolve(value, &resolved, err);
   if (r < 0)
     return mag_error_wrap(err, "%s: %.60s", where, name.ptr);

@@ -56,6 +56,15 @@ int mag_late_check(struct mbp_str text, struct mbp_error *err)
   return r;
 }
 
+bool mag_late_wants_key(struct mbp_str text)
+{
+  struct mbp_str before, name;
+  bool wanted = false;
+  for (size_t at = 0; at < text.len && !wanted && next(text, &at, &before, &name, NULL) == 0;)
+    wanted = name.len && mag_redact_is_variable(name);
+  return wanted;
+}
+
 static int fill_in(struct mag_buf *out, struct mbp_str name, struct mbp_error *err)
 {
   mag_autofree char *variable = mag_str_dup(name);

@@ -13,6 +13,8 @@
 bool mag_late_wanted(struct mbp_str text);
 /* Is every reference well-formed? */
 int mag_late_check(struct mbp_str text, struct mbp_error *err);
+/* Is one of them to a variable that a key stands in (redact.h)? */
+bool mag_late_wants_key(struct mbp_str text);
 /* `text` with everything filled in; a variable that is not set is an error that names it. Caller frees. */
 int mag_late_resolve(struct mbp_str text, char **ret_text, struct mbp_error *err);
 

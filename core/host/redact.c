@@ -17,6 +17,8 @@ static struct {
   size_t *lengths;
   bool *lent; /* may go into a sandbox */
   size_t n;
+  char **variables;
+  size_t n_variables;
 } known = {.lock = PTHREAD_RWLOCK_INITIALIZER};
 
 static void add_form(const char *form, size_t len, bool lent)
@@ -116,6 +118,47 @@ void mag_redact_add(struct mbp_str secret)
 void mag_redact_add_lent(struct mbp_str secret)
 {
   add(secret, /* lent= */ true);
+}
+
+/* An address that nobody is let in by. Messages tell which one cannot be reached. */
+static bool is_plain_address(const char *value)
+{
+  return (strncmp(value, "http://", 7) == 0 || strncmp(value, "https://", 8) == 0) && !strpbrk(value, "@?#");
+}
+
+static bool is_variable(struct mbp_str name)
+{
+  bool found = false;
+  for (size_t i = 0; i < known.n_variables && !found; i++)
+    found = mbp_str_eq(name, known.variables[i]);
+  return found;
+}
+
+void mag_redact_add_variable(const char *name)
+{
+  const char *value = secure_getenv(name);
+  if (value && !is_plain_address(value))
+    mag_redact_add(mbp_str(value));
+  pthread_rwlock_wrlock(&known.lock);
+  if (!is_variable(mbp_str(name))) {
+    char **variables = realloc(known.variables, (known.n_variables + 1) * sizeof(*variables));
+    char *copy = mag_str_dup(mbp_str(name));
+    if (variables)
+      known.variables = variables;
+    if (variables && copy)
+      known.variables[known.n_variables++] = copy;
+    else
+      free(copy);
+  }
+  pthread_rwlock_unlock(&known.lock);
+}
+
+bool mag_redact_is_variable(struct mbp_str name)
+{
+  pthread_rwlock_rdlock(&known.lock);
+  bool found = is_variable(name);
+  pthread_rwlock_unlock(&known.lock);
+  return found;
 }
 
 /* The earliest form in `text`, or NULL. The lock is held. */

@@ -16,6 +16,10 @@ void mag_redact_add(struct mbp_str secret);
 void mag_redact_add_lent(struct mbp_str secret);
 /* Does `text` hold a secret of the other kind, which must not go anywhere? */
 bool mag_redact_is_key(struct mbp_str text);
+/* A variable of the environment that a provider's key stands in: its value is such a secret, unless it is no more than
+ * the address of a service, and none that asks for it by name is a place for it. */
+void mag_redact_add_variable(const char *name);
+bool mag_redact_is_variable(struct mbp_str name);
 /* Appends `text` to `out` with every known secret replaced. */
 void mag_redact_into(struct mag_buf *out, struct mbp_str text);
 /* Is anything in `text` a known secret? Quick; lets the usual text pass without a copy. */

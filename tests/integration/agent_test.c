@@ -72,6 +72,7 @@ START_TEST(agents_are_stored_and_every_version_is_kept)
   expect(&command, 0, "{\"X\":\"y\"}", NULL);
   ck_assert_ptr_null(strstr(command.stdout_text.ptr, "description"));
   command_done(&command);
+  check("agent update rev --set 'model={id: scripted/scripted-echo, max_tokens: 5}'", 0, "{\"max_tokens\":5,", NULL);
   check("agent list", 0, "rev                      scripted/scripted-echo", NULL);
   check("agent show nobody", 1, NULL, "no stored agent \"nobody\"; `magent agent list` shows those that exist");
   check("agent update rev --set memory=1", 1, NULL, "--set: memory: unknown key; did you mean \"compute.memory\"");
@@ -256,6 +257,52 @@ START_TEST(a_reference_is_filled_in_inside_and_shows_nowhere)
 }
 END_TEST
 
+/* Whichever provider answers, and whether it is there at all. */
+START_TEST(keys_of_providers_that_are_not_used_stay_outside)
+{
+  static const struct {
+    const char *text, *err;
+  } rows[] = {
+      {"compute: {env: {K: \"${OTHER_KEY}\"}}\n", "compute.env: K refers to a variable that is for a model provider"},
+      {"compute: {env: {K: \"a${HOME}b${OTHER_SHORT}\"}}\n", "compute.env: K refers to a variable"},
+      {"compute: {env: {K: \"Bearer ${DISGUISE}\"}}\n", "compute.env: the value of K is a key of this program"},
+      {"compute: {env: {K: \"<other-providers-key>\"}}\n", "compute.env: the value of K is a key of this program"},
+      {"tools: [{type: custom, name: t, description: d, input_schema: {type: object}, command: env, env: {K: "
+       "\"${OTHER_KEY}\"}}]\n",
+       "K refers to a variable that is for a model provider"},
+      {"tools: [{type: custom, name: t, description: d, input_schema: {type: object}, command: env, run_on: host, env: "
+       "{K: \"${DISGUISE}\"}}]\n",
+       "the value of K is a key of this program"},
+  };
+  if (!compute())
+    return;
+  command_begin();
+  mag_autofree char *defaults = mag_sprintf(
+      "{\"models\":[{\"model\":\"scripted/x\"},{\"env\":[\"OTHER_KEY\",\"OTHER_SHORT\",\"OTHER_URL\"],\"model\":"
+      "\"other/x\"}],\"tools\":[{\"type\":\"agent_toolset_20260401\"}],\"compute\":\"%s\"}",
+      compute());
+  command_write_file("conf/defaults.json", defaults);
+  command_script("[{\"text\":\"it is other-providers-key at http://127.0.0.1:9\"}]");
+  command_env("OTHER_KEY=other-providers-key");
+  command_env("OTHER_SHORT=short");
+  command_env("OTHER_URL=http://127.0.0.1:9");
+  command_env("DISGUISE=other-providers-key");
+  mag_autofree char *run = mag_sprintf("run --agent %s go", command_path("k.yaml"));
+  for (size_t i = 0; i < MAG_COUNT(rows); i++) {
+    command_write_file("k.yaml", rows[i].text);
+    check(run, 1, NULL, rows[i].err);
+  }
+  check_no_session();
+  check("run --tools none go", 0, "it is [redacted] at http://127.0.0.1:9", NULL);
+  ck_assert(!state_holds("other-providers-key"));
+  command_env("OTHER_KEY");
+  command_env("OTHER_SHORT");
+  command_env("OTHER_URL");
+  command_env("DISGUISE");
+  command_end();
+}
+END_TEST
+
 START_TEST(a_plugins_option_may_be_a_reference)
 {
   command_begin();
@@ -428,6 +475,7 @@ int main(void)
   tcase_add_test(tests, a_fallback_answers_when_the_model_cannot);
   tcase_add_test(tests, packages_without_a_sandbox_are_refused_by_name);
   tcase_add_test(tests, a_reference_is_filled_in_inside_and_shows_nowhere);
+  tcase_add_test(tests, keys_of_providers_that_are_not_used_stay_outside);
   tcase_add_test(tests, setup_runs_before_the_first_tool);
   tcase_add_test(tests, a_sandbox_goes_at_the_end_of_its_lifetime);
   tcase_add_test(tests, a_plugins_option_may_be_a_reference);

@@ -263,6 +263,34 @@ START_TEST(every_key_is_set_by_its_path)
 }
 END_TEST
 
+START_TEST(a_group_is_set_by_a_mapping)
+{
+  struct mag_definition d = {0};
+  struct mbp_error err = MAG_ERROR_INIT;
+  set(&d, "packages", "{pip: [x], apt: y}");
+  set(&d, "budget", " {tokens: 5}");
+  set(&d, "compute", "{provider: local, env: {A: 1}}");
+  set(&d, "model", "{id: scripted, max_tokens: 5}");
+  set(&d, "networking", "limited");
+  set(&d, "networking", "{\"allowed_hosts\": [a]}");
+  ck_assert_str_eq(d.packages[5], "[\"x\"]");
+  ck_assert_str_eq(d.packages[0], "[\"y\"]");
+  ck_assert_int_eq(d.budget_tokens, 5);
+  ck_assert_str_eq(d.compute, "local");
+  ck_assert_str_eq(d.env, "{\"A\":\"1\"}");
+  ck_assert_str_eq(d.model, "scripted");
+  ck_assert_str_eq(d.model_params, "{\"max_tokens\":5}");
+  ck_assert(strcmp(d.network, "limited") == 0 && strcmp(d.allowed_hosts, "[\"a\"]") == 0);
+  ck_assert(mag_definition_set(&d, "budget", "5", &err) < 0);
+  ck_assert_str_eq(err.message, "budget: expected a mapping");
+  ck_assert(mag_definition_set(&d, "model", "[a]", &err) < 0);
+  ck_assert_str_eq(err.message, "model: expected a name or a mapping");
+  ck_assert(mag_definition_set(&d, "model", "{id: ", &err) < 0);
+  ck_assert_str_eq(d.model, "scripted");
+  mag_definition_done(&d);
+}
+END_TEST
+
 START_TEST(a_change_replaces_joins_and_clears)
 {
   struct mag_definition d = {0};
@@ -389,6 +417,7 @@ int main(void)
   tcase_add_test(tests, wrong_types_name_what_is_expected);
   tcase_add_test(tests, what_was_said_first_stays_and_maps_are_joined);
   tcase_add_test(tests, every_key_is_set_by_its_path);
+  tcase_add_test(tests, a_group_is_set_by_a_mapping);
   tcase_add_test(tests, a_change_replaces_joins_and_clears);
   tcase_add_test(tests, a_projects_file_can_open_nothing);
   tcase_add_test(tests, references_are_kept_and_filled_in_late);
