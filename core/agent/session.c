@@ -363,6 +363,13 @@ static void observe(void *ctx, const struct mbp_record *record)
   pthread_mutex_unlock(&session->observer_lock);
 }
 
+static int open_tools(struct mag_session *session, struct mbp_error *err)
+{
+  int r = mag_toolbox_open(&session->toolbox, session->engine, mbp_str(session->definition.tools),
+                       err);
+  return r == 0 && needs_compute(session) ? open_compute(session, err) : r;
+}
+
 /* Model, tools and compute: all that can fail for reasons that the user can mend, before a log exists. */
 static int open_parts(struct mag_session *session, struct mbp_error *err)
 {
@@ -371,9 +378,7 @@ static int open_parts(struct mag_session *session, struct mbp_error *err)
     return r;
   if (!(mag_instance_descriptor(session->llm)->caps & MBP_CAP_LLM_OFFLINE))
     mag_http_warm(); /* its start passes while the log is made */
-  r = mag_toolbox_open(&session->toolbox, session->engine, mbp_str(session->definition.tools),
-                       err);
-  return r == 0 && needs_compute(session) ? open_compute(session, err) : r;
+  return open_tools(session, err);
 }
 
 /* The session's own copy, with tools by their real names, and the two resources. */
@@ -396,6 +401,24 @@ int mag_session_check(struct mag_engine *engine, const struct mag_definition *de
   int r = session ? define(session, definition, &agent, &environment, err) : mag_error_no_memory(err);
   if (r == 0)
     r = open_parts(session, err);
+  mag_session_close(session);
+  return r;
+}
+
+int mag_session_check_agent(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_error *err)
+{
+  struct mag_session *session = session_new(engine);
+  struct mbp_error keyless = MAG_ERROR_INIT;
+  mag_autofree char *agent = NULL, *environment = NULL;
+  int r = session ? define(session, definition, &agent, &environment, err) : mag_error_no_memory(err);
+  if (r == 0 && (r = mag_models_open(session, &keyless)) == 0)
+    r = mag_models_price(session, definition->budget_cost_micros, err);
+  else if (r == -MBP_E_AUTH)
+    r = 0;
+  else if (keyless.code)
+    r = mag_error_import(err, &keyless);
+  if (r == 0)
+    r = open_tools(session, err);
   mag_session_close(session);
   return r;
 }
