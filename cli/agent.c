@@ -2,8 +2,8 @@
 #include "render.h"
 
 #include "agent/agents.h"
-#include "agent/toolbox.h"
 #include "agent/schema.h"
+#include "agent/session.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/json.h"
@@ -20,7 +20,7 @@ static const char help_text[] =
     "       magent agent update AGENT [FILE] [--set KEY=VALUE]... [--version N] [--json]\n"
     "       magent agent archive AGENT [--json]\n"
     "\n"
-    "  validate  check agent files, and say what is wrong where\n"
+    "  validate  check agent files as `magent run` would here, keys aside, and say what is wrong where\n"
     "  create    store an agent, with the defaults of today filled in\n"
     "  list      stored agents, newest first; --all: archived ones as well\n"
     "  show      what an agent says, each key that it has\n"
@@ -135,16 +135,23 @@ static int print_listed(void *ctx, struct mbp_str json)
 
 /* ---- Commands --------------------------------------------------------------------------------------------------- */
 
+/* What `magent run` would refuse before anything has begun. */
+static int check_definition(struct mag_engine *engine, const struct mag_definition *definition, const char *where,
+                            struct mbp_error *err)
+{
+  int r = mag_session_check_agent(engine, definition, err);
+  return r < 0 ? mag_error_wrap(err, "%s", where) : 0;
+}
+
 static int validate_file(struct mag_engine *engine, const char *path)
 {
   struct mbp_error err = MAG_ERROR_INIT;
   struct mag_definition definition = {0};
   int r = mag_definition_load(&definition, path, &err);
-  if (r == 0) {
-    r = mag_toolbox_check(engine, definition.tools, &err);
-    if (r < 0)
-      (void) mag_error_wrap(&err, "%s", path);
-  }
+  if (r == 0)
+    r = mag_definition_defaults(&definition, &err);
+  if (r == 0)
+    r = check_definition(engine, &definition, path, &err);
   mag_definition_done(&definition);
   if (r == 0)
     printf("%s: ok\n", path);
@@ -178,7 +185,7 @@ static int create(struct mag_engine *engine, struct arguments *arguments, struct
   if (r == 0)
     r = mag_definition_defaults(&definition, err);
   if (r == 0)
-    r = mag_toolbox_check(engine, definition.tools, err);
+    r = check_definition(engine, &definition, arguments->words[0], err);
   if (r == 0)
     r = mag_agent_create(engine, &definition, agent, err);
   mag_definition_done(&definition);
@@ -197,6 +204,8 @@ static int update(struct mag_engine *engine, struct arguments *arguments, struct
     r = mag_definition_change(&old.definition, mbp_str(json), arguments->words[1], true, err);
   for (size_t i = 0; i < arguments->n_sets && r == 0; i++)
     r = cli_change(&old.definition, arguments->sets[i], err);
+  if (r == 0)
+    r = check_definition(engine, &old.definition, arguments->words[arguments->n_words - 1], err);
   if (r == 0)
     r = mag_agent_update(engine, &old.definition, arguments->version, agent, err);
   mag_agent_done(&old);

@@ -35,8 +35,9 @@ static int check_packages(const struct mag_definition *definition, bool isolated
   if (!isolated && definition->host_packages_ok <= 0)
     return mag_error(
         err, MBP_E_UNSUPPORTED,
-        "ManagedSandboxRequired: packages.%s would be installed on this machine itself, because compute %s "
-        "has no sandbox; choose a provider that has one, or say host_packages_ok: true",
+        "ManagedSandboxRequired: packages.%s: this version cannot install packages, and compute %s, which has no "
+        "sandbox, "
+        "would be the wrong place for them; remove the key, and use a provider whose image or environment has them",
         manager, definition->compute);
   return mag_error(err, MBP_E_UNSUPPORTED,
                    "packages.%s: this version cannot install packages; remove the key, and use an image or environment "

@@ -63,8 +63,8 @@ static int choose_network(struct mag_session *session, uint32_t *ret_network, st
       return mag_error(err, MBP_E_UNSUPPORTED,
                        "network \"%s\" cannot be enforced by compute %s, so nothing was started; it offers: %s", wanted,
                        provider, offered.ptr ? offered.ptr : "nothing");
-  return mag_error(err, MBP_E_INVALID, "unknown network \"%.40s\"; there are none, limited, unrestricted, host and provider",
-                   wanted);
+  return mag_error(err, MBP_E_INVALID,
+                   "unknown network \"%.40s\"; there are none, limited, unrestricted, host and provider", wanted);
 }
 
 char *mag_session_workspace(const char *id)
@@ -369,6 +369,12 @@ static void observe(void *ctx, const struct mbp_record *record)
   pthread_mutex_unlock(&session->observer_lock);
 }
 
+static int open_tools(struct mag_session *session, struct mbp_error *err)
+{
+  int r = mag_toolbox_open(&session->toolbox, session->engine, mbp_str(session->definition.tools), err);
+  return r == 0 && needs_compute(session) ? open_compute(session, err) : r;
+}
+
 /* Model, tools and compute: all that can fail for reasons that the user can mend, before a log exists. */
 static int open_parts(struct mag_session *session, struct mbp_error *err)
 {
@@ -377,9 +383,7 @@ static int open_parts(struct mag_session *session, struct mbp_error *err)
     return r;
   if (!(mag_instance_descriptor(session->llm)->caps & MBP_CAP_LLM_OFFLINE))
     mag_http_warm(); /* its start passes while the log is made */
-  r = mag_toolbox_open(&session->toolbox, session->engine, mbp_str(session->definition.tools),
-                       err);
-  return r == 0 && needs_compute(session) ? open_compute(session, err) : r;
+  return open_tools(session, err);
 }
 
 /* The session's own copy, with tools by their real names, and the two resources. */
@@ -392,7 +396,9 @@ static int define(struct mag_session *session, const struct mag_definition *defi
   expanded.tools = tools;
   if (r == 0)
     r = mag_definition_resources(&expanded, ret_agent, ret_environment, err);
-  return r < 0 ? r : mag_definition_from_resources(&session->definition, mbp_str(*ret_agent), mbp_str(*ret_environment), err);
+  return r < 0
+             ? r
+             : mag_definition_from_resources(&session->definition, mbp_str(*ret_agent), mbp_str(*ret_environment), err);
 }
 
 int mag_session_check(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_error *err)
@@ -402,6 +408,28 @@ int mag_session_check(struct mag_engine *engine, const struct mag_definition *de
   int r = session ? define(session, definition, &agent, &environment, err) : mag_error_no_memory(err);
   if (r == 0)
     r = open_parts(session, err);
+  mag_session_close(session);
+  return r;
+}
+
+static int check_models(struct mag_session *session, struct mbp_error *err)
+{
+  struct mbp_error why = MAG_ERROR_INIT;
+  int r = mag_models_open(session, &why);
+  if (r == -MBP_E_AUTH)
+    return 0;
+  return r < 0 ? mag_error_import(err, &why) : mag_models_price(session, session->definition.budget_cost_micros, err);
+}
+
+int mag_session_check_agent(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_error *err)
+{
+  struct mag_session *session = session_new(engine);
+  mag_autofree char *agent = NULL, *environment = NULL;
+  int r = session ? define(session, definition, &agent, &environment, err) : mag_error_no_memory(err);
+  if (r == 0)
+    r = check_models(session, err);
+  if (r == 0)
+    r = open_tools(session, err);
   mag_session_close(session);
   return r;
 }

@@ -106,6 +106,9 @@ struct mag_session {
 /* Model, tools, provider and network: everything that can be checked before anything is created. */
 int mag_session_check(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_error *err);
 
+/* The same for an agent that may run later, or elsewhere: that there is no key here is no mistake of it. */
+int mag_session_check_agent(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_error *err);
+
 /* Both check the same first. */
 int mag_session_create(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_str title,
                        struct mag_session **ret_session, struct mbp_error *err);

@@ -272,18 +272,6 @@ int mag_toolbox_open(struct mag_toolbox *toolbox, struct mag_engine *engine, str
   return 0;
 }
 
-int mag_toolbox_check(struct mag_engine *engine, const char *entries, struct mbp_error *err)
-{
-  struct mag_toolbox toolbox;
-  mag_autofree char *expanded = NULL;
-  int r = mag_toolbox_expand(engine, entries, &expanded, err);
-  if (r == 0)
-    r = mag_toolbox_open(&toolbox, engine, mbp_str(expanded), err);
-  if (r == 0)
-    mag_toolbox_close(&toolbox);
-  return r;
-}
-
 void mag_toolbox_close(struct mag_toolbox *toolbox)
 {
   for (size_t i = 0; i < toolbox->n; i++) {

@@ -31,9 +31,6 @@ struct mag_toolbox {
  * which all tools are off but these. NULL stays NULL. Caller frees. */
 int mag_toolbox_expand(struct mag_engine *engine, const char *entries, char **ret_entries, struct mbp_error *err);
 
-/* Can the "tools" of an agent be opened? NULL can. */
-int mag_toolbox_check(struct mag_engine *engine, const char *entries, struct mbp_error *err);
-
 /* `entries`: that array. An entry is a custom tool, or opens the toolset plugin that answers to its type. */
 int mag_toolbox_open(struct mag_toolbox *toolbox, struct mag_engine *engine, struct mbp_str entries,
                      struct mbp_error *err);
