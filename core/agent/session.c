@@ -134,7 +134,6 @@ static bool is_isolated(const struct mag_session *session)
 static int open_compute(struct mag_session *session, struct mbp_error *err)
 {
   const struct mag_definition *definition = &session->definition;
-  struct mag_demand_env env = {0};
   int r = mag_engine_compute(session->engine, definition->compute, mbp_str(definition->compute_options),
                              &session->compute, err);
   if (r == 0)
@@ -146,9 +145,6 @@ static int open_compute(struct mag_session *session, struct mbp_error *err)
     r = mag_workspace_check(definition->workspace, is_isolated(session), mag_engine_registry(session->engine), err);
   if (r == 0)
     r = mag_demand_check(definition, session->compute, session->network, err);
-  if (r == 0)
-    r = mag_demand_env(mbp_str(definition->env), "compute.env", &env, err);
-  mag_demand_env_done(&env);
   return r;
 }
 
@@ -375,6 +371,14 @@ static int open_tools(struct mag_session *session, struct mbp_error *err)
   return r == 0 && needs_compute(session) ? open_compute(session, err) : r;
 }
 
+static int check_env(struct mag_session *session, struct mbp_error *err)
+{
+  struct mag_demand_env env = {0};
+  int r = mag_demand_env(mbp_str(session->definition.env), "compute.env", &env, err);
+  mag_demand_env_done(&env);
+  return r;
+}
+
 /* Model, tools and compute: all that can fail for reasons that the user can mend, before a log exists. */
 static int open_parts(struct mag_session *session, struct mbp_error *err)
 {
@@ -383,7 +387,8 @@ static int open_parts(struct mag_session *session, struct mbp_error *err)
     return r;
   if (!(mag_instance_descriptor(session->llm)->caps & MBP_CAP_LLM_OFFLINE))
     mag_http_warm(); /* its start passes while the log is made */
-  return open_tools(session, err);
+  r = open_tools(session, err);
+  return r == 0 && session->compute ? check_env(session, err) : r;
 }
 
 /* The session's own copy, with tools by their real names, and the two resources. */

@@ -106,7 +106,8 @@ struct mag_session {
 /* Model, tools, provider and network: everything that can be checked before anything is created. */
 int mag_session_check(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_error *err);
 
-/* The same for an agent that may run later, or elsewhere: that there is no key here is no mistake of it. */
+/* The same for an agent that may run later, or elsewhere: that a key or a variable of the environment is missing here
+ * is no mistake of it. */
 int mag_session_check_agent(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_error *err);
 
 /* Both check the same first. */

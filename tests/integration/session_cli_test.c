@@ -321,7 +321,7 @@ START_TEST(a_tail_ends_when_the_runner_dies)
   expect(&tail, 0, NULL, "nobody runs this session any more");
   session("info", id, "", 0, "idle, interrupted", NULL);
   check("session list --status interrupted --json", 0, id, NULL);
-  check("session list --status terminated", 0, "no sessions", NULL);
+  check("session list --status terminated", 0, "no such sessions", NULL);
   command_write_file("work/go", "");
   command_done(&tail);
   command_done(&command);

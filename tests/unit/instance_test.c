@@ -64,6 +64,14 @@ static int block(struct mbp_call *call)
   return 0;
 }
 
+/* The tests of this file may run in one process. */
+static void block_anew(void)
+{
+  atomic_store(&let_go, 0);
+  atomic_store(&entered, 0);
+  atomic_store(&most_inside, 0);
+}
+
 static void *run_blocking(void *instance)
 {
   struct mag_call_options options = {0};
@@ -97,7 +105,7 @@ START_TEST(who_waits_at_a_gate_can_be_called_off)
   struct mbp_error err = MAG_ERROR_INIT;
   pthread_t holder, canceller;
   void *result;
-  atomic_store(&let_go, 0);
+  block_anew();
   ck_assert_int_eq(pthread_create(&holder, NULL, run_blocking, instance), 0);
   await_entered(1);
   struct mag_call_options late = {.timeout_ms = 30};
@@ -125,7 +133,7 @@ START_TEST(one_operation_at_a_time_passes_the_gate)
   struct mag_instance *instance = open_plugin(&plugins[_i]), *other = open_plugin(&plugins[_i]);
   bool serial = plugins[_i].threads == MBP_THREADS_SERIAL;
   pthread_t threads[4];
-  atomic_store(&let_go, 0);
+  block_anew();
   for (int i = 0; i < 4; i++)
     ck_assert_int_eq(pthread_create(&threads[i], NULL, run_blocking, i < 2 ? instance : other), 0);
   await_entered(serial ? 1 : 2);
