@@ -2,7 +2,6 @@
 
 #include "base/cleanup.h"
 
-#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

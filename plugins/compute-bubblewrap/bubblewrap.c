@@ -1,7 +1,6 @@
 /* compute-bubblewrap: a sandbox of namespaces on this machine. bubblewrap builds it, magent-sandbox is PID 1 in it. */
 #include "plugins/compute-bubblewrap/bubblewrap.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 

@@ -1,7 +1,5 @@
 #include "play.h"
 
-#include <stdlib.h>
-
 #define DEFAULT_CHUNK 24
 
 void play_done(struct play *play)

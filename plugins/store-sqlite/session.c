@@ -1,7 +1,6 @@
 /* Jobs of sessions, run by the writer inside a transaction. Checks first, changes after. */
 #include "store.h"
 
-#include <limits.h>
 #include <string.h>
 
 #define GARBAGE_PIECE 2000 /* records in one transaction: others should not wait long */

@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "base/text.h"
 #include "fake_compute.h"
 #include "host/services.h"
 #include "loader/registry.h"
@@ -14,7 +13,6 @@
 #include <check.h>
 #include <ftw.h>
 #include <limits.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
