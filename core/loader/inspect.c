@@ -132,10 +132,12 @@ static void take_answer(const char *path, struct mag_buf *answer, struct mag_ins
     return;
   if (answer->len == 0) {
     inspection->problem = problem(path, "ended without an answer while being asked");
+    inspection->died = true;
     return;
   }
   if (mag_json_parse(mag_buf_str(answer), &document, &err) < 0 || mag_json_type(document) != MBP_JSON_OBJECT) {
     inspection->problem = problem(path, "gave an answer that is no description while being asked");
+    inspection->died = true; /* it may have ended behind it */
     return;
   }
   struct mbp_str text = mag_json_str(mag_json_get(document, "problem"));
