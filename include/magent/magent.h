@@ -346,10 +346,13 @@ struct magent_ids {
 };
 
 MAGENT_API int magent_save_ids(struct magent_agent *agent, struct magent_ids *ret_ids, struct magent_error *error);
-/* Takes them over after checking that each is known (MBP_E_NOT_FOUND), and resumes the session; without one (saved
- * after a reset) the next prompt begins one under these ids. Changes nothing that is stored. */
+/* Takes them over after checking that each is known (MBP_E_NOT_FOUND; also a version that there never was, and the
+ * message says which there are), and resumes the session; without one (saved after a reset) the next prompt begins one
+ * under these ids. Changes nothing that is stored. */
 MAGENT_API int magent_restore_ids(struct magent_agent *agent, const struct magent_ids *ids, struct magent_error *error);
-/* The same as a file of a few lines of JSON, written whole or not at all. */
+/* The same as a file, also that of `magent session save` and `restore`: a line of JSON, written whole or not at all,
+ * which only its owner may read. MBP_E_INVALID: what could not be read again; what is no such file, and the message
+ * names file and key. MBP_E_UNSUPPORTED: from a newer magent. */
 MAGENT_API int magent_ids_write(const struct magent_ids *ids, const char *path, struct magent_error *error);
 MAGENT_API int magent_ids_read(const char *path, struct magent_ids *ret_ids, struct magent_error *error);
 
