@@ -14,6 +14,7 @@ libmagcore_la_SOURCES += core/agent/definition_read.c
 libmagcore_la_SOURCES += core/agent/definition_value.c core/agent/definition_value.h
 libmagcore_la_SOURCES += core/agent/demand.c core/agent/demand.h
 libmagcore_la_SOURCES += core/agent/engine.c core/agent/engine.h
+libmagcore_la_SOURCES += core/agent/events.c core/agent/events.h
 libmagcore_la_SOURCES += core/agent/fork.c
 libmagcore_la_SOURCES += core/agent/ids.c core/agent/ids.h
 libmagcore_la_SOURCES += core/agent/json_schema.c core/agent/json_schema.h
