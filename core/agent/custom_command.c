@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "base/thread.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -81,7 +82,7 @@ static void *feed(void *argument)
 static void start_feeding(struct run *run)
 {
   run->fed = true;
-  run->feeding = strlen(run->job->input) > FED_AT_ONCE && pthread_create(&run->feeder, NULL, feed, run) == 0;
+  run->feeding = strlen(run->job->input) > FED_AT_ONCE && mag_thread_start(feed, run, &run->feeder) == 0;
   if (!run->feeding)
     (void) feed(run);
 }
