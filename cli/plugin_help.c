@@ -1,4 +1,5 @@
 #include "plugin.h"
+#include "wrap.h"
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -108,7 +109,7 @@ static void print_text(const struct mbp_json *d)
   }
   int width = 0;
   for (const struct mbp_json *p = mag_json_first(params); p; p = mag_json_next(p))
-    width = MAG_MAX(width, plugin_columns(plugin_text(p, "name")));
+    width = MAG_MAX(width, cli_columns(plugin_text(p, "name")));
   (void) printf("\nParameters:\n");
   for (const struct mbp_json *p = mag_json_first(params); p; p = mag_json_next(p)) {
     (void) printf("\n");
@@ -122,12 +123,12 @@ int plugin_help(struct mag_registry *registry, const struct plugin_options *opti
   struct mag_candidate candidate;
   struct mag_inspection inspection;
   if (plugin_resolve(registry, options->name, &candidate, &err) < 0) {
-    (void) fprintf(stderr, "magent plugin: %s\n", err.message);
+    (void) fprintf(stderr, "magent: %s\n", err.message);
     return 1;
   }
   mag_autojson document = plugin_ask(candidate.path, candidate.trust, &inspection);
   if (!document)
-    (void) fprintf(stderr, "magent plugin: %s\n", inspection.problem ? inspection.problem : "out of memory");
+    (void) fprintf(stderr, "magent: %s\n", inspection.problem ? inspection.problem : "out of memory");
   else if (options->json)
     (void) printf("%s\n", inspection.json);
   else

@@ -2,6 +2,8 @@
 
 #include "cli.h"
 
+#include "base/text.h"
+
 #include <string.h>
 #include <unistd.h>
 
@@ -184,7 +186,7 @@ static void show_stored_text(struct render *render, struct mbp_str text)
   }
   if (lines > RESULT_LINES_SHOWN)
     fprintf(render->notes, "%s  | ... %zu more line%s%s\n", dim(render), lines - RESULT_LINES_SHOWN,
-            lines - RESULT_LINES_SHOWN == 1 ? "" : "s", plain(render));
+            mag_plural((int64_t) (lines - RESULT_LINES_SHOWN)), plain(render));
 }
 
 static void show_tool_result(struct render *render, const struct mbp_json *event)

@@ -102,8 +102,8 @@ START_TEST(each_command_does_what_its_help_says)
   session("info", id, "", 1, NULL, "no session");
   session("tail", id, "", 1, NULL, "no session");
   check("session intrrupt x", 2, NULL, "did you mean \"interrupt\"?");
-  check("session title x", 2, NULL, "title: the id of a session and a text is needed");
-  check("session info x --yes", 2, NULL, "info: unexpected \"--yes\"");
+  check("session title x", 2, NULL, "magent: session title: the id of a session and a text is needed");
+  check("session info x --yes", 2, NULL, "magent: session info: unknown option --yes");
   check("session list --created-after tomorrow", 2, NULL, "neither a time such as");
   check("session list --created-after 2026-02-31", 2, NULL, "neither a time such as");
   command_end();
@@ -142,7 +142,7 @@ START_TEST(a_budget_ends_with_4_and_says_how_to_go_on)
   mag_autofree char *id = new_session("");
   session("update", id, "--budget-steps 1", 0, NULL, NULL);
   mag_autofree char *more = mag_sprintf("run --session %s more", id);
-  check(more, 4, NULL, "the session's budget of 1 model requests is used up (1 used)");
+  check(more, 4, NULL, "the session's budget of 1 model request is used up (1 used)");
   session("resume", id, "", 4, NULL, "magent session update");
   session("info", id, "", 0, "budget_reached", NULL);
   session("update", id, "--budget-steps 2", 0, NULL, NULL);
