@@ -149,7 +149,8 @@ static int check_definition(struct mag_engine *engine, const struct mag_definiti
                             struct mbp_error *err)
 {
   int r = mag_session_check_agent(engine, definition, err);
-  return r < 0 ? mag_error_wrap(err, "%s", where) : 0;
+  bool named = r < 0 && mag_str_starts(mbp_str(err->message), where); /* with its line, too */
+  return r < 0 && !named ? mag_error_wrap(err, "%s", where) : r;
 }
 
 static int validate_file(struct mag_engine *engine, const char *path)

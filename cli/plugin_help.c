@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "host/config.h"
 
 #include <string.h>
 
@@ -49,6 +50,13 @@ static void fact(const char *name, struct mbp_str text)
   plugin_wrap(stdout, at, at, text);
 }
 
+/* Of a path what it is here. */
+static void fact_default(struct mbp_str type, struct mbp_str text)
+{
+  mag_autofree char *path = text.len && mbp_str_eq(type, "path") ? mag_config_expand(text.ptr) : NULL;
+  fact("default", path ? mbp_str(path) : text);
+}
+
 /*   base_url  URL, required, repeatable
  *     Where requests go.
  *     default: https://...  */
@@ -81,7 +89,7 @@ static void print_param(const struct mbp_json *p, int width)
     }
     fact(bounded ? "range" : "at least", mag_buf_str(&values));
   }
-  fact("default", plugin_text(p, "default"));
+  fact_default(type, plugin_text(p, "default"));
   fact("environment", plugin_text(p, "env"));
   if (mag_json_truth(mag_json_get(p, "secret"), 0))
     fact("secret", mbp_str("never shown, logged or stored"));

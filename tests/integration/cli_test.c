@@ -232,9 +232,9 @@ START_TEST(agent_files_are_yaml_or_json_and_strict)
       {"b.yaml", "modle: scripted/scripted-echo\n", 1, NULL, "b.yaml:1: modle: unknown key; did you mean \"model\"?"},
       {"b.json", "{\"tools\":[],\"zzzzzz\":1}", 1, NULL, "b.json:1: zzzzzz: unknown key; known are name"},
       {"c.yaml", "tools: bash\n", 1, NULL, "c.yaml:1: tools: expected a list"},
-      {"d.yaml", "a: b: c\n", 1, NULL, "d.yaml: line 1"},
+      {"d.yaml", "a: b: c\n", 1, NULL, "d.yaml:1: "},
       {"e.yaml", "# nothing but a remark\n", 0, "ok", NULL}, /* behaviour 37: an empty file is all defaults */
-      {"f.yaml", "x: &a [1]\ny: *a\n", 1, NULL, "f.yaml: line 2: aliases"},
+      {"f.yaml", "x: &a [1]\ny: *a\n", 1, NULL, "f.yaml:2: aliases"},
       {"g.yaml", "compute: {provider: local, memry: 1G}\n", 1, NULL,
        "g.yaml:1: compute.memry: unknown key; did you mean \"memory\"?"},
       {"h.yaml", "packages: {pip: [x]}\n", 1, NULL, "packages.pip: this version cannot install packages"},

@@ -447,7 +447,7 @@ START_TEST(an_unknown_name_gets_the_nearest_and_the_directories)
 {
   (void) zoo_add(&zoo, "good", "given", "magent-llm-good.so");
   struct mag_registry *r = registry(zoo_path(&zoo, "given", ""), "/nowhere");
-  fails(r, "goood", MBP_E_NOT_FOUND, "no llm plugin 'goood'; did you mean 'good'; searched: ");
+  fails(r, "goood", MBP_E_NOT_FOUND, "no llm plugin 'goood'; did you mean 'good'? There are good; searched: ");
   fails(r, "goood", MBP_E_NOT_FOUND, "/given, /nowhere");
   mag_registry_free(r);
 }

@@ -17,7 +17,7 @@
 static int take(struct mag_definition *definition, const char *yaml, uint32_t place, struct mbp_error *err)
 {
   mag_autofree char *json = NULL;
-  int r = mag_yaml_to_json(mbp_str(yaml), &json, err);
+  int r = mag_yaml_to_json(mbp_str(yaml), "f.yaml", &json, err);
   return r < 0 ? r : mag_definition_take_in(definition, mbp_str(json), place, "f.yaml", true, err);
 }
 
