@@ -46,7 +46,7 @@ struct mag_engine *cli_engine(struct cli *cli);
 
 /* "magent: message" on stderr, and the status to exit with. */
 int cli_fail(const struct mbp_error *err);
-/* The same for a session that may be run by somebody else: then with what reaches it. */
+/* The same of a session: with what reaches one that somebody else runs, and where to look for one that is not there. */
 int cli_fail_session(const struct mbp_error *err);
 /* Puts "; HINT" behind the message: what the library cannot say, because it does not know the command. -code. */
 int cli_hint(struct mbp_error *err, const char *hint);

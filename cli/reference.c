@@ -14,7 +14,7 @@ const char cli_reference_help[] =
     "       magent help config [--markdown | --man | --man-options | --json-schema]\n"
     "       magent help config --keys | --options | --values OPTION\n"
     "\n"
-    "Shows the help of a command, or the keys of agent files: as text, as docs/CONFIG.md, as magent-agent(5), as the\n"
+    "Shows the help of a command, or the keys of agent files: as text, as CONFIG.md, as magent-agent(5), as the\n"
     "options in magent(1), as JSON Schema for editors. The last three are words for the shell's completion: keys, options\n"
     "of `magent run`, and what there is for the value of one.\n";
 

@@ -353,8 +353,7 @@ static int open_session(struct options *options, struct mag_engine *engine, stru
 {
   if (!options->session)
     return make_session(options, engine, ret_session, err);
-  int r = mag_session_open(engine, options->session, &options->definition, ret_session, err);
-  return r == -MBP_E_NOT_FOUND ? cli_hint(err, "`magent session list` shows those that exist") : r;
+  return mag_session_open(engine, options->session, &options->definition, ret_session, err);
 }
 
 static int run(struct cli *cli, struct options *options)

@@ -215,5 +215,5 @@ int cli_session_answer(struct cli *cli, int argc, char **argv)
   bool answers = options.allow || options.deny || options.result;
   int r = answers ? give(engine, &options, &err) : list(engine, &options, &err);
   mag_engine_free(engine);
-  return r < 0 ? cli_fail(&err) : EXIT_OK;
+  return r < 0 ? cli_fail_session(&err) : EXIT_OK;
 }

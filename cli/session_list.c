@@ -166,5 +166,5 @@ int session_info(struct cli *cli, struct session_arguments *arguments)
     return EXIT_ERROR;
   int r = session_print_info(engine, arguments->words[0], arguments->json, &err);
   mag_engine_free(engine);
-  return r < 0 ? cli_fail(&err) : EXIT_OK;
+  return r < 0 ? cli_fail_session(&err) : EXIT_OK;
 }

@@ -97,7 +97,7 @@ static int with_history(struct cli *cli, struct session_arguments *arguments,
   render_end(&showing.render);
   free(showing.processed);
   mag_engine_free(engine);
-  return r < 0 ? cli_fail(&err) : EXIT_OK;
+  return r < 0 ? cli_fail_session(&err) : EXIT_OK;
 }
 
 static int show(struct mag_instance *store, struct mag_engine *engine, const struct session_arguments *arguments,

@@ -39,7 +39,7 @@ const struct mag_key mag_schema[] = {
      .argument = "S", .help = "The system prompt."},
     {"tools", MAG_KEY_LIST, BOTH | MAG_KEY_SHOWN, AT(tools), MAG_AGENT, "tools", .max = 128,
      .otherwise = "what the defaults say",
-     .help = "Toolsets, custom tools, and names of the default toolset's tools; see docs/TOOLS.md."},
+     .help = "Toolsets, custom tools, and names of the default toolset's tools; see TOOLS.md in magent's documentation."},
     {"packages", MAG_KEY_GROUP, PROJECT,
      .help = "Packages that the sandbox needs, a list for each manager."},
     {"packages.apt", MAG_KEY_TEXTS, PROJECT | MAG_KEY_REFUSED, AT(packages[0]), MAG_ENVIRONMENT, "config.packages.apt",

@@ -136,7 +136,7 @@ START_TEST(what_run_would_refuse_is_neither_valid_nor_stored)
     command_write_file("bad.yaml", text);
     mag_autofree char *validate = mag_sprintf("agent validate %s", command_path("bad.yaml"));
     mag_autofree char *create = mag_sprintf("agent create %s", command_path("bad.yaml"));
-    check(validate, 1, NULL, "bad.yaml: ");
+    check(validate, 1, NULL, "bad.yaml:");
     check(validate, 1, NULL, rows[i].err);
     check(create, 1, NULL, rows[i].err);
   }

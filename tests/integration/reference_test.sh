@@ -63,6 +63,8 @@ if command -v bash > /dev/null; then
   expect "bash" magent run --tools ba
   expect "bubblewrap" magent run --compute bu
   expect "--max-turns --model" magent run --m
+  expect "config" magent help con
+  expect "--help --json" magent doctor --
 else
   echo "SKIPPED: there is no bash to complete with"
 fi

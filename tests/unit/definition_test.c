@@ -148,16 +148,16 @@ START_TEST(what_is_wrong_is_told_with_file_line_key_and_what_to_do)
   bad("name: a\nqqqqqq: 1\n", "f.yaml:2: qqqqqq: unknown key; known are name, description, model, system, tools");
   bad("- a\n- b\n", "f.yaml:1: expected a mapping of keys to values");
   bad("just text\n", "f.yaml:1: expected a mapping of keys to values");
-  bad("name: a\nname: b\n", "line 2: \"name\" stands twice: also on line 1; keep one of them");
-  bad("compute:\n\tmemory: 1G\n", "line 2: found character that cannot start any token; is it a tab?");
-  bad("a: &x [1]\nb: *x\n", "line 2: aliases are not allowed here");
-  bad("name: !!int 5\n", "line 1: tags are not allowed here");
-  bad("compute: !x {provider: c}\n", "line 1: tags are not allowed here");
-  bad("name: a\n---\nname: b\n", "line 2: a second document begins here");
+  bad("name: a\nname: b\n", "f.yaml:2: \"name\" stands twice: also on line 1; keep one of them");
+  bad("compute:\n\tmemory: 1G\n", "f.yaml:2: found character that cannot start any token; is it a tab?");
+  bad("a: &x [1]\nb: *x\n", "f.yaml:2: aliases are not allowed here");
+  bad("name: !!int 5\n", "f.yaml:1: tags are not allowed here");
+  bad("compute: !x {provider: c}\n", "f.yaml:1: tags are not allowed here");
+  bad("name: a\n---\nname: b\n", "f.yaml:2: a second document begins here");
   bad("name:\n", "f.yaml:1: name: it has no value; expected text, or leave the key out");
   bad("model: {id: x, id: y}\n", "\"id\" stands twice");
   bad("networking: {type: nnoe}\n", "f.yaml:1: networking.type: \"nnoe\" is not known; did you mean \"none\"?");
-  bad("a: {\n", "line");
+  bad("a: {\n", "f.yaml:2: did not find expected node content");
   bad("store: sqlite\n", "f.yaml:1: store: this has a place in defaults.json only");
 }
 END_TEST
