@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/json_members.h"
+#include "base/text.h"
 
 #include <string.h>
 

@@ -562,12 +562,12 @@ END_TEST
 
 START_TEST(a_call_that_runs_out_of_time_says_so)
 {
-  if (!compute())
+  if (!rig_compute())
     return;
   command_begin();
   command_script("[{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"echo begun; sleep 20\",\"timeout_ms\":300}}},"
                  "{\"text\":\"so\"}]");
-  mag_autofree char *run = mag_sprintf("run --compute %s go", compute());
+  mag_autofree char *run = mag_sprintf("run --compute %s go", rig_compute());
   check(run, 0, "so", "! failed: [timed out after 300 ms: ");
   command_end();
 }
