@@ -158,7 +158,8 @@ START_TEST(options_and_keys_are_the_same)
   check("run --set compute.memroy=1G hello", 2, NULL,
         "magent: --set: compute.memroy: unknown key; did you mean \"memory\"?");
   check("run --set compute.memory hello", 2, NULL, "--set compute.memory: expected KEY=VALUE");
-  check("run --set budget.cost=free hello", 2, NULL, "budget.cost: expected an amount such as 2.50, without a currency");
+  check("run --set budget.cost=free hello", 2, NULL,
+        "budget.cost: expected an amount such as 2.50, without a currency");
   check("run --tools none --model scripted/scripted-echo one", 0, "one", NULL);
   mag_autofree char *go_on = mag_sprintf("run --session %s --set compute.memory=1G two", command_session());
   check(go_on, 2, NULL, "--compute.memory cannot be changed");
@@ -343,7 +344,8 @@ START_TEST(setup_runs_before_the_first_tool)
   check(run, 0, "one\ntwo", NULL);
   mag_autofree char *fails =
       mag_sprintf("run --compute %s --set 'compute.setup=echo it is broken; exit 7' go", rig_compute());
-  check(fails, 0, "compute.setup: `echo it is broken; exit 7` failed with status 7: it is broken", NULL);
+  check(fails, 1, NULL,
+        "the sandbox could not be made: compute.setup: `echo it is broken; exit 7` failed with status 7: it is broken");
   command_end();
 }
 END_TEST
