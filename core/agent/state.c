@@ -457,7 +457,7 @@ static int fold_sandbox(struct fold *fold)
   if (r == 0)
     r = set_text(fold, &state->sandbox_provider, get_str(fold, "provider"));
   bool gone = mbp_str_eq(get_str(fold, "state"), "gone");
-  state->sandbox_lost |= gone && state->sandbox_there && get_str(fold, "id").len; /* without: it was never used */
+  state->sandbox_lost |= gone && state->sandbox_there && get_str(fold, "id").len; /* else nobody has used it */
   state->sandbox_there = !gone;
   state->processes_lost |= mbp_str_eq(get_str(fold, "state"), "attached");
   return r;
