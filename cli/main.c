@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "host/http.h"
+#include "loader/inspect.h"
 
 #include <locale.h>
 #include <signal.h>
@@ -73,7 +74,7 @@ struct mag_engine *cli_engine(struct cli *cli)
   struct mbp_error err = MAG_ERROR_INIT;
   struct mag_engine *engine = NULL;
   struct mag_engine_options options = {.plugin_dirs = cli->plugin_dirs, .store_config = mbp_str(""),
-                                       .exe = "/proc/self/exe"};
+                                       .exe = mag_inspect_self()};
   if (mag_engine_new(&options, &engine, &err) < 0)
     cli_fail(&err);
   return engine;

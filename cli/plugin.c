@@ -170,7 +170,7 @@ int plugin_resolve(struct mag_registry *registry, const char *name, struct mag_c
 struct mbp_json *plugin_ask(const char *path, int trust, struct mag_inspection *ret_inspection)
 {
   struct mbp_json *document = NULL;
-  mag_inspect_child(path, trust, "/proc/self/exe", MAG_INSPECT_MS, ret_inspection);
+  mag_inspect_child(path, trust, mag_inspect_self(), MAG_INSPECT_MS, ret_inspection);
   if (ret_inspection->json && mag_json_parse(mbp_str(ret_inspection->json), &document, NULL) < 0)
     return NULL;
   return document;

@@ -208,10 +208,7 @@ static char *read_stdin(void)
 static int check_session_options(struct options *options)
 {
   struct mag_definition *given = &options->definition;
-  const char *name = options->agent                        ? "--agent"
-                     : given->tools || given->chosen_tools ? "--tools"
-                     : options->title                      ? "--title"
-                                                           : NULL;
+  const char *name = options->agent ? "--agent" : given->tools ? "--tools" : options->title ? "--title" : NULL;
   for (const struct mag_key *key = mag_schema; key->path && !name; key++)
     if (strcmp(key->path, "model.id") != 0 && strcmp(key->path, "system") != 0 && mag_key_is_said(given, key))
       name = key->option ? key->option : key->path;

@@ -1,7 +1,6 @@
 /* Settling the model's tool calls: policy, answers, running, results. */
 #include "agent/turn.h"
 
-#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"

@@ -196,8 +196,7 @@ static int take_answer(struct run *run, struct mag_custom_answer *ret_answer, st
   return text_answer(&text, false, ret_answer, err);
 }
 
-int mag_custom_run_command(const struct mag_custom_job *job, struct mag_custom_answer *ret_answer,
-                           struct mbp_error *err)
+static int run_command(const struct mag_custom_job *job, struct mag_custom_answer *ret_answer, struct mbp_error *err)
 {
   struct mag_call_options options = {.parent = job->call};
   struct run run = {.job = job, .call = mag_call_new_scope(&options), .out = MAG_BUF_INIT, .error_tail = MAG_BUF_INIT};
@@ -231,5 +230,5 @@ bool mag_custom_here(const struct mag_session *session, const struct mag_tool *t
 int mag_custom_run(const struct mag_custom_job *job, struct mag_custom_answer *ret_answer, struct mbp_error *err)
 {
   struct mag_handler *handler = mag_handlers_find(&job->session->handlers, job->tool->name);
-  return handler ? mag_custom_run_handler(job, handler, ret_answer, err) : mag_custom_run_command(job, ret_answer, err);
+  return handler ? mag_custom_run_handler(job, handler, ret_answer, err) : run_command(job, ret_answer, err);
 }

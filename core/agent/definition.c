@@ -16,7 +16,6 @@ void mag_definition_done(struct mag_definition *definition)
       free(*mag_key_text(definition, key));
       *mag_key_text(definition, key) = NULL; /* two rows may share a member */
     }
-  free(definition->chosen_tools);
   memset(definition, 0, sizeof(*definition));
 }
 

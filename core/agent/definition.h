@@ -20,7 +20,6 @@ struct mag_definition {
   char *model_fallbacks; /* JSON array of such names */
   char *system;
   char *tools;           /* JSON array */
-  char *chosen_tools;    /* names of the default toolset's tools, until the defaults say which that is */
   char *compute;         /* provider's name */
   char *compute_options; /* JSON object of the provider's own options */
   char *network;         /* "none", "limited", "unrestricted", "host", "provider"; NULL: the strictest that there is */
@@ -89,10 +88,8 @@ int mag_definition_defaults(struct mag_definition *definition, struct mbp_error 
 int mag_definition_read_defaults(struct mag_definition *definition, bool *ret_missing, char **ret_path,
                                  struct mbp_error *err);
 
-/* "bash,read" or "none": the tools are those of the defaults' first toolset, of which all but these are turned off. */
+/* "bash,read" or "none": names of the default toolset's tools, for mag_toolbox_expand. */
 int mag_definition_set_tools(struct mag_definition *definition, const char *list, struct mbp_error *err);
-/* The defaults' toolset with all but `definition->chosen_tools` turned off, as the definition's tools. */
-int mag_definition_choose_tools(struct mag_definition *definition, const char *default_tools, struct mbp_error *err);
 
 /* The two resources. Caller frees. */
 int mag_definition_resources(const struct mag_definition *definition, char **ret_agent, char **ret_environment,

@@ -91,10 +91,6 @@ int mag_definition_defaults(struct mag_definition *definition, struct mbp_error 
   int r = mag_definition_read_defaults(definition, &missing, &path, err);
   if (r < 0)
     return r;
-  if (definition->chosen_tools)
-    return mag_error(err, MBP_E_INVALID,
-                     "no default toolset to choose tools from: %s %s; name the tools in an agent file instead", path,
-                     missing ? "is missing" : "names none");
   if (!definition->tools && !(definition->tools = mag_str_dup(mbp_str("[]"))))
     return mag_error_no_memory(err);
   if (!definition->model || !definition->compute)
@@ -107,62 +103,25 @@ int mag_definition_defaults(struct mag_definition *definition, struct mbp_error 
 
 int mag_definition_set_tools(struct mag_definition *definition, const char *list, struct mbp_error *err)
 {
-  bool none = strcmp(list, "none") == 0;
   if (!*list)
     return mag_error(err, MBP_E_INVALID, "the list is empty; \"none\" is for no tools");
   if (*list == ',' || strstr(list, ",,") || !mag_utf8_valid(list, strlen(list)))
     return mag_error(err, MBP_E_INVALID, "\"%s\" is not a list such as bash,read", list);
-  char *copy = mag_str_dup(mbp_str(none ? "[]" : list));
-  if (!copy)
-    return mag_error_no_memory(err);
-  free(definition->tools);
-  free(definition->chosen_tools);
-  definition->tools = none ? copy : NULL;
-  definition->chosen_tools = none ? NULL : copy;
-  return 0;
-}
-
-/* A toolset with all tools off but those of `list`. NULL without memory. */
-static char *with_chosen(struct mbp_str toolset, const char *list)
-{
   mag_autowriter w = mag_writer_new();
   mag_writer_array(w, NULL);
-  mag_writer_object(w, NULL);
-  mag_writer_string(w, "type", toolset);
-  mag_writer_object(w, "default_config");
-  mag_writer_boolean(w, "enabled", 0);
-  mag_writer_end(w);
-  mag_writer_array(w, "configs");
+  if (strcmp(list, "none") == 0)
+    list = "";
   while (*list) {
     size_t len = strcspn(list, ",");
-    mag_writer_object(w, NULL);
-    mag_writer_string(w, "name", mbp_str_n(list, len));
-    mag_writer_boolean(w, "enabled", 1);
-    mag_writer_end(w);
+    mag_writer_string(w, NULL, mbp_str_n(list, len));
     list += len;
     list += *list == ',';
   }
   mag_writer_end(w);
-  mag_writer_end(w);
-  mag_writer_end(w);
-  return mag_writer_take(w);
-}
-
-int mag_definition_choose_tools(struct mag_definition *definition, const char *default_tools, struct mbp_error *err)
-{
-  mag_autojson list = NULL;
-  int r = mag_json_parse(mbp_str(default_tools), &list, err);
-  if (r < 0)
-    return r;
-  struct mbp_str toolset = mag_json_str(mag_json_get(mag_json_first(list), "type"));
-  if (toolset.len == 0)
-    return mag_error(err, MBP_E_INVALID, "expected a list that begins with a toolset, to choose tools from");
-  char *tools = with_chosen(toolset, definition->chosen_tools);
+  char *tools = mag_writer_take(w);
   if (!tools)
     return mag_error_no_memory(err);
   free(definition->tools);
-  free(definition->chosen_tools);
   definition->tools = tools;
-  definition->chosen_tools = NULL;
   return 0;
 }

@@ -201,11 +201,6 @@ int mag_definition_take_in(struct mag_definition *definition, struct mbp_str jso
   struct mbp_error own = MAG_ERROR_INIT;
   struct mag_reading reading = {.place = place, .where = where, .lines = lines, .err = err ? err : &own};
   int r = read_all(&reading, json);
-  if (r == 0 && place == MAG_IN_DEFAULTS && definition->chosen_tools && reading.said.tools) {
-    r = mag_definition_choose_tools(definition, reading.said.tools, reading.err);
-    if (r < 0)
-      (void) mag_error_wrap(reading.err, "%s: tools", where);
-  }
   if (r == 0)
     r = mag_definition_lay(definition, &reading.said, reading.err);
   mag_definition_done(&reading.said);
@@ -260,7 +255,6 @@ int mag_definition_change(struct mag_definition *definition, struct mbp_str json
   if (r == 0)
     r = settle_maps(said, reading.err);
   if (r == 0) {
-    said->chosen_tools = mag_steal(&definition->chosen_tools);
     mag_definition_done(definition);
     *definition = *said;
     return 0;

@@ -5,7 +5,6 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/json_members.h"
-#include "base/text.h"
 
 #include <string.h>
 
@@ -201,7 +200,9 @@ static int write_chosen(struct mbp_writer *w, const char *toolset, struct mbp_st
   size_t at = 0;
   struct mbp_str entry;
   if (!toolset)
-    return mag_error(err, MBP_E_INVALID, "defaults.json names no toolset that tools could be chosen from by name");
+    return mag_error(err, MBP_E_INVALID,
+                     "no default toolset to choose tools from: defaults.json names none; give an entry with a type "
+                     "instead of names");
   mag_writer_object(w, NULL);
   mag_writer_string(w, "type", mbp_str(toolset));
   mag_writer_object(w, "default_config");

@@ -68,6 +68,8 @@ struct embed_item *embed_item_event(const struct mbp_record *record)
                                          [TEXT] = mag_buf_str(&text),
                                          [JSON] = record->payload};
   struct embed_item *item = text.failed ? NULL : item_new(MAGENT_EVENT, texts);
+  if (item)
+    item->event.seq = record->seq;
   if (item && mbp_str_eq(record->type, MAG_EV_IDLE))
     item->event.ending =
         embed_ending(mag_json_str(mag_json_get(mag_json_get(json, "stop_reason"), "type")),

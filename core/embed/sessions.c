@@ -166,10 +166,13 @@ int magent_delete_session(struct magent *magent, const char *session_id, struct 
 
 _Static_assert(MAGENT_ID_SIZE == MAG_ID_SIZE, "ids of magent.h have room for ours");
 
-int magent_fork_session(struct magent *magent, const char *session_id, const char *event_id,
+int magent_fork_session(struct magent *magent, const char *session_id, const struct magent_fork_options *given,
                         char ret_id[MAGENT_ID_SIZE], struct magent_error *error)
 {
   struct mbp_error err = MAG_ERROR_INIT;
-  struct mag_fork_options options = {.event = event_id};
+  struct magent_fork_options said;
+  embed_import(&said, sizeof(said), given);
+  struct mag_fork_options options = {
+      .event = said.event_id, .title = said.title, .without_files = said.without_files != 0};
   return mag_sessions_fork(magent->engine, session_id, &options, ret_id, &err) < 0 ? embed_fail(error, &err) : 0;
 }

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -132,10 +133,12 @@ static void take_answer(const char *path, struct mag_buf *answer, struct mag_ins
     return;
   if (answer->len == 0) {
     inspection->problem = problem(path, "ended without an answer while being asked");
+    inspection->died = true;
     return;
   }
   if (mag_json_parse(mag_buf_str(answer), &document, &err) < 0 || mag_json_type(document) != MBP_JSON_OBJECT) {
     inspection->problem = problem(path, "gave an answer that is no description while being asked");
+    inspection->died = true; /* it may have ended behind it */
     return;
   }
   struct mbp_str text = mag_json_str(mag_json_get(document, "problem"));
@@ -177,6 +180,15 @@ void mag_inspect_child(const char *path, int trust, const char *exe, int timeout
   ret_inspection->died = ret_inspection->problem != NULL;
   if (!ret_inspection->problem)
     take_answer(path, &answer, ret_inspection);
+}
+
+const char *mag_inspect_self(void)
+{
+  static const char link[] = "/proc/self/exe";
+  static char path[PATH_MAX];
+  ssize_t n = readlink(link, path, sizeof(path) - 1);
+  path[n > 0 ? n : 0] = 0;
+  return access(path, X_OK) == 0 ? path : link; /* replaced meanwhile: the link still leads to it */
 }
 
 void mag_inspection_done(struct mag_inspection *inspection)

@@ -22,11 +22,14 @@ struct mag_inspection {
   bool notice;   /* the problem is no fault: of a kind that this magent does not know */
 };
 
-/* Asks the plugin in `path`. `exe` is the program to run, usually "/proc/self/exe". Never fails: what went wrong
+/* Asks the plugin in `path`. `exe` is the program to run, usually mag_inspect_self(). Never fails: what went wrong
  * is the problem. (Without memory both members are NULL.) */
 void mag_inspect_child(const char *path, int trust, const char *exe, int timeout_ms,
                        struct mag_inspection *ret_inspection);
 void mag_inspection_done(struct mag_inspection *inspection);
+
+/* This program, to run once more. The link /proc/self/exe itself leads to the tool under one such as valgrind. */
+const char *mag_inspect_self(void);
 
 /* The child's side; argv[0] is "query-child". Returns the exit status. */
 int mag_inspect_query(int argc, char **argv);

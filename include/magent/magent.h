@@ -162,6 +162,7 @@ struct magent_event {
   size_t text_len;
   const char *json;
   size_t json_len;
+  uint64_t seq; /* of an event: its place in the session's log, from 1 on, with gaps; for magent_read_events */
 };
 
 /* The same as magent_execute, shown as it comes. `each` borrows the event; what it returns but 0 interrupts the turn,
@@ -346,16 +347,59 @@ struct magent_ids {
 };
 
 MAGENT_API int magent_save_ids(struct magent_agent *agent, struct magent_ids *ret_ids, struct magent_error *error);
-/* Takes them over after checking that each is known (MBP_E_NOT_FOUND), and resumes the session; without one (saved
- * after a reset) the next prompt begins one under these ids. Changes nothing that is stored. */
+/* Takes them over after checking that each is known (MBP_E_NOT_FOUND; also a version that there never was, and the
+ * message says which there are), and resumes the session; without one (saved after a reset) the next prompt begins one
+ * under these ids. Changes nothing that is stored. */
 MAGENT_API int magent_restore_ids(struct magent_agent *agent, const struct magent_ids *ids, struct magent_error *error);
-/* The same as a file of a few lines of JSON, written whole or not at all. */
+/* The same as a file, also that of `magent session save` and `restore`: a line of JSON, written whole or not at all,
+ * which only its owner may read. MBP_E_INVALID: what could not be read again; what is no such file, and the message
+ * names file and key. MBP_E_UNSUPPORTED: from a newer magent. */
 MAGENT_API int magent_ids_write(const struct magent_ids *ids, const char *path, struct magent_error *error);
 MAGENT_API int magent_ids_read(const char *path, struct magent_ids *ret_ids, struct magent_error *error);
 
-/* A new session that shares what happened up to now, or up to the event `event_id`. */
-MAGENT_API int magent_fork_session(struct magent *magent, const char *session_id, const char *event_id,
-                                   char ret_id[MAGENT_ID_SIZE], struct magent_error *error);
+/* A session of whatever process, by its id: also of one that runs elsewhere, or that no agent of this program has. From
+ * any thread. MBP_E_NOT_FOUND. */
+
+#define MAGENT_STEER 1     /* read at the next tool boundary of the running turn, as with magent_steer */
+#define MAGENT_FOLLOW_UP 2 /* read when the running turn has ended, as with magent_follow_up */
+
+/* Says `text` to it; durable when it returns. A session that does not run has it for its next turn. `delivery`: one of
+ * the two above. ret_event_id, *ret_running (may be NULL): the id of the user.message; whether a turn runs now, in
+ * whichever process. MBP_E_READ_ONLY: it is archived. */
+MAGENT_API int magent_send(struct magent *magent, const char *session_id, const char *text, int delivery,
+                           char ret_event_id[MAGENT_ID_SIZE], int *ret_running, struct magent_error *error);
+/* Ends the turn that runs now, within a moment, and does not wait for that. *ret_running (may be NULL) 0: none ran, and
+ * nothing was done; unlike magent_interrupt, it does not hold for the next one. */
+MAGENT_API int magent_interrupt_session(struct magent *magent, const char *session_id, int *ret_running,
+                                        struct magent_error *error);
+/* A page of what happened, also while the session runs, or once it is archived: at most `limit` events (0: 100; never
+ * more than 1000), from the place `from` in its log on (0 or 1: the beginning). `each` borrows the event, which is a
+ * MAGENT_EVENT; it is called before this returns, and what it returns but 0 ends the page behind that event. *ret_next:
+ * the next page's `from`, or `from` if there is nothing yet. A user event that was processed later says so in its
+ * processed_at, which is null while it waits.
+ *
+ *   uint64_t from, next = 1;
+ *   do
+ *     r = magent_read_events(magent, id, from = next, 0, show, NULL, &next, &error);
+ *   while (r == 0 && next > from);
+ */
+MAGENT_API int magent_read_events(struct magent *magent, const char *session_id, uint64_t from, uint32_t limit,
+                                  int (*each)(void *ctx, const struct magent_event *event), void *ctx,
+                                  uint64_t *ret_next, struct magent_error *error);
+
+struct magent_fork_options {
+  size_t size;
+  const char *event_id;  /* the last event that it keeps; NULL: all */
+  const char *title;     /* NULL: that of the old session */
+  int32_t without_files; /* 1: an empty private workspace instead of a copy */
+  int32_t reserved;
+};
+
+/* A new session that goes on from there; the budget is the same, and what was used of it begins at 0. The old one may
+ * run. `options` may be NULL. */
+MAGENT_API int magent_fork_session(struct magent *magent, const char *session_id,
+                                   const struct magent_fork_options *options, char ret_id[MAGENT_ID_SIZE],
+                                   struct magent_error *error);
 MAGENT_API int magent_set_title(struct magent *magent, const char *session_id, const char *title,
                                 struct magent_error *error);
 /* JSON or YAML, the keys and values of an agent file's budget: "{tokens: 100000, cost: 2.50, time: 30m}"; null removes

@@ -98,6 +98,12 @@ tests_fuzz_price_fuzz_LDFLAGS = $(fuzz_link)
 tests_fuzz_price_fuzz_LDADD = libmagcore.la
 EXTRA_DIST += tests/fuzz/corpus/price
 
+fuzz_targets += tests/fuzz/ids_fuzz
+tests_fuzz_ids_fuzz_SOURCES = tests/fuzz/ids_fuzz.c $(fuzz_main)
+tests_fuzz_ids_fuzz_LDFLAGS = $(fuzz_link)
+tests_fuzz_ids_fuzz_LDADD = libmagcore.la
+EXTRA_DIST += tests/fuzz/corpus/ids
+
 fuzz_targets += tests/fuzz/schema_fuzz
 tests_fuzz_schema_fuzz_SOURCES = tests/fuzz/schema_fuzz.c $(fuzz_main)
 tests_fuzz_schema_fuzz_LDFLAGS = $(fuzz_link)

@@ -8,7 +8,6 @@
 #include "base/text.h"
 
 #include <check.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>

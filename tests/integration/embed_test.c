@@ -9,7 +9,7 @@ int main(int argc, char **argv)
     return embed_child(argv + 2);
   Suite *suite = suite_create("embed");
   TCase *const cases[] = {embed_run_tests(), embed_guest_tests(), embed_compute_tests(), embed_session_tests(),
-                          embed_tool_tests()};
+                          embed_reach_tests(), embed_tool_tests()};
   for (size_t i = 0; i < COUNT(cases); i++) {
     tcase_set_timeout(cases[i], 120);
     suite_add_tcase(suite, cases[i]);

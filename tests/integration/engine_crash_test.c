@@ -3,7 +3,6 @@
 #include "engine_test.h"
 
 #include "agent/output.h"
-#include "base/clock.h"
 
 #include <spawn.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* `magent session` with real processes: one that runs, and others that look at it, speak to it and stop it. */
-#include "command.h"
+#include "command_check.h"
 #include "rig.h"
 
 #include "base/clock.h"
@@ -7,23 +7,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-
-static void expect(struct command *command, int status, const char *out, const char *err)
-{
-  ck_assert_msg(command->status == status, "status %d instead of %d: \"%s\" \"%s\"", command->status, status,
-                command->stdout_text.ptr, command->stderr_text.ptr);
-  if (out)
-    ck_assert_msg(strstr(command->stdout_text.ptr, out), "no \"%s\" on stdout: \"%s\"", out, command->stdout_text.ptr);
-  if (err)
-    ck_assert_msg(strstr(command->stderr_text.ptr, err), "no \"%s\" on stderr: \"%s\"", err, command->stderr_text.ptr);
-}
-
-static void check(const char *line, int status, const char *out, const char *err)
-{
-  struct command command = command_run(line);
-  expect(&command, status, out, err);
-  command_done(&command);
-}
 
 /* "session VERB ID REST" */
 static void session(const char *verb, const char *id, const char *rest, int status, const char *out, const char *err)
