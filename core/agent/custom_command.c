@@ -142,7 +142,8 @@ static void add_shortened(struct mag_buf *to, struct mbp_str text, size_t droppe
   }
   mag_buf_add(to, text.ptr, head);
   if (tail || dropped)
-    mag_buf_printf(to, "\n[%zu bytes are left out here]\n", text.len - head - tail + dropped);
+    mag_buf_printf(to, "\n[%zu byte%s left out here]\n", text.len - head - tail + dropped,
+                   mag_plural((int64_t) (text.len - head - tail + dropped)));
   mag_buf_add(to, text.ptr + text.len - tail, tail);
 }
 

@@ -20,6 +20,7 @@ libmagcore_la_SOURCES += core/agent/ids.c core/agent/ids.h
 libmagcore_la_SOURCES += core/agent/json_schema.c core/agent/json_schema.h
 libmagcore_la_SOURCES += core/agent/json_schema_check.c
 libmagcore_la_SOURCES += core/agent/tool_text.c core/agent/tool_text.h
+libmagcore_la_SOURCES += core/agent/tools_source.c core/agent/tools_source.h
 libmagcore_la_SOURCES += core/agent/json_schema_parts.h
 libmagcore_la_SOURCES += core/agent/log.c core/agent/log.h
 libmagcore_la_SOURCES += core/agent/models.c core/agent/models.h

@@ -142,8 +142,8 @@ static bool out_of_steps(struct mag_turn *turn)
   if (max <= 0 || used < max)
     return false;
   add_limit(turn, "steps", max, used);
-  mag_error(&turn->outcome->error, MBP_E_LIMIT, "stopped after %lld model requests, the limit of this turn",
-            (long long) used);
+  mag_error(&turn->outcome->error, MBP_E_LIMIT, "stopped after %lld model request%s, the limit of this turn",
+            (long long) used, mag_plural(used));
   return true;
 }
 

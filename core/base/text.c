@@ -208,6 +208,15 @@ int mag_parse_micros(struct mbp_str text, int64_t *ret_micros)
   return 0;
 }
 
+char *mag_micros_text(int64_t micros)
+{
+  char *text = mag_sprintf("%lld.%06lld", (long long) (micros / 1000000), (long long) (micros % 1000000));
+  size_t n = text ? strlen(text) : 0, least = n - 4; /* the point and two decimals */
+  while (n > least && text[n - 1] == '0')
+    text[--n] = 0;
+  return text;
+}
+
 struct unit {
   const char *name;
   int64_t factor;

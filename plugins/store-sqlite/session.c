@@ -17,7 +17,7 @@ static int find_session(struct store_conn *conn, struct mbp_str name, struct sto
   if (r < 0)
     return r;
   if (r == 0)
-    return store_error(err, MBP_E_NOT_FOUND, "no session %.*s", (int) name.len, name.ptr);
+    return store_error(err, MBP_E_NOT_FOUND, "no session \"%.*s\"", (int) name.len, name.ptr);
   ret_session->id = sqlite3_column_int64(statement, 0);
   ret_session->epoch = (uint64_t) sqlite3_column_int64(statement, 1);
   ret_session->parent = sqlite3_column_int64(statement, 2);

@@ -70,6 +70,25 @@ START_TEST(without_a_terminal_it_waits_and_says_what_to_type)
 }
 END_TEST
 
+START_TEST(what_waits_is_shown_whole_with_the_command_that_answers)
+{
+  begin(CUSTOM(""), "[" ONE "," SAY "]");
+  mag_autofree char *line = run_line();
+  struct command command = command_run(line);
+  const char *id = command_session();
+  mag_autofree char *shown = mag_sprintf("magent: sum waits for its result:\n  a: 1\n        magent session answer %s sevt_", id);
+  expect(&command, 3, NULL, shown);
+  expect(&command, 3, NULL, " --result JSON\n");
+  /* The line can be run as it stands. */
+  const char *at = strstr(command.stderr_text.ptr, "session answer ");
+  mag_autofree char *answer = mag_sprintf("%.*s 42", (int) strcspn(at, "J") - 1, at);
+  check(answer, 0, ": result;", NULL);
+  check_session("resume", id, "", 0, "It is 42.", NULL);
+  command_done(&command);
+  command_end();
+}
+END_TEST
+
 START_TEST(a_no_has_a_reason)
 {
   begin(CUSTOM(ASK), "[" ONE "," SAY "]");
@@ -262,6 +281,7 @@ int main(void)
   TCase *t = tcase_create("answers");
   tcase_set_timeout(t, 120);
   tcase_add_test(t, without_a_terminal_it_waits_and_says_what_to_type);
+  tcase_add_test(t, what_waits_is_shown_whole_with_the_command_that_answers);
   tcase_add_test(t, a_no_has_a_reason);
   tcase_add_test(t, a_result_may_come_from_any_process);
   tcase_add_test(t, wrong_answers_are_refused);

@@ -80,7 +80,7 @@ START_TEST(exit_statuses_are_what_the_help_says)
   check("run one two", 2, NULL, "quotes");
   check("run ''", 2, NULL, "empty");
   check("run --no-such-option x", 2, NULL, "--no-such-option");
-  check("run --model", 2, NULL, "missing value");
+  check("run --model", 2, NULL, "--model needs a value");
   check("run --max-turns 0 x", 2, NULL, "--max-turns 0");
   check("run --max-turns 1x x", 2, NULL, "--max-turns 1x");
   check("run --timeout soon x", 2, NULL, "--timeout soon");
@@ -185,16 +185,16 @@ START_TEST(agent_files_are_yaml_or_json_and_strict)
       {"b.yaml", "modle: scripted/scripted-echo\n", 1, NULL, "b.yaml:1: modle: unknown key; did you mean \"model\"?"},
       {"b.json", "{\"tools\":[],\"zzzzzz\":1}", 1, NULL, "b.json:1: zzzzzz: unknown key; known are name"},
       {"c.yaml", "tools: bash\n", 1, NULL, "c.yaml:1: tools: expected a list"},
-      {"d.yaml", "a: b: c\n", 1, NULL, "d.yaml: line 1"},
+      {"d.yaml", "a: b: c\n", 1, NULL, "d.yaml:1: "},
       {"e.yaml", "# nothing but a remark\n", 0, "ok", NULL}, /* behaviour 37: an empty file is all defaults */
-      {"f.yaml", "x: &a [1]\ny: *a\n", 1, NULL, "f.yaml: line 2: aliases"},
+      {"f.yaml", "x: &a [1]\ny: *a\n", 1, NULL, "f.yaml:2: aliases"},
       {"g.yaml", "compute: {provider: local, memry: 1G}\n", 1, NULL,
        "g.yaml:1: compute.memry: unknown key; did you mean \"memory\"?"},
       {"h.yaml", "packages: {pip: [x]}\n", 1, NULL, "packages.pip: this version cannot install packages"},
       {"i.yaml", "networking: {type: limited, allowed_hosts: [a]}\n", 1, NULL, "\"limited\" cannot be enforced"},
       {"j.json", "{\"model\":", 1, NULL, "j.json"},
       {"k.yaml", "- a\n- b\n", 1, NULL, "k.yaml:1: expected a mapping"},
-      {"l.yaml", "model: scripted/x\nmodel: scripted/y\n", 1, NULL, "l.yaml: line 2: \"model\" stands twice: also on line 1"},
+      {"l.yaml", "model: scripted/x\nmodel: scripted/y\n", 1, NULL, "l.yaml:2: \"model\" stands twice: also on line 1"},
   };
   command_begin();
   command_script("[{\"text\":\"ok\"}]");
@@ -422,7 +422,7 @@ START_TEST(old_sessions_are_removed_but_not_those_that_run)
   struct command command = command_run("session rm --older-than 0s");
   expect(&command, 1, "One", "is being run by another process");
   ck_assert(strstr(command.stdout_text.ptr, "Two") && !strstr(command.stdout_text.ptr, "Three"));
-  ck_assert_ptr_nonnull(strstr(command.stderr_text.ptr, "1 of the old sessions could not be removed"));
+  ck_assert_ptr_nonnull(strstr(command.stderr_text.ptr, "1 old session could not be removed"));
   command_done(&command);
   ck_assert_int_ne(access(command_path(workspace), F_OK), 0);
   command = command_run("session list");
@@ -435,10 +435,10 @@ START_TEST(old_sessions_are_removed_but_not_those_that_run)
   check("session rm --older-than 0s", 0, "Three", NULL);
   check_no_session();
   check("session rm --older-than soon", 2, NULL, "--older-than soon: neither a time such as");
-  check("session rm --older-than", 2, NULL, "missing value");
+  check("session rm --older-than", 2, NULL, "--older-than needs a value");
   check("session rm --older-than 1d sesn_x", 2, NULL, "either");
   check("session rm --dry-run sesn_x", 2, NULL, "--older-than");
-  check("session show --older-than 1d sesn_x", 2, NULL, "unexpected");
+  check("session show --older-than 1d sesn_x", 2, NULL, "unknown option --older-than");
   command_end();
 }
 END_TEST
@@ -544,10 +544,12 @@ START_TEST(an_interrupt_ends_the_turn_and_keeps_the_session)
     command_script(scripts[i]);
     mag_autofree char *run = mag_sprintf("run --compute %s go", rig_compute());
     struct command command = command_start(run, false);
-    command_await(&command, "begun");
+    command_await(&command, i ? "| begun" : "begun");
     (void) kill(command.pid, SIGINT);
     command_finish(&command);
     expect(&command, 130, NULL, "interrupted; go on with --session");
+    if (i == 1)
+      expect(&command, 130, NULL, "! failed: [cancelled: the command and the shell were stopped]\n");
     command_done(&command);
     if (i == 0)
       command_script("[{\"text\":\"later\"}]");
@@ -555,6 +557,19 @@ START_TEST(an_interrupt_ends_the_turn_and_keeps_the_session)
     check(again, 0, "later", NULL);
     command_end();
   }
+}
+END_TEST
+
+START_TEST(a_call_that_runs_out_of_time_says_so)
+{
+  if (!rig_compute())
+    return;
+  command_begin();
+  command_script("[{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"echo begun; sleep 20\",\"timeout_ms\":300}}},"
+                 "{\"text\":\"so\"}]");
+  mag_autofree char *run = mag_sprintf("run --compute %s go", rig_compute());
+  check(run, 0, "so", "! failed: [timed out after 300 ms: ");
+  command_end();
 }
 END_TEST
 
@@ -647,6 +662,127 @@ START_TEST(doctor_never_fails_for_what_is_not_used)
 }
 END_TEST
 
+static size_t count(const char *text, const char *part)
+{
+  size_t n = 0;
+  for (const char *at = text; (at = strstr(at, part)); at += strlen(part))
+    n++;
+  return n;
+}
+
+START_TEST(doctor_tells_every_trouble_once)
+{
+  command_begin();
+  mag_autofree char *plugins = mag_str_dup(mbp_str(command_path("more")));
+  mag_autofree char *path = mag_sprintf("MAGENT_PLUGIN_PATH=%s", plugins);
+  ck_assert_int_eq(mkdir(plugins, 0700), 0);
+  command_write_file("more/magent-llm-junk.so", "junk");
+  command_write_file("more/junk.so", "junk");
+  command_write_file("conf/defaults.json", "{\"models\":[{\"model\":\"nosuch/x\"}],\"compute\":\"bubblewarp\",\"tools\":[]}");
+  command_write_file("file", "");
+  mag_autofree char *state = mag_sprintf("XDG_STATE_HOME=%s", command_path("file"));
+  command_env(path);
+  command_env(state);
+  static const char *const once[] = {"magent-llm-junk.so: not an ELF file", "more/junk.so: file name", "/magent.db: Not a directory",
+                                     "model 'nosuch/x'", "did you mean 'bubblewrap'?"};
+  static const char *const lines[] = {"doctor", "doctor --json"};
+  for (size_t i = 0; i < MAG_COUNT(lines); i++) {
+    struct command command = command_run(lines[i]);
+    expect(&command, 1, i ? "],\"ok\":false}" : "\n* what the defaults use: 3 problems\n", NULL);
+    ck_assert_str_eq(command.stderr_text.ptr, "");
+    for (size_t j = 0; j < MAG_COUNT(once); j++)
+      ck_assert_msg(count(command.stdout_text.ptr, once[j]) == 1, "\"%s\" %zu times in: %s", once[j],
+                    count(command.stdout_text.ptr, once[j]), command.stdout_text.ptr);
+    mag_autojson json = NULL;
+    if (i)
+      ck_assert_int_eq(mag_json_parse(mag_buf_str(&command.stdout_text), &json, NULL), 0);
+    command_done(&command);
+  }
+  command_end();
+}
+END_TEST
+
+START_TEST(the_script_that_answers_is_named)
+{
+  command_begin();
+  command_script("[{\"text\":\"hello\"}]");
+  mag_autofree char *said = mag_sprintf("so the script %s of MAGENT_SCRIPT answers", command_path("script.json"));
+  check("run --tools none hello", 0, "hello", said);
+  command_env("MAGENT_SCRIPT");
+  check("run --tools none hello", 0, NULL, "so a scripted stand-in answers");
+  command_end();
+}
+END_TEST
+
+START_TEST(what_is_nearly_right_is_named)
+{
+  static const struct {
+    const char *line, *error;
+  } rows[] = {
+      {"run --workspce /tmp hello", "unknown option --workspce; did you mean --workspace?"},
+      {"run --t 1 hello", "--t may be --tools, --trust-project, --title, --timeout"},
+      {"run --json=1 hello", "--json takes no value"},
+      {"run -x hello", "unknown option -x"},
+      {"--plugin-dri x run hello", "unknown option --plugin-dri; did you mean --plugin-dir?"},
+      {"seession list", "unknown command \"seession\"; did you mean \"session\"?"},
+      {"session lsit", "unknown command \"session lsit\"; did you mean \"list\"?"},
+      {"session --json list", "a command is needed before --json"},
+      {"agent crate x", "unknown command \"agent crate\"; did you mean \"create\"?"},
+      {"plugin lst", "unknown command \"plugin lst\"; did you mean \"list\"?"},
+      {"compute stp", "unknown command \"compute stp\"; did you mean \"stop\"?"},
+      {"help config --markdwn", "unknown option --markdwn; did you mean --markdown?"},
+      {"session list --statsu idle", "session list: unknown option --statsu; did you mean --status?"},
+      {"version now", "unexpected \"now\""},
+  };
+  command_begin();
+  for (size_t i = 0; i < MAG_COUNT(rows); i++) {
+    struct command command = command_run(rows[i].line);
+    expect(&command, 2, NULL, rows[i].error);
+    ck_assert_str_eq(command.stdout_text.ptr, "");
+    ck_assert_int_eq(strncmp(command.stderr_text.ptr, "magent: ", 8), 0);
+    command_done(&command);
+  }
+  check_error_line("run --compute bubblewrp hello", 1, "did you mean 'bubblewrap'? There are bubblewrap, docker, local");
+  check_no_session();
+  command_end();
+}
+END_TEST
+
+START_TEST(what_is_wrong_with_a_tool_names_its_line)
+{
+  static const struct {
+    const char *name, *text, *error;
+  } rows[] = {
+      {"a.yaml", "tools:\n  - type: agent_toolset_20260401\n  - name: x\n    type: custm\n",
+       "a.yaml:3: tools: no tools are of type \"custm\"; did you mean \"custom\"?\n"},
+      {"b.yaml", "tools:\n  - bash\n  - read\n  -\n    type: custom\n    name: x\n    description: d\n"
+                 "    input_schema: {type: object}\n    command: x\n    run_on: hosst\n",
+       "b.yaml:5: tools: custom tool \"x\": run_on must be sandbox or host; did you mean host?\n"},
+      {"c.yaml", "tools:\n\n  - bsh\n", "c.yaml:3: tools: agent_toolset_20260401: unknown tool \"bsh\"; did you mean \"bash\"?\n"},
+      {"d.json", "{\n\"tools\": [\n{\"type\": \"agent_toolset_2026\"}]}", "d.json:3: tools: no tools are of type"},
+  };
+  for (size_t i = 0; i < MAG_COUNT(rows); i++) {
+    command_begin();
+    command_write_file(rows[i].name, rows[i].text);
+    mag_autofree char *path = mag_str_dup(mbp_str(command_path(rows[i].name)));
+    mag_autofree char *run = mag_sprintf("run --agent %s hello", path);
+    mag_autofree char *validate = mag_sprintf("agent validate %s", path);
+    mag_autofree char *instead = mag_sprintf("run --agent %s --set 'tools=[{type: custm}]' hello", path);
+    mag_autofree char *begin = mag_sprintf("magent: %s:", path);
+    struct command command = command_run(run);
+    expect(&command, 1, NULL, rows[i].error);
+    ck_assert_int_eq(strncmp(command.stderr_text.ptr, begin, strlen(begin)), 0);
+    command_done(&command);
+    command = command_run(validate);
+    expect(&command, 1, NULL, rows[i].error);
+    ck_assert_int_eq(strncmp(command.stderr_text.ptr, begin, strlen(begin)), 0);
+    command_done(&command);
+    check(instead, 1, NULL, "magent: tools: no tools are of type"); /* these are not the file's */
+    command_end();
+  }
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("cli");
@@ -673,9 +809,14 @@ int main(void)
   tcase_add_test(t, a_plugin_that_crashes_when_it_is_asked_does_not_crash_a_run);
   tcase_add_test(t, after_a_kill_in_a_tool_the_model_is_told_what_it_had_printed);
   tcase_add_test(t, an_interrupt_ends_the_turn_and_keeps_the_session);
+  tcase_add_test(t, a_call_that_runs_out_of_time_says_so);
   tcase_add_test(t, a_second_interrupt_ends_the_program_at_once);
   tcase_add_test(t, bad_weather_gives_one_clear_line);
   tcase_add_test(t, doctor_never_fails_for_what_is_not_used);
+  tcase_add_test(t, doctor_tells_every_trouble_once);
+  tcase_add_test(t, the_script_that_answers_is_named);
+  tcase_add_test(t, what_is_nearly_right_is_named);
+  tcase_add_test(t, what_is_wrong_with_a_tool_names_its_line);
   suite_add_tcase(suite, t);
   SRunner *runner = srunner_create(suite);
   srunner_run_all(runner, CK_ENV);

@@ -185,8 +185,8 @@ START_TEST(wrong_usage_is_told)
   check("stop", 2, NULL, "ids, or --all");
   check("stop one --all", 2, NULL, "not both");
   check("ps one", 2, NULL, "unexpected \"one\"");
-  check("ps --all", 2, NULL, "unexpected \"--all\"");
-  check("stop --al", 2, NULL, "unexpected \"--al\"");
+  check("ps --all", 2, NULL, "magent: compute ps: unknown option --all");
+  check("stop --al --jsno", 2, NULL, "unknown option --jsno; did you mean --json?");
   check("ps --help", 0, "Usage: magent compute ps", NULL);
   ck_assert(has_box("one"));
   command_end();

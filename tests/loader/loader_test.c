@@ -267,7 +267,20 @@ START_TEST(another_architecture_is_refused)
   refused("class", MBP_E_INVALID, "wrong architecture: ELF class: found ");
   path = zoo_add(&zoo, "good", "given", "magent-llm-object.so");
   patch(path, 16, ET_REL);
-  refused("object", MBP_E_INVALID, "ELF type: found an object file (.o), expected a shared object (.so)");
+  refused("object", MBP_E_INVALID, "ELF type: found an object file (.o), expected a plugin: a shared object (.so)");
+}
+END_TEST
+
+START_TEST(a_program_is_no_plugin)
+{
+  struct stat st;
+  mag_autoclose int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+  ck_assert(fd >= 0 && fstat(fd, &st) == 0);
+  mag_autofree char *program = malloc((size_t) st.st_size);
+  ck_assert_ptr_nonnull(program);
+  ck_assert_int_eq(pread(fd, program, (size_t) st.st_size, 0), st.st_size);
+  (void) zoo_write(&zoo, "given", "magent-llm-program.so", program, (size_t) st.st_size);
+  refused("program", MBP_E_INVALID, "ELF type: found a program, expected a plugin: a shared object (.so)");
 }
 END_TEST
 
@@ -447,7 +460,7 @@ START_TEST(an_unknown_name_gets_the_nearest_and_the_directories)
 {
   (void) zoo_add(&zoo, "good", "given", "magent-llm-good.so");
   struct mag_registry *r = registry(zoo_path(&zoo, "given", ""), "/nowhere");
-  fails(r, "goood", MBP_E_NOT_FOUND, "no llm plugin 'goood'; did you mean 'good'; searched: ");
+  fails(r, "goood", MBP_E_NOT_FOUND, "no llm plugin 'goood'; did you mean 'good'? There are good; searched: ");
   fails(r, "goood", MBP_E_NOT_FOUND, "/given, /nowhere");
   mag_registry_free(r);
 }
@@ -568,6 +581,7 @@ int main(int argc, char **argv)
   tcase_add_test(t, junk_names_are_told_or_left_alone);
   tcase_add_test(t, a_truncated_elf_file_is_refused);
   tcase_add_test(t, another_architecture_is_refused);
+  tcase_add_test(t, a_program_is_no_plugin);
   tcase_add_test(t, a_missing_dependency_is_named);
   tcase_add_test(t, an_unresolved_symbol_is_named);
   tcase_add_test(t, a_link_is_followed_and_its_target_checked);
