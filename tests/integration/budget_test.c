@@ -173,7 +173,7 @@ START_TEST(each_budget_stops_by_its_name_and_a_raised_one_goes_on)
        offsetof(struct mag_definition, budget_cost_micros), 302, 2},
       {"steps", "budget of 2 model requests is used up (2 used)", "{\"steps\":3}",
        offsetof(struct mag_definition, budget_steps), 2, 2},
-      {"tool_calls", "budget of 1 tool calls is used up (1 used)", "{\"tool_calls\":9}",
+      {"tool_calls", "budget of 1 tool call is used up (1 used)", "{\"tool_calls\":9}",
        offsetof(struct mag_definition, budget_tool_calls), 1, 2},
   };
   if (!computes()[0])

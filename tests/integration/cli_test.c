@@ -880,6 +880,8 @@ START_TEST(what_is_nearly_right_is_named)
       {"compute stp", "unknown command \"compute stp\"; did you mean \"stop\"?"},
       {"help config --markdwn", "unknown option --markdwn; did you mean --markdown?"},
       {"session list --statsu idle", "session list: unknown option --statsu; did you mean --status?"},
+      {"session title x", "session title: the id of a session and a text are needed"},
+      {"session info", "session info: the id of a session is needed"},
       {"version now", "unexpected \"now\""},
   };
   command_begin();
@@ -891,6 +893,7 @@ START_TEST(what_is_nearly_right_is_named)
     command_done(&command);
   }
   check_error_line("run --compute bubblewrp hello", 1, "did you mean 'bubblewrap'? There are bubblewrap, docker, local");
+  check_error_line("run --model scriptd/x hello", 1, "did you mean 'scripted/...'? There are: ");
   check_no_session();
   command_end();
 }
