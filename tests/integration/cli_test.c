@@ -850,6 +850,22 @@ START_TEST(doctor_tells_every_trouble_once)
 }
 END_TEST
 
+START_TEST(help_of_a_plugin_says_where_its_files_are)
+{
+  if (!rig_has_plugin("compute-local"))
+    return;
+  command_begin();
+  struct command command = command_run("plugin help compute-local");
+  expect(&command, 0, "    default: /", NULL);
+  ck_assert_ptr_nonnull(strstr(command.stdout_text.ptr, "/magent-sandbox\n"));
+  ck_assert_ptr_null(strchr(command.stdout_text.ptr, '@'));
+  command_done(&command);
+  mag_autofree char *database = mag_sprintf("    default: %s/magent/magent.db\n", command_path("state"));
+  check("plugin help store-sqlite", 0, database, NULL);
+  command_end();
+}
+END_TEST
+
 START_TEST(the_script_that_answers_is_named)
 {
   command_begin();
@@ -970,6 +986,7 @@ int main(void)
   tcase_add_test(t, bad_weather_gives_one_clear_line);
   tcase_add_test(t, doctor_never_fails_for_what_is_not_used);
   tcase_add_test(t, doctor_tells_every_trouble_once);
+  tcase_add_test(t, help_of_a_plugin_says_where_its_files_are);
   tcase_add_test(t, the_script_that_answers_is_named);
   tcase_add_test(t, what_is_nearly_right_is_named);
   tcase_add_test(t, what_is_wrong_with_a_tool_names_its_line);
