@@ -921,10 +921,10 @@ START_TEST(what_is_wrong_with_a_tool_names_its_line)
     const char *name, *text, *error;
   } rows[] = {
       {"a.yaml", "tools:\n  - type: agent_toolset_20260401\n  - name: x\n    type: custm\n",
-       "a.yaml:3: tools: no tools are of type \"custm\"; did you mean \"custom\"?\n"},
+       "a.yaml:4: tools: no tools are of type \"custm\"; did you mean \"custom\"?\n"},
       {"b.yaml", "tools:\n  - bash\n  - read\n  -\n    type: custom\n    name: x\n    description: d\n"
                  "    input_schema: {type: object}\n    command: x\n    run_on: hosst\n",
-       "b.yaml:5: tools: custom tool \"x\": run_on must be sandbox or host; did you mean host?\n"},
+       "b.yaml:10: tools: custom tool \"x\": run_on must be sandbox or host; did you mean host?\n"},
       {"c.yaml", "tools:\n\n  - bsh\n", "c.yaml:3: tools: agent_toolset_20260401: unknown tool \"bsh\"; did you mean \"bash\"?\n"},
       {"d.json", "{\n\"tools\": [\n{\"type\": \"agent_toolset_2026\"}]}", "d.json:3: tools: no tools are of type"},
   };
