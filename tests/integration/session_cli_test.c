@@ -85,7 +85,7 @@ START_TEST(each_command_does_what_its_help_says)
   session("info", id, "", 1, NULL, "no session");
   session("tail", id, "", 1, NULL, "no session");
   check("session intrrupt x", 2, NULL, "did you mean \"interrupt\"?");
-  check("session title x", 2, NULL, "magent: session title: the id of a session and a text is needed");
+  check("session title x", 2, NULL, "magent: session title: the id of a session and a text are needed");
   check("session info x --yes", 2, NULL, "magent: session info: unknown option --yes");
   check("session list --created-after tomorrow", 2, NULL, "neither a time such as");
   check("session list --created-after 2026-02-31", 2, NULL, "neither a time such as");
