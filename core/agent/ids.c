@@ -60,8 +60,8 @@ static int read_id(const struct mbp_json *object, const char *key, char id[MAG_I
   const struct mbp_json *value = mag_json_get(object, key);
   struct mbp_str text = mag_json_str(value);
   bool nothing = is_nothing(value);
-  if (!nothing && (mag_json_type(value) != MBP_JSON_STRING || text.len >= MAG_ID_SIZE ||
-                   strspn(text.ptr, letters) != text.len))
+  if (!nothing &&
+      (mag_json_type(value) != MBP_JSON_STRING || text.len >= MAG_ID_SIZE || strspn(text.ptr, letters) != text.len))
     return mag_error(err, MBP_E_INVALID, "%s: expected an id, or null", key);
   memset(id, 0, MAG_ID_SIZE);
   if (!nothing)
@@ -165,9 +165,9 @@ static int check_version(const char *what, const char *id, uint32_t newest, uint
   if (!newest || version <= newest)
     return 0;
   id = *id ? id : "of the session";
-  return newest == 1 ? mag_error(err, MBP_E_NOT_FOUND, "%s %s has no version %u; there is 1", what, id, version)
-                     : mag_error(err, MBP_E_NOT_FOUND, "%s %s has no version %u; there are 1 to %u", what, id, version,
-                                 newest);
+  return newest == 1
+             ? mag_error(err, MBP_E_NOT_FOUND, "%s %s has no version %u; there is 1", what, id, version)
+             : mag_error(err, MBP_E_NOT_FOUND, "%s %s has no version %u; there are 1 to %u", what, id, version, newest);
 }
 
 static void raise_to(uint32_t *version, int64_t to)

@@ -84,7 +84,7 @@ int embed_info(struct mbp_str json, struct magent_session_info **ret_info, size_
   return 0;
 }
 
-void embed_info_copy(void *to, const struct magent_session_info *from, size_t size)
+void embed_info_copy(void *to, const void *from, size_t size)
 {
   const char **places[N_TEXTS];
   memcpy(to, from, size);

@@ -7,7 +7,7 @@
 /* `json`: as agent/sessions.h shows it; "{}" gives one without a session. Caller frees. *ret_size (may be NULL): of the
  * struct with its texts. */
 int embed_info(struct mbp_str json, struct magent_session_info **ret_info, size_t *ret_size, struct mbp_error *err);
-/* To another place, of that size. */
-void embed_info_copy(void *to, const struct magent_session_info *from, size_t size);
+/* A struct magent_session_info to another place, of that size. */
+void embed_info_copy(void *to, const void *from, size_t size);
 
 #endif

@@ -14,6 +14,7 @@ libmagent_la_SOURCES += core/embed/files.c core/embed/files.h
 libmagent_la_SOURCES += core/embed/ids.c
 libmagent_la_SOURCES += core/embed/info.c core/embed/info.h
 libmagent_la_SOURCES += core/embed/interrupt.c
+libmagent_la_SOURCES += core/embed/list.c core/embed/list.h
 libmagent_la_SOURCES += core/embed/reach.c
 libmagent_la_SOURCES += core/embed/run.c
 libmagent_la_SOURCES += core/embed/session.c
