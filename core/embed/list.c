@@ -33,9 +33,8 @@ static size_t aligned(size_t size)
   return (size + 15) & ~(size_t) 15;
 }
 
-void *embed_list_join(const struct embed_list *list, size_t head,
-                      void (*copy)(void *to, const void *from, size_t size), const char *text,
-                      const void *const **ret_items, const char **ret_text)
+void *embed_list_join(const struct embed_list *list, size_t head, void (*copy)(void *to, const void *from, size_t size),
+                      const char *text, const void *const **ret_items, const char **ret_text)
 {
   size_t first = aligned(aligned(head) + list->n * sizeof(void *)), total = first, len = strlen(text) + 1;
   for (size_t i = 0; i < list->n; i++)

@@ -3,6 +3,7 @@ lib_LTLIBRARIES += libmagent.la
 mbpinclude_HEADERS += include/magent/magent.h
 libmagent_la_SOURCES =
 libmagent_la_SOURCES += core/embed/agent.c
+libmagent_la_SOURCES += core/embed/agents.c
 libmagent_la_SOURCES += core/embed/answers.c
 libmagent_la_SOURCES += core/embed/block.h
 libmagent_la_SOURCES += core/embed/compute.c
