@@ -120,16 +120,17 @@ MAGENT_API int magent_config_load(struct magent_config *config, const char *path
 MAGENT_API int magent_agent_new(struct magent *magent, const struct magent_config *config,
                                 struct magent_agent **ret_agent, struct magent_error *error);
 /* The same from a stored agent, or an agent file, that `reference` names as `magent run --agent` does: "researcher",
- * "researcher@2" (a version that is not the newest), an id, "./researcher.yaml". `config` (may be NULL) is laid over it.
- * MBP_E_NOT_FOUND; MBP_E_READ_ONLY: it is archived. */
+ * "researcher@2" (a version that is not the newest), an id, "./researcher.yaml". `config` (may be NULL) is laid over
+ * it. MBP_E_NOT_FOUND; MBP_E_READ_ONLY: it is archived. */
 MAGENT_API int magent_agent_open(struct magent *magent, const char *reference, const struct magent_config *config,
                                  struct magent_agent **ret_agent, struct magent_error *error);
 /* Ends its sandbox; the session stays in the store, and can be resumed. No other function may be using the agent, and
  * its streams must be closed. Accepts NULL. */
 MAGENT_API void magent_agent_free(struct magent_agent *agent);
 
-/* Lays `changes` over the agent, from the next turn on; the conversation is kept, and a stored agent stays as it is. `expected_version`: the version that
- * you believe it to have (else MBP_E_CONFLICT, and nothing changes), or 0. Changing nothing makes no new version. */
+/* Lays `changes` over the agent, from the next turn on; the conversation is kept, and a stored agent stays as it is.
+ * `expected_version`: the version that you believe it to have (else MBP_E_CONFLICT, and nothing changes), or 0.
+ * Changing nothing makes no new version. */
 MAGENT_API int magent_update_agent(struct magent_agent *agent, const struct magent_config *changes,
                                    uint32_t expected_version, struct magent_error *error);
 
@@ -199,7 +200,7 @@ struct magent_event {
   const char *type; /* of an event: "agent.message", "agent.tool_use", ... */
   const char *id;   /* of an event; of a piece: of the event that will hold it, where it is known */
   const char *tool; /* the name of the tool that is called, or that prints */
-  const char *text; /* of "agent.message": its text; ends with a 0 that text_len does not count */
+  const char *text; /* of "agent.message", "user.message": its text; ends with a 0 that text_len does not count */
   size_t text_len;
   const char *json;
   size_t json_len;
