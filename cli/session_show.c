@@ -58,7 +58,7 @@ static int with_history(struct cli *cli, struct session_arguments *arguments,
     r = act(store, engine, arguments, &showing, &err);
   render_end(&showing.render);
   mag_engine_free(engine);
-  return r < 0 ? cli_fail(&err) : EXIT_OK;
+  return r < 0 ? cli_fail_session(&err) : EXIT_OK;
 }
 
 int session_show(struct cli *cli, struct session_arguments *arguments)

@@ -244,7 +244,8 @@ int mag_agent_use(struct mag_engine *engine, const char *reference, struct mag_d
     return mag_definition_load(definition, reference, err);
   int r = mag_agent_get(engine, reference, &agent, err);
   if (r == 0 && agent.archived)
-    r = mag_error(err, MBP_E_READ_ONLY, "agent %s is archived: it takes no new sessions", agent.definition.agent_id);
+    r = mag_error(err, MBP_E_READ_ONLY, "agent \"%.60s\" (%s) is archived: it takes no new sessions",
+                  agent.definition.name ? agent.definition.name : "", agent.definition.agent_id);
   if (r == 0)
     r = mag_definition_lay(definition, &agent.definition, err);
   mag_agent_done(&agent);
@@ -426,7 +427,8 @@ int mag_agent_update(struct mag_engine *engine, const struct mag_definition *def
     r = read_agent(store, definition->agent_id, 0, &old, err);
   int64_t version = old.definition.agent_version;
   if (r == 0 && old.archived)
-    r = mag_error(err, MBP_E_READ_ONLY, "agent %s is archived: it cannot be changed any more", definition->agent_id);
+    r = mag_error(err, MBP_E_READ_ONLY, "agent \"%.60s\" (%s) is archived: it cannot be changed any more",
+                  old.definition.name ? old.definition.name : "", definition->agent_id);
   if (r == 0 && (version != definition->agent_version || (expected && version != expected)))
     r = mag_error(err, MBP_E_CONFLICT, "agent %s has version %lld, not %lld: look at it again, and repeat the change",
                   definition->agent_id, (long long) version,

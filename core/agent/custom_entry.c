@@ -90,11 +90,15 @@ static int read_env(struct mag_custom_entry *entry, struct mbp_str text, struct 
 
 static int read_placement(struct mag_custom_entry *entry, struct mbp_error *err)
 {
+  static const char *const places[] = {"sandbox", "host", NULL};
   const struct mbp_json *run_on = mag_json_get(entry->json, "run_on");
   entry->has_command = mag_json_get(entry->json, "command") != NULL;
   entry->on_host = mbp_str_eq(mag_json_str(run_on), "host");
-  if (run_on && !entry->on_host && !mbp_str_eq(mag_json_str(run_on), "sandbox"))
-    return mag_error(err, MBP_E_INVALID, "run_on must be sandbox or host");
+  if (run_on && !entry->on_host && !mbp_str_eq(mag_json_str(run_on), "sandbox")) {
+    int nearest = mag_json_str(run_on).len ? mag_nearest(mag_json_str(run_on).ptr, places) : -1;
+    return mag_error(err, MBP_E_INVALID, "run_on must be sandbox or host%s%s%s", nearest < 0 ? "" : "; did you mean ",
+                     nearest < 0 ? "" : places[nearest], nearest < 0 ? "" : "?");
+  }
   if (!entry->has_command && (run_on || mag_json_get(entry->json, "env")))
     return mag_error(err, MBP_E_INVALID, "%s is for tools with a command", run_on ? "run_on" : "env");
   return entry->has_command ? check_command(entry->json, err) : 0;

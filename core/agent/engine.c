@@ -145,6 +145,11 @@ struct mbp_str mag_engine_config(struct mag_engine *engine, uint32_t kind, const
   return engine->plugins && mag_json_slice(mbp_str(engine->plugins), key, &config) ? config : mbp_str("");
 }
 
+const char *mag_engine_store_name(const struct mag_engine *engine)
+{
+  return engine->store_name;
+}
+
 const char *mag_engine_toolset(const struct mag_engine *engine)
 {
   return engine->toolset;

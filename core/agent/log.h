@@ -33,6 +33,9 @@ int mag_log_commit(struct mag_log *log, struct mag_batch *batch, struct mbp_erro
  * a failure the log must be closed. */
 int mag_log_commit_folded(struct mag_log *log, struct mag_batch *batch, struct mbp_error *err);
 
+/* The session is ours from now on, until the store's release or our end. MBP_E_BUSY after a moment: somebody runs it. */
+int mag_log_claim(struct mag_instance *store, const char *id, uint64_t *ret_epoch, struct mbp_error *err);
+
 /* Appends events to a log that somebody else may run; it is not claimed and not read. */
 int mag_log_append_outside(struct mag_instance *store, const char *id, struct mag_batch *batch, struct mbp_error *err);
 

@@ -1,10 +1,9 @@
 #include "agent/rounds.h"
 
-#include <signal.h>
+#include "base/thread.h"
+
 #include <stddef.h>
 #include <time.h>
-
-#define STACK (256 * 1024)
 
 static struct mag_round *next_due(const struct mag_rounds *rounds)
 {
@@ -58,22 +57,6 @@ static void *go_round(void *arg)
   return NULL;
 }
 
-static bool start(struct mag_rounds *rounds)
-{
-  pthread_t thread;
-  pthread_attr_t attributes;
-  sigset_t all, old;
-  sigfillset(&all);
-  pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, STACK);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_sigmask(SIG_SETMASK, &all, &old);
-  bool started = pthread_create(&thread, &attributes, go_round, rounds) == 0;
-  pthread_sigmask(SIG_SETMASK, &old, NULL);
-  pthread_attr_destroy(&attributes);
-  return started;
-}
-
 void mag_rounds_join(struct mag_rounds *rounds, struct mag_round *round)
 {
   pthread_mutex_lock(&rounds->lock);
@@ -81,7 +64,7 @@ void mag_rounds_join(struct mag_rounds *rounds, struct mag_round *round)
   round->next = rounds->first;
   rounds->first = round;
   if (!rounds->running)
-    rounds->running = start(rounds);
+    rounds->running = mag_thread_start(go_round, rounds, NULL) == 0;
   pthread_mutex_unlock(&rounds->lock);
 }
 

@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "base/thread.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>

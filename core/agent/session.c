@@ -61,7 +61,9 @@ static void observe(void *ctx, const struct mbp_record *record)
 
 static int open_tools(struct mag_session *session, struct mbp_error *err)
 {
-  int r = mag_toolbox_open(&session->toolbox, session->engine, mbp_str(session->definition.tools), err);
+  struct mag_definition *definition = &session->definition;
+  int r = mag_toolbox_open(&session->toolbox, session->engine, mbp_str(definition->tools), &definition->tools_source, err);
+  mag_tools_source_done(&definition->tools_source);
   return r == 0 && mag_session_needs_compute(session) ? mag_session_open_compute(session, err) : r;
 }
 
@@ -93,9 +95,9 @@ int mag_session_define(struct mag_session *session, const struct mag_definition 
   expanded.tools = tools;
   if (r == 0)
     r = mag_definition_resources(&expanded, ret_agent, ret_environment, err);
-  return r < 0
-             ? r
-             : mag_definition_from_resources(&session->definition, mbp_str(*ret_agent), mbp_str(*ret_environment), err);
+  if (r == 0)
+    r = mag_definition_from_resources(&session->definition, mbp_str(*ret_agent), mbp_str(*ret_environment), err);
+  return r < 0 ? r : mag_tools_source_copy(&session->definition.tools_source, &definition->tools_source, err);
 }
 
 int mag_session_check(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_error *err)

@@ -63,6 +63,7 @@ struct mag_state {
   bool sandbox_there;     /* intent, made or attached, and not gone */
   bool sandbox_lost;      /* it went away, and the model has not been told yet */
   bool workspace_lost;    /* and so did the files: of a fork */
+  bool processes_lost;    /* it is another process's that is there still, without what ran in it; not told yet */
   char *fork_of;          /* the session whose records the log begins with, or NULL */
   int64_t archived_ms;    /* 0: not archived */
   bool interrupted;       /* the last turn */

@@ -13,11 +13,14 @@
 
 /* ---- Which plugin answers to a type --------------------------------------------------------------------------- */
 
+#define TYPES_MAX 32
+
 struct search {
   struct mag_registry *registry;
   struct mbp_str type;
   const struct mag_plugin *found;
-  struct mag_buf known;
+  const char *types[TYPES_MAX + 1]; /* those that there are; ends with NULL */
+  size_t n_types;
 };
 
 static int look_at(void *ctx, const struct mag_candidate *candidate)
@@ -30,29 +33,40 @@ static int look_at(void *ctx, const struct mag_candidate *candidate)
   const char *type = plugin->info.toolset.type;
   if (!type)
     return 0;
-  mag_buf_printf(&search->known, "%s%s", search->known.len ? ", " : "", type);
+  if (search->n_types < TYPES_MAX)
+    search->types[search->n_types++] = type;
   if (!mbp_str_eq(search->type, type))
     return 0;
   search->found = plugin;
   return 1;
 }
 
+static int no_such_type(const struct search *search, struct mbp_error *err)
+{
+  int shown = (int) MAG_MIN(search->type.len, (size_t) 60);
+  int nearest = mag_nearest(search->type.ptr, search->types);
+  if (nearest >= 0)
+    return mag_error(err, MBP_E_NOT_FOUND, "no tools are of type \"%.*s\"; did you mean \"%s\"?", shown,
+                     search->type.ptr, search->types[nearest]);
+  mag_autobuf all = MAG_BUF_INIT;
+  for (size_t i = 0; i < search->n_types; i++)
+    mag_buf_printf(&all, "%s%s", i ? ", " : "", search->types[i]);
+  return mag_error(err, MBP_E_NOT_FOUND, "no plugin has tools of type \"%.*s\"; there are %s", shown, search->type.ptr,
+                   all.len ? all.ptr : "none");
+}
+
 static int find_toolset(struct mag_registry *registry, struct mbp_str type, const struct mag_plugin **ret_plugin,
                         struct mbp_error *err)
 {
-  struct search search = {registry, type, NULL, MAG_BUF_INIT};
+  struct search search = {.registry = registry, .type = type, .types = {"custom"}, .n_types = 1};
   if (mbp_str_eq(type, "mcp_toolset"))
     return mag_error(err, MBP_E_UNSUPPORTED, "tools of type \"%.*s\" are not supported by this version", (int) type.len,
                      type.ptr);
   mag_registry_each(registry, look_at, &search);
-  int r = 0;
-  if (search.found)
-    *ret_plugin = search.found;
-  else
-    r = mag_error(err, MBP_E_NOT_FOUND, "no plugin has tools of type \"%.*s\"; there are: %s",
-                  (int) MAG_MIN(type.len, (size_t) 60), type.ptr, search.known.len ? search.known.ptr : "none");
-  mag_buf_done(&search.known);
-  return r;
+  if (!search.found)
+    return no_such_type(&search, err);
+  *ret_plugin = search.found;
+  return 0;
 }
 
 /* ---- Taking a toolset's list ---------------------------------------------------------------------------------- */
@@ -250,22 +264,31 @@ int mag_toolbox_expand(struct mag_engine *engine, const char *entries, char **re
   return *ret_entries ? 0 : mag_error_no_memory(err);
 }
 
+/* "agent.yaml:7: tools: " before what is wrong with an entry, where that is known. */
+static int fail_of(const struct mag_tools_source *source, size_t index, struct mbp_error *err)
+{
+  mag_autofree char *place = source ? mag_tools_source_place(source, index) : NULL;
+  return mag_error_wrap(err, "%s%stools", place ? place : "", place ? ": " : "");
+}
+
 int mag_toolbox_open(struct mag_toolbox *toolbox, struct mag_engine *engine, struct mbp_str entries,
-                     struct mbp_error *err)
+                     const struct mag_tools_source *source, struct mbp_error *err)
 {
   struct mag_toolbox opened = {0};
-  size_t at = 0;
+  size_t at = 0, index = 0;
   struct mbp_str entry;
   int r = 0;
-  while (r == 0 && entries.len && mag_json_step(entries, &at, NULL, &entry))
+  while (r == 0 && entries.len && mag_json_step(entries, &at, NULL, &entry)) {
     r = open_entry(&opened, engine, entry, err);
+    index += r == 0;
+  }
   if (r == 0) {
     opened.offer = calloc(opened.n + 1, sizeof(*opened.offer));
     r = opened.offer ? 0 : mag_error_no_memory(err);
   }
   if (r < 0) {
     mag_toolbox_close(&opened);
-    return mag_error_wrap(err, "tools");
+    return fail_of(source, index, err);
   }
   for (size_t i = 0; i < opened.n; i++)
     opened.offer[i] = (struct mbp_tool){mbp_str(opened.tools[i].name), mbp_str(opened.tools[i].description),

@@ -106,7 +106,7 @@ int magent_set_budget(struct magent *magent, const char *session_id, const char 
 {
   struct mbp_error err = MAG_ERROR_INIT;
   mag_autofree char *json = NULL;
-  int r = mag_yaml_to_json(mbp_str(budget), &json, &err);
+  int r = mag_yaml_to_json(mbp_str(budget), "budget", &json, &err);
   struct mag_session_change change = {.budget = json};
   if (r == 0)
     r = mag_sessions_update(magent->engine, session_id, &change, &err);

@@ -11,7 +11,8 @@ plugins_toolset_agent_magent_toolset_agent_la_LIBADD =
 endif
 if HAVE_CHECK
 check_PROGRAMS += plugins/toolset-agent/agent_test
-plugins_toolset_agent_agent_test_SOURCES = plugins/toolset-agent/agent_test.c $(toolset_agent_sources) \
+plugins_toolset_agent_agent_test_SOURCES = plugins/toolset-agent/agent_test.c plugins/toolset-agent/agent_test.h \
+  plugins/toolset-agent/config_test.c plugins/toolset-agent/output_test.c $(toolset_agent_sources) \
   tests/unit/fake_compute.c tests/unit/fake_compute.h
 plugins_toolset_agent_agent_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir) -I$(srcdir)/tests/unit -DMBP_ENTRY=agent_entry
 plugins_toolset_agent_agent_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)

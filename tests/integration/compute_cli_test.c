@@ -8,7 +8,6 @@
 #include "base/text.h"
 
 #include <check.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -186,8 +185,8 @@ START_TEST(wrong_usage_is_told)
   check("stop", 2, NULL, "ids, or --all");
   check("stop one --all", 2, NULL, "not both");
   check("ps one", 2, NULL, "unexpected \"one\"");
-  check("ps --all", 2, NULL, "unexpected \"--all\"");
-  check("stop --al", 2, NULL, "unexpected \"--al\"");
+  check("ps --all", 2, NULL, "magent: compute ps: unknown option --all");
+  check("stop --al --jsno", 2, NULL, "unknown option --jsno; did you mean --json?");
   check("ps --help", 0, "Usage: magent compute ps", NULL);
   ck_assert(has_box("one"));
   command_end();
@@ -204,6 +203,78 @@ START_TEST(providers_whose_sandboxes_end_with_their_process_are_not_asked)
   else
     ck_assert_ptr_nonnull(strstr(command.stderr_text.ptr, "no compute plugin 'local'"));
   command_done(&command);
+  command_end();
+}
+END_TEST
+
+/* ---- Without a sandbox ------------------------------------------------------------------------------------------- */
+
+/* An agent with that environment. False: the provider is not built. */
+static bool begin_agent(const char *provider, const char *compute, const char *script)
+{
+  command_begin();
+  mag_autofree char *line = mag_sprintf("plugin inspect compute-%s --exists", provider);
+  struct command show = command_run(line);
+  bool there = show.status == 0;
+  command_done(&show);
+  command_script(script);
+  mag_autofree char *agent =
+      mag_sprintf("name: boxed\nmodel: scripted/x\ntools:\n  - type: agent_toolset_20260401\ncompute: {%s}\n", compute);
+  command_write_file("agent.yaml", agent);
+  if (!there)
+    command_end();
+  return there;
+}
+
+/* `magent LINE` must end with that status and say that in its output and in its errors. */
+static void expect(const char *line, int status, const char *out, const char *err)
+{
+  struct command command = command_run(line);
+  ck_assert_msg(command.status == status && strstr(command.stdout_text.ptr, out) &&
+                    strstr(command.stderr_text.ptr, err),
+                "%s: %d: \"%s\" \"%s\"", line, command.status, command.stdout_text.ptr, command.stderr_text.ptr);
+  command_done(&command);
+}
+
+static void run_agent(int status, const char *out, const char *err)
+{
+  mag_autofree char *line = mag_sprintf("run --agent %s go", command_path("agent.yaml"));
+  expect(line, status, out, err);
+}
+
+START_TEST(an_engine_that_is_not_there_ends_the_turn_and_is_named)
+{
+  if (!begin_agent("docker", "provider: docker",
+                   "[{\"steps\":[{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"true\"}}},"
+                   "{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"false\"}}}]}]"))
+    return;
+  command_env("DOCKER_HOST=unix:///nonexistent/docker.sock");
+  run_agent(1, "",
+            "magent: the sandbox could not be made: no Docker engine: there is no /nonexistent/docker.sock; install");
+  /* Every call has its answer, and the last one says so too. */
+  mag_autofree char *show = mag_sprintf("session show --json %s", command_session());
+  expect(show, 0, "This tool did not run: the sandbox could not be made: no Docker engine", "");
+  expect(show, 0, "\"error\":{\"type\":\"unknown_error\",\"message\":\"the sandbox could not be made: no Docker", "");
+  command_end();
+}
+END_TEST
+
+START_TEST(a_session_whose_sandbox_could_not_be_made_is_resumed_when_it_can)
+{
+  if (!begin_agent("local", "provider: local, setup: [test -e ready]",
+                   "[{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"echo first\"}}},"
+                   "{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"echo second\"}}},"
+                   "{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"echo third\"}}},"
+                   "{\"text\":\"It was {{tool_result}}.\"}]"))
+    return;
+  static const char cause[] =
+      "magent: the sandbox could not be made: compute.setup: `test -e ready` failed with status 1";
+  run_agent(1, "", cause);
+  mag_autofree char *resume = mag_sprintf("session resume %s", command_session());
+  expect(resume, 1, "", cause);
+  mag_autofree char *ready = mag_sprintf("state/magent/workspaces/%s/ready", command_session());
+  command_write_file(ready, "");
+  expect(resume, 0, "It was third.", "");
   command_end();
 }
 END_TEST
@@ -316,6 +387,8 @@ int main(void)
   tcase_add_test(tcase, what_does_not_stop_is_an_error);
   tcase_add_test(tcase, wrong_usage_is_told);
   tcase_add_test(tcase, providers_whose_sandboxes_end_with_their_process_are_not_asked);
+  tcase_add_test(tcase, an_engine_that_is_not_there_ends_the_turn_and_is_named);
+  tcase_add_test(tcase, a_session_whose_sandbox_could_not_be_made_is_resumed_when_it_can);
   suite_add_tcase(suite, tcase);
   if (secure_getenv("MAGENT_TEST_DOCKER_IMAGE")) {
     TCase *docker = tcase_create("docker");

@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>

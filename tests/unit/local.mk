@@ -30,7 +30,7 @@ tests_unit_process_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_process_test_LDADD = $(TEST_LIBS)
 check_PROGRAMS += tests/unit/http_test
 tests_unit_http_test_SOURCES = tests/unit/http_test.c tests/unit/http_test.h tests/unit/http_wait_test.c \
-  tests/unit/http_duplex_test.c tests/unit/http_fail_test.c
+  tests/unit/http_duplex_test.c tests/unit/http_fail_test.c tests/unit/http_route_test.c
 tests_unit_http_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_http_test_LDADD = tests/lib/libtestlib.la $(TEST_LIBS)
 if SANDBOX_HELPER

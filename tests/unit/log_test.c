@@ -2,7 +2,6 @@
  * provider, and what is damaged is refused by name. Logs are made by a random runner that follows the grammar of
  * section 4. */
 #include "agent/project.h"
-#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
