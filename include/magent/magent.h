@@ -391,7 +391,8 @@ struct magent_ids {
 MAGENT_API int magent_save_ids(struct magent_agent *agent, struct magent_ids *ret_ids, struct magent_error *error);
 /* Takes them over after checking that each is known (MBP_E_NOT_FOUND; also a version that there never was, and the
  * message says which there are), and resumes the session; without one (saved after a reset) the next prompt begins one
- * under these ids. Changes nothing that is stored. */
+ * under these ids, with the stored agent if it is one that is stored (MBP_E_READ_ONLY: archived). Changes nothing that
+ * is stored. */
 MAGENT_API int magent_restore_ids(struct magent_agent *agent, const struct magent_ids *ids, struct magent_error *error);
 /* The same as a file, also that of `magent session save` and `restore`: a line of JSON, written whole or not at all,
  * which only its owner may read. MBP_E_INVALID: what could not be read again; what is no such file, and the message

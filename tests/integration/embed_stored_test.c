@@ -168,6 +168,19 @@ START_TEST(an_agent_is_opened_as_a_stored_version_says)
   ids.session_id[0] = 0; /* a version is asked for without a session as well */
   expect(magent_restore_ids(agent, &ids, &error), -MBP_E_NOT_FOUND, error);
   ck_assert_ptr_nonnull(strstr(error.message, "has no version 3; there are 1 to 2"));
+  ids.agent_version = 1;
+  struct magent_agent *other = agent_of(&place, "model: scripted/scripted");
+  expect(magent_restore_ids(other, &ids, &error), 0, error); /* it becomes what that version says */
+  expect(magent_execute(other, "Say that", &answer, &error), MAGENT_END_TURN, error);
+  ck_assert_str_eq(answer, "Say that");
+  free(answer);
+  expect(magent_retrieve_session(other, &info, &error), 0, error);
+  ck_assert_str_eq(info->agent_id, stored->id);
+  ck_assert_uint_eq(info->agent_version, 1);
+  free(info);
+  (void) snprintf(ids.agent_id, sizeof(ids.agent_id), "./echo.yaml"); /* names of files are no ids */
+  expect(magent_restore_ids(other, &ids, &error), -MBP_E_INVALID, error);
+  magent_agent_free(other);
   free(stored);
   magent_agent_free(agent);
   place_end(&place);
