@@ -145,8 +145,8 @@ static int see(void *ctx, const struct magent_event *event)
   ck_assert_uint_eq(strlen(event->json), event->json_len);
   seen->last = event->seq;
   (void) snprintf(seen->last_id, sizeof(seen->last_id), "%s", event->id);
-  (void) snprintf(seen->text + len, sizeof(seen->text) - len, "%s%s%s ", event->type, waits || event->tool[0] ? ":" : "",
-                  waits ? "?" : event->tool);
+  (void) snprintf(seen->text + len, sizeof(seen->text) - len, "%s%s%s ", event->type,
+                  waits || event->tool[0] ? ":" : "", waits ? "?" : event->tool);
   if (seen->magent) {
     struct magent_session_info *info = NULL;
     struct magent_error error;
@@ -188,7 +188,8 @@ START_TEST(a_session_that_another_process_runs_is_read_and_spoken_to)
   ck_assert_str_ne(steer, follow);
   file_write(place_path(&place, "go"), "", 0);
   const char *printed = other_await(&run, "Followed.");
-  ck_assert(strstr(printed, "turn left") && strstr(printed, "turn left") < strstr(printed, "Steered.")); /* in the turn, and behind it */
+  ck_assert(strstr(printed, "turn left") &&
+            strstr(printed, "turn left") < strstr(printed, "Steered.")); /* in the turn, and behind it */
   ck_assert(strstr(printed, "Steered.") < strstr(printed, "Followed."));
   ck_assert_int_eq(other_end(&run), 0);
   (void) read_all(place.magent, id, next, 3, &after);
