@@ -2,6 +2,7 @@
  * variables, and with what cannot be done refused before anything is made. Numbers of behaviours are those of
  * docs/BEHAVIOURS.md. */
 #include "command_check.h"
+#include "../lib/run.h"
 #include "rig.h"
 
 #include <errno.h>
@@ -502,9 +503,5 @@ int main(void)
   tcase_add_test(tests, a_projects_code_meets_no_network_unless_it_is_trusted);
   tcase_add_test(tests, a_projects_environment_is_refused_where_there_is_no_sandbox);
   suite_add_tcase(suite, tests);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_NORMAL);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed != 0;
+  return run_suite(suite);
 }

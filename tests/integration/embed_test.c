@@ -1,5 +1,6 @@
 /* Programs that embed magent: magent.h and its promises, on real plugins. */
 #include "embed_rig.h"
+#include "../lib/run.h"
 
 #include <string.h>
 
@@ -14,9 +15,5 @@ int main(int argc, char **argv)
     tcase_set_timeout(cases[i], 120);
     suite_add_tcase(suite, cases[i]);
   }
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

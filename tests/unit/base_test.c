@@ -1,4 +1,5 @@
 /* The small things that everything stands on: text, buffers, JSON. */
+#include "../lib/run.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -401,9 +402,5 @@ int main(void)
   tcase_add_test(t, nearest_name_is_offered);
   tcase_add_test(t, a_small_stack_has_room_in_a_program_with_much_thread_local_storage);
   suite_add_tcase(suite, t);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }
