@@ -35,6 +35,7 @@ libmagcore_la_SOURCES += core/agent/record.c core/agent/record.h
 libmagcore_la_SOURCES += core/agent/recover.c
 libmagcore_la_SOURCES += core/agent/rounds.c core/agent/rounds.h
 libmagcore_la_SOURCES += core/agent/sandbox.c core/agent/sandbox.h
+libmagcore_la_SOURCES += core/agent/sandbox_box.c
 libmagcore_la_SOURCES += core/agent/sandbox_leftovers.c
 libmagcore_la_SOURCES += core/agent/sandbox_parts.h
 libmagcore_la_SOURCES += core/agent/sandbox_setup.c

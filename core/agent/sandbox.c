@@ -16,8 +16,7 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
-#define DESTROY_MS 30000 /* for destroy and status: nobody waits longer for them */
-#define KEY_SESSION 40   /* characters of the session's id in a key */
+#define KEY_SESSION 40 /* characters of the session's id in a key */
 
 /* ---- Waiting: a tool has a descriptor, so that its cancellation is heard beside it ------------------------------- */
 
@@ -70,74 +69,20 @@ int mag_sandbox_wait(struct mag_sandbox *sandbox, struct mbp_call *call, struct 
   return mag_call_cancelled(call) ? mag_call_cancel_error(call, err) : 0;
 }
 
-/* ---- What the provider made -------------------------------------------------------------------------------------- */
-
-void mag_box_unref(struct box *box)
-{
-  if (!box || atomic_fetch_sub(&box->refs, 1) != 1)
-    return;
-  free(box->text);
-  free(box->helper);
-  free(box);
-}
-
-/* Copies a text into the box's own memory at *at. */
-static struct mbp_str place_text(char **at, struct mbp_str text)
-{
-  struct mbp_str copy = mbp_str_n(*at, text.len);
-  if (text.len)
-    memcpy(*at, text.ptr, text.len);
-  (*at)[text.len] = 0;
-  *at += text.len + 1;
-  return copy;
-}
-
-static bool text_fits(struct mbp_str text, size_t limit)
-{
-  return text.len <= limit && (text.len == 0 || !memchr(text.ptr, 0, text.len));
-}
-
-/* on_result of create and attach: ctx is where the new box goes. */
-static int take_box(void *ctx, const void *result, struct mbp_error *err)
-{
-  struct mbp_sandbox_info info = {0};
-  if (!result)
-    return mag_error(err, MBP_E_INTERNAL, "the provider told nothing of the sandbox that it made");
-  memcpy(&info, result, MAG_MIN((size_t) * (const uint32_t *) result, sizeof(info)));
-  info.size = MBP_SIZE(struct mbp_sandbox_info, existed);
-  struct mbp_str *texts[] = {&info.id, &info.key, &info.session, &info.working_dir, &info.helper, &info.limits};
-  size_t total = 0;
-  for (size_t i = 0; i < MAG_COUNT(texts); i++) {
-    if (!text_fits(*texts[i], PATH_MAX))
-      return mag_error(err, MBP_E_PROTOCOL,
-                       "the provider described its sandbox with text that is too long or holds a 0");
-    total += texts[i]->len + 1;
-  }
-  if (info.id.len == 0 || info.id.len > 512 || info.working_dir.len == 0 || info.working_dir.ptr[0] != '/')
-    return mag_error(err, MBP_E_PROTOCOL, "the provider gave no id or no absolute working directory for its sandbox");
-  struct box *box = calloc(1, sizeof(*box));
-  char *text = box ? malloc(total) : NULL;
-  if (!text) {
-    free(box);
-    return mag_error_no_memory(err);
-  }
-  box->refs = 1;
-  box->text = text;
-  for (size_t i = 0; i < MAG_COUNT(texts); i++)
-    *texts[i] = place_text(&text, *texts[i]);
-  box->info = info;
-  *(struct box **) ctx = box;
-  return 0;
-}
+/* ---- Making it and removing it ------------------------------------------------------------------------------------ */
 
 static void destroy_box(struct mag_sandbox *sandbox, const struct box *box)
 {
-  struct mag_call_options options = {.session = mbp_str(sandbox->session), .timeout_ms = DESTROY_MS};
-  struct mbp_error err = MAG_ERROR_INIT;
-  (void) MAG_RUN_CONTROL(sandbox->compute, &options, &err, sandbox->ops->destroy(plugin, call, box->info.id, &err));
+  mag_sandbox_destroy(sandbox->compute, mbp_str(sandbox->session), box->info.id, mbp_str(""));
 }
 
-/* ---- Making it --------------------------------------------------------------------------------------------------- */
+/* Of an earlier process that was killed while one was being made: nobody knows what is in it. */
+static void destroy_stray(struct mag_sandbox *sandbox)
+{
+  mag_autofree char *key = mag_steal(&sandbox->stray_key);
+  if (key)
+    mag_sandbox_destroy(sandbox->compute, mbp_str(sandbox->session), mbp_str(""), mbp_str(key));
+}
 
 /* "sesn-0c3...-1-k2x9qa": of this session, and of no other attempt of any process. */
 static void make_key(struct mag_sandbox *sandbox, uint64_t number, char key[64])
@@ -173,7 +118,7 @@ struct making {
 
 static int take_made(void *ctx, const void *result, struct mbp_error *err)
 {
-  return take_box(&((struct making *) ctx)->box, result, err);
+  return mag_box_take(&((struct making *) ctx)->box, result, err);
 }
 
 static int pass_remark(void *ctx, const struct mbp_event *event)
@@ -192,6 +137,7 @@ static int create(struct mag_sandbox *sandbox, struct mbp_call *parent, const ch
   spec.key = mbp_str(key);
   struct mag_call_options options = {
       .parent = parent, .sink = pass_remark, .on_result = take_made, .ctx = &making};
+  destroy_stray(sandbox);
   int r = MAG_RUN(sandbox->compute, &options, err, sandbox->ops->create(plugin, call, &spec, err));
   struct box *box = making.box;
   if (r == 0 && !box)
@@ -213,7 +159,7 @@ static int attach(struct mag_sandbox *sandbox, struct mbp_call *parent, struct b
 {
   mag_autofree char *id = mag_steal(&sandbox->attach_id); /* tried until it is there or gone */
   struct box *box = NULL;
-  struct mag_call_options options = {.parent = parent, .on_result = take_box, .ctx = &box};
+  struct mag_call_options options = {.parent = parent, .on_result = mag_box_take, .ctx = &box};
   int r = MAG_RUN(sandbox->compute, &options, err,
                   sandbox->ops->attach(plugin, call, mbp_str(id), mbp_str_n(NULL, 0), err));
   if (r == 0 && box && box->info.state == MBP_SANDBOX_SUSPENDED && sandbox->ops->resume) {
@@ -374,8 +320,10 @@ static bool is_gone(struct mag_sandbox *sandbox, const struct box *box)
 {
   uint32_t state = 0;
   struct mbp_error err = MAG_ERROR_INIT;
-  struct mag_call_options options = {
-      .session = mbp_str(sandbox->session), .timeout_ms = DESTROY_MS, .on_result = take_state, .ctx = &state};
+  struct mag_call_options options = {.session = mbp_str(sandbox->session),
+                                     .timeout_ms = MAG_SANDBOX_DESTROY_MS,
+                                     .on_result = take_state,
+                                     .ctx = &state};
   int r = MAG_RUN(sandbox->compute, &options, &err, sandbox->ops->status(plugin, call, box->info.id, &err));
   return r == -MBP_E_NOT_FOUND || r == -MBP_E_LOST || (r == 0 && state == MBP_SANDBOX_STOPPED);
 }
@@ -417,6 +365,7 @@ void mag_sandbox_unref(struct mag_sandbox *sandbox)
   mag_call_unref(sandbox->scope);
   free(sandbox->session);
   free(sandbox->attach_id);
+  free(sandbox->stray_key);
   free(sandbox->setup);
   free(sandbox->spec_text);
   free(sandbox->spec_env);
@@ -444,10 +393,10 @@ static int copy_spec(struct mag_sandbox *sandbox, const struct mbp_sandbox_spec 
   if (!at || !sandbox->spec_env)
     return -MBP_E_NO_MEMORY;
   for (size_t i = 0; i < MAG_COUNT(texts); i++)
-    *texts[i] = place_text(&at, *texts[i]);
+    *texts[i] = mag_text_place(&at, *texts[i]);
   for (size_t i = 0; i < spec->n_env; i++) {
-    sandbox->spec_env[i].name = place_text(&at, spec->env[i].name);
-    sandbox->spec_env[i].value = place_text(&at, spec->env[i].value);
+    sandbox->spec_env[i].name = mag_text_place(&at, spec->env[i].name);
+    sandbox->spec_env[i].value = mag_text_place(&at, spec->env[i].value);
   }
   spec->env = sandbox->spec_env;
   return 0;
@@ -477,6 +426,8 @@ int mag_sandbox_new(const struct mag_sandbox_options *options, struct mag_sandbo
   sandbox->session = mag_str_dup(options->session);
   if (options->attach_id.len)
     sandbox->attach_id = mag_str_dup(options->attach_id);
+  if (options->stray_key.len)
+    sandbox->stray_key = mag_str_dup(options->stray_key); /* without memory it ends by its own clock */
   if (options->setup.len)
     sandbox->setup = mag_str_dup(options->setup);
   struct mag_call_options scope = {.session = options->session};

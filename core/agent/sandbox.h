@@ -19,6 +19,7 @@ struct mag_sandbox_options {
   struct mbp_sandbox_spec spec; /* key and session are filled in by us; its text is copied */
   struct mbp_str setup;         /* JSON array of shell commands that run in every new sandbox, or empty; copied */
   struct mbp_str attach_id;     /* a sandbox of an earlier process that may still be there, or empty */
+  struct mbp_str stray_key;     /* of one that was intended and never told, and is removed if it is there; or empty */
   /* Both run in the tool's thread; negative: the sandbox is not made (intent) or destroyed again (made). May be NULL.
    * */
   int (*intent)(void *ctx, const char *key, struct mbp_error *err);
@@ -26,6 +27,10 @@ struct mag_sandbox_options {
   void (*remark)(void *ctx, struct mbp_str text); /* a line for a human, from the provider while it makes one */
   void *ctx;
 };
+
+/* Destroys a session's sandbox by its id, or by its key if the id is empty. Without error: it ends by its own clock
+ * too. */
+void mag_sandbox_destroy(struct mag_instance *compute, struct mbp_str session, struct mbp_str id, struct mbp_str key);
 
 int mag_sandbox_new(const struct mag_sandbox_options *options, struct mag_sandbox **ret_sandbox, struct mbp_error *err);
 /* Destroys the provider's sandbox unless `keep`; streams that are still open end with MBP_E_LOST. Accepts NULL. */

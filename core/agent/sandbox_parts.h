@@ -35,7 +35,7 @@ struct mag_sandbox {
   const struct mbp_compute_ops *ops;
   struct mbp_call *scope; /* parent of what belongs to the session and not to one tool */
   struct mag_sandbox_options options;
-  char *session, *attach_id, *spec_text;
+  char *session, *attach_id, *stray_key, *spec_text;
   char *setup; /* JSON array of shell commands, or NULL */
   struct mbp_pair *spec_env;
 
@@ -64,12 +64,21 @@ int mag_sandbox_acquire(struct mag_sandbox *sandbox, struct mbp_call *call, stru
  * there. */
 void mag_sandbox_release(struct mag_sandbox *sandbox, struct box *box, int r);
 void mag_sandbox_use(struct mag_sandbox *sandbox, int change);
-void mag_box_unref(struct box *box);
 
 /* With the lock held: waits for a wake-up or a cancellation of `call` (may be NULL), then holds the lock again. May
  * return early: the caller looks again. Fails only for the cancellation. */
 int mag_sandbox_wait(struct mag_sandbox *sandbox, struct mbp_call *call, struct mbp_error *err);
 void mag_sandbox_wake(struct mag_sandbox *sandbox); /* lock held */
+
+/* ---- sandbox_box.c; mag_sandbox_destroy is there too ---- */
+
+#define MAG_SANDBOX_DESTROY_MS 30000 /* for destroy and status: nobody waits longer for them */
+
+void mag_box_unref(struct box *box);
+/* on_result of create and attach: ctx is where the new box goes. */
+int mag_box_take(void *ctx, const void *result, struct mbp_error *err);
+/* Copies a text to *at, which moves behind its 0. */
+struct mbp_str mag_text_place(char **at, struct mbp_str text);
 
 /* ---- sandbox_setup.c ---- */
 

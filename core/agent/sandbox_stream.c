@@ -70,16 +70,6 @@ static void unref(struct mbp_stream *stream)
   free(stream);
 }
 
-static struct mbp_str place(char **at, struct mbp_str text)
-{
-  struct mbp_str copy = mbp_str_n(*at, text.len);
-  if (text.len)
-    memcpy(*at, text.ptr, text.len);
-  (*at)[text.len] = 0;
-  *at += text.len + 1;
-  return copy;
-}
-
 /* The exec outlives the toolset's arguments: everything is copied. */
 static int copy_exec(struct mbp_stream *stream, const struct mbp_exec *from, const char *key)
 {
@@ -100,14 +90,14 @@ static int copy_exec(struct mbp_stream *stream, const struct mbp_exec *from, con
   if (!at || !stream->argv || !stream->env)
     return -MBP_E_NO_MEMORY;
   for (size_t i = 0; i < exec->n_argv; i++)
-    stream->argv[i] = place(&at, exec->argv[i]);
+    stream->argv[i] = mag_text_place(&at, exec->argv[i]);
   for (size_t i = 0; i < exec->n_env; i++) {
-    stream->env[i].name = place(&at, exec->env[i].name);
-    stream->env[i].value = place(&at, exec->env[i].value);
+    stream->env[i].name = mag_text_place(&at, exec->env[i].name);
+    stream->env[i].value = mag_text_place(&at, exec->env[i].value);
   }
   struct mbp_str *texts[] = {&exec->key, &exec->cwd, &exec->user, &exec->spool};
   for (size_t i = 0; i < MAG_COUNT(texts); i++)
-    *texts[i] = place(&at, *texts[i]);
+    *texts[i] = mag_text_place(&at, *texts[i]);
   exec->argv = stream->argv;
   exec->env = stream->env;
   return 0;

@@ -376,17 +376,14 @@ static void destroy_sandbox(struct mag_engine *engine, struct mag_instance *stor
   struct mag_log log;
   struct mag_definition definition = {0};
   struct mag_instance *compute = NULL;
-  struct mag_call_options options = {.timeout_ms = TIMEOUT_MS};
   if (mag_log_open(&log, store, id, /* claim= */ false, NULL) < 0)
     return;
   const struct mag_state *state = &log.state;
   if (state->sandbox_there && state->sandbox_id &&
       mag_definition_from_resources(&definition, mbp_str(state->agent), mbp_str(state->environment), NULL) == 0 &&
       mag_engine_compute(engine, definition.compute, mbp_str(definition.compute_options), &compute, NULL) == 0 &&
-      mag_instance_descriptor(compute)->caps & MBP_CAP_COMPUTE_OUTLIVES) {
-    const struct mbp_compute_ops *ops = mag_instance_ops(compute);
-    (void) MAG_RUN(compute, &options, NULL, ops->destroy(plugin, call, mbp_str(state->sandbox_id), NULL));
-  }
+      mag_instance_descriptor(compute)->caps & MBP_CAP_COMPUTE_OUTLIVES)
+    mag_sandbox_destroy(compute, mbp_str(id), mbp_str(state->sandbox_id), mbp_str(state->sandbox_key));
   mag_definition_done(&definition);
   mag_log_close(&log);
 }

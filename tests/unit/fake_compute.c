@@ -26,7 +26,7 @@ struct fake_state fake_state;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct fake_box {
-  char id[32], dir[64];
+  char id[32], key[64], dir[64];
   bool alive;
 } boxes[MAX_BOXES];
 static int n_boxes;
@@ -55,15 +55,20 @@ static void fake_close(struct mbp_instance *instance)
   free(instance);
 }
 
-static struct fake_box *find_box(struct mbp_str id)
+static struct fake_box *find_by(struct mbp_str id, bool by_key)
 {
   struct fake_box *found = NULL;
   pthread_mutex_lock(&lock);
   for (int i = 0; i < n_boxes; i++)
-    if (boxes[i].alive && mbp_str_eq(id, boxes[i].id))
+    if (boxes[i].alive && mbp_str_eq(id, by_key ? boxes[i].key : boxes[i].id))
       found = &boxes[i];
   pthread_mutex_unlock(&lock);
   return found;
+}
+
+static struct fake_box *find_box(struct mbp_str id)
+{
+  return find_by(id, false);
 }
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -126,6 +131,7 @@ static int fake_create(struct mbp_instance *instance, struct mbp_call *call, con
   if (n_boxes > MAX_BOXES)
     n_boxes = MAX_BOXES;
   (void) snprintf(box->id, sizeof(box->id), "fake-%d", (int) fake_state.creates);
+  (void) snprintf(box->key, sizeof(box->key), "%.*s", (int) spec->key.len, spec->key.ptr);
   (void) snprintf(box->dir, sizeof(box->dir), "/tmp/magent-fake-XXXXXX");
   box->alive = mkdtemp(box->dir) != NULL;
   fake_state.alive++;
@@ -138,13 +144,12 @@ static int fake_attach(struct mbp_instance *instance, struct mbp_call *call, str
                        struct mbp_error *err)
 {
   (void) instance;
-  (void) key;
   fake_state.attaches++;
   if (fake_state.fail_attaches > 0) {
     fake_state.fail_attaches--;
     return mag_error(err, MBP_E_UNAVAILABLE, "the fake is out of reach");
   }
-  struct fake_box *box = find_box(id);
+  struct fake_box *box = id.len ? find_box(id) : find_by(key, true);
   if (!box)
     return mag_error(err, MBP_E_NOT_FOUND, "no such sandbox");
   done_info(call, box);

@@ -37,13 +37,19 @@ static int made(void *ctx, const struct mbp_sandbox_info *info, bool attached, s
   return made_fails-- > 0 ? mag_error(err, MBP_E_NO_SPACE, "the log is full") : 0;
 }
 
-static void open_sandbox(const char *attach_id)
+static void open_sandbox_beside(const char *attach_id, const char *stray_key)
 {
   struct mbp_error err = MAG_ERROR_INIT;
   struct mag_sandbox_options options = {.compute = compute, .session = mbp_str("sesn_0ABC"), .intent = intent,
-                                        .made = made, .attach_id = mbp_str(attach_id)};
+                                        .made = made, .attach_id = mbp_str(attach_id),
+                                        .stray_key = mbp_str(stray_key)};
   options.spec.size = MBP_SIZE(struct mbp_sandbox_spec, allowed_hosts);
   ck_assert_int_eq(mag_sandbox_new(&options, &sandbox, &err), 0);
+}
+
+static void open_sandbox(const char *attach_id)
+{
+  open_sandbox_beside(attach_id, NULL);
 }
 
 static void setup(void)
@@ -267,6 +273,28 @@ START_TEST(what_a_killed_runner_left_running_is_ended_before_a_sandbox_is_used_a
   mag_call_unref(call);
   mag_call_unref(old_call);
   mag_sandbox_free(first, true);
+}
+END_TEST
+
+START_TEST(one_that_was_made_and_never_noted_is_removed_by_the_next_process)
+{
+  for (int warm = 0; warm < 2; warm++) {
+    struct mbp_call *call = tool_call();
+    run(call, "echo lost >file", "");
+    mag_call_unref(call);
+    mag_sandbox_free(sandbox, true);
+    ck_assert_int_eq(fake_state.alive, 1);
+    char key[64];
+    (void) snprintf(key, sizeof(key), "%s", last_key);
+    open_sandbox_beside(NULL, key);
+    call = tool_call();
+    if (warm)
+      mag_sandbox_warm(sandbox, call);
+    run(call, "ls", "");
+    ck_assert(!made_attached);
+    ck_assert_int_eq(fake_state.alive, 1);
+    mag_call_unref(call);
+  }
 }
 END_TEST
 
@@ -610,6 +638,7 @@ int main(void)
   tcase_add_test(all, free_with_keep_leaves_it_and_attach_finds_it);
   tcase_add_test(all, an_attached_sandbox_that_is_gone_is_made_anew);
   tcase_add_test(all, what_a_killed_runner_left_running_is_ended_before_a_sandbox_is_used_again);
+  tcase_add_test(all, one_that_was_made_and_never_noted_is_removed_by_the_next_process);
   tcase_add_test(all, one_that_cannot_be_asked_after_is_not_replaced);
   tcase_add_test(all, that_none_could_be_made_is_told_once_and_only_if_somebody_needed_it);
   tcase_add_test(all, who_is_called_off_has_not_gone_without_a_sandbox);
