@@ -72,6 +72,7 @@ static void instance_close(struct mbp_instance *instance)
   if (!instance)
     return;
   llm_service_done(&instance->service);
+  openai_history_free(instance->options.history);
   free(instance);
 }
 
@@ -132,6 +133,7 @@ static int instance_open(const struct mbp_host *host, const struct mbp_config *c
     instance_close(self);
     return r;
   }
+  self->options.history = openai_history_new(); /* without memory it goes without */
   *ret_instance = self;
   return 0;
 }

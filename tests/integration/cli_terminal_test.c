@@ -3,7 +3,6 @@
 #include "rig.h"
 
 #include <check.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -702,6 +702,22 @@ START_TEST(doctor_tells_every_trouble_once)
 }
 END_TEST
 
+START_TEST(help_of_a_plugin_says_where_its_files_are)
+{
+  if (!rig_has_plugin("compute-local"))
+    return;
+  command_begin();
+  struct command command = command_run("plugin help compute-local");
+  expect(&command, 0, "    default: /", NULL);
+  ck_assert_ptr_nonnull(strstr(command.stdout_text.ptr, "/magent-sandbox\n"));
+  ck_assert_ptr_null(strchr(command.stdout_text.ptr, '@'));
+  command_done(&command);
+  mag_autofree char *database = mag_sprintf("    default: %s/magent/magent.db\n", command_path("state"));
+  check("plugin help store-sqlite", 0, database, NULL);
+  command_end();
+}
+END_TEST
+
 START_TEST(the_script_that_answers_is_named)
 {
   command_begin();
@@ -732,6 +748,8 @@ START_TEST(what_is_nearly_right_is_named)
       {"compute stp", "unknown command \"compute stp\"; did you mean \"stop\"?"},
       {"help config --markdwn", "unknown option --markdwn; did you mean --markdown?"},
       {"session list --statsu idle", "session list: unknown option --statsu; did you mean --status?"},
+      {"session title x", "session title: the id of a session and a text are needed"},
+      {"session info", "session info: the id of a session is needed"},
       {"version now", "unexpected \"now\""},
   };
   command_begin();
@@ -743,6 +761,7 @@ START_TEST(what_is_nearly_right_is_named)
     command_done(&command);
   }
   check_error_line("run --compute bubblewrp hello", 1, "did you mean 'bubblewrap'? There are bubblewrap, docker, local");
+  check_error_line("run --model scriptd/x hello", 1, "did you mean 'scripted/...'? There are: ");
   check_no_session();
   command_end();
 }
@@ -754,10 +773,10 @@ START_TEST(what_is_wrong_with_a_tool_names_its_line)
     const char *name, *text, *error;
   } rows[] = {
       {"a.yaml", "tools:\n  - type: agent_toolset_20260401\n  - name: x\n    type: custm\n",
-       "a.yaml:3: tools: no tools are of type \"custm\"; did you mean \"custom\"?\n"},
+       "a.yaml:4: tools: no tools are of type \"custm\"; did you mean \"custom\"?\n"},
       {"b.yaml", "tools:\n  - bash\n  - read\n  -\n    type: custom\n    name: x\n    description: d\n"
                  "    input_schema: {type: object}\n    command: x\n    run_on: hosst\n",
-       "b.yaml:5: tools: custom tool \"x\": run_on must be sandbox or host; did you mean host?\n"},
+       "b.yaml:10: tools: custom tool \"x\": run_on must be sandbox or host; did you mean host?\n"},
       {"c.yaml", "tools:\n\n  - bsh\n", "c.yaml:3: tools: agent_toolset_20260401: unknown tool \"bsh\"; did you mean \"bash\"?\n"},
       {"d.json", "{\n\"tools\": [\n{\"type\": \"agent_toolset_2026\"}]}", "d.json:3: tools: no tools are of type"},
   };
@@ -814,6 +833,7 @@ int main(void)
   tcase_add_test(t, bad_weather_gives_one_clear_line);
   tcase_add_test(t, doctor_never_fails_for_what_is_not_used);
   tcase_add_test(t, doctor_tells_every_trouble_once);
+  tcase_add_test(t, help_of_a_plugin_says_where_its_files_are);
   tcase_add_test(t, the_script_that_answers_is_named);
   tcase_add_test(t, what_is_nearly_right_is_named);
   tcase_add_test(t, what_is_wrong_with_a_tool_names_its_line);

@@ -27,8 +27,7 @@ check_LTLIBRARIES += tests/integration/shelf.la
 tests_integration_shelf_la_SOURCES = tests/integration/shelf.c
 tests_integration_shelf_la_LDFLAGS = $(PLUGIN_LDFLAGS) -rpath /nowhere
 check_PROGRAMS += tests/integration/compute_cli_test
-tests_integration_compute_cli_test_SOURCES = tests/integration/compute_cli_test.c tests/integration/command.c \
-  tests/integration/command.h
+tests_integration_compute_cli_test_SOURCES = tests/integration/compute_cli_test.c $(command_sources)
 tests_integration_compute_cli_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_integration_compute_cli_test_LDADD = $(TEST_LIBS) -lutil
 

@@ -85,7 +85,7 @@ START_TEST(each_command_does_what_its_help_says)
   session("info", id, "", 1, NULL, "no session");
   session("tail", id, "", 1, NULL, "no session");
   check("session intrrupt x", 2, NULL, "did you mean \"interrupt\"?");
-  check("session title x", 2, NULL, "magent: session title: the id of a session and a text is needed");
+  check("session title x", 2, NULL, "magent: session title: the id of a session and a text are needed");
   check("session info x --yes", 2, NULL, "magent: session info: unknown option --yes");
   check("session list --created-after tomorrow", 2, NULL, "neither a time such as");
   check("session list --created-after 2026-02-31", 2, NULL, "neither a time such as");
@@ -285,6 +285,32 @@ START_TEST(a_running_session_is_tailed_until_it_is_idle)
 }
 END_TEST
 
+/* The tool goes on in one of them, and is not run once more in the other. */
+START_TEST(a_running_session_can_be_forked_but_not_archived_or_removed)
+{
+  char *id = NULL;
+  if (!compute())
+    return;
+  command_begin();
+  struct command command = start_waiting("[" WAIT ",{\"text\":\"It was {{tool_result}}\"}]", &id);
+  mag_autofree char *busy = mag_sprintf("magent: session %s is being run by another process; `magent session tail`", id);
+  session("archive", id, "", 1, NULL, busy);
+  session("rm", id, "", 1, NULL, busy);
+  mag_autofree char *fork_it = mag_sprintf("session fork %s", id);
+  mag_autofree char *fork = mag_str_dup(mbp_str(output_of(fork_it)));
+  session("resume", fork, "", 0, "Whether it had an effect is unknown", NULL);
+  session("info", id, "", 0, "running", NULL);
+  command_write_file("work/go", "");
+  command_finish(&command);
+  expect(&command, 0, "It was begun", NULL);
+  session("rm", id, "", 0, NULL, NULL);
+  session("show", fork, "", 0, "begin", NULL); /* what it shares stays */
+  command_done(&command);
+  free(id);
+  command_end();
+}
+END_TEST
+
 START_TEST(show_and_tail_print_results_on_stdout)
 {
   if (!compute())
@@ -393,6 +419,7 @@ int main(void)
   tcase_add_test(t, an_interrupt_from_another_process_ends_a_tool);
   tcase_add_test(t, an_interrupt_from_another_process_ends_an_answer);
   tcase_add_test(t, a_running_session_is_tailed_until_it_is_idle);
+  tcase_add_test(t, a_running_session_can_be_forked_but_not_archived_or_removed);
   tcase_add_test(t, show_and_tail_print_results_on_stdout);
   tcase_add_test(t, a_tail_ends_when_the_runner_dies);
   tcase_add_test(t, of_many_processes_one_runs_and_the_log_stays_whole);
