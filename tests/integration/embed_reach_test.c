@@ -109,7 +109,10 @@ END_TEST
 
 /* ---- Other processes' sessions ---------------------------------------------------------------------------------- */
 
-#define WAIT "{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"until test -e go; do sleep 0.02; done\"}}}"
+/* What the model is told decides what it answers. */
+#define WAIT                                                                                                           \
+  "{\"match\":\"begin\",\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"until test -e go; do sleep 0.02; "   \
+  "done\"}}}"
 
 /* `magent run`, once it has printed an event of that type. */
 static struct other start_run(struct place *place, const char *type, char session_id[MAGENT_ID_SIZE])
@@ -176,7 +179,8 @@ START_TEST(a_session_that_another_process_runs_is_read_and_spoken_to)
   struct seen before = {.n = 0}, after = {.n = 0};
   char id[MAGENT_ID_SIZE], steer[MAGENT_ID_SIZE] = "", follow[MAGENT_ID_SIZE] = "";
   int running = 0;
-  place_begin(&place, "[" WAIT ",{\"text\":\"Steered.\"},{\"text\":\"Followed.\"}]");
+  place_begin(&place, "[" WAIT ",{\"match\":\"*turn left*\",\"text\":\"Steered.\"},"
+                      "{\"match\":\"*then this*\",\"text\":\"Followed.\"}]");
   struct other run = start_run(&place, "agent.tool_use", id);
   uint64_t next = read_all(place.magent, id, 1, 0, &before);
   ck_assert_ptr_nonnull(strstr(before.text, "user.message "));
