@@ -1,4 +1,5 @@
 #include "cli.h"
+#include "options.h"
 #include "render.h"
 
 #include "agent/agents.h"
@@ -34,35 +35,41 @@ static const char help_text[] =
 #define SETS_MAX 64
 
 struct arguments {
-  const char *words[2];
+  char **words;
   size_t n_words;
   const char *sets[SETS_MAX];
   size_t n_sets;
   int64_t version;
   bool json, all;
+  size_t n_printed;
 };
 
-/* 0, or a status to exit with. */
-static int read_arguments(struct arguments *arguments, int argc, char **argv, size_t least, size_t most, bool changes)
+enum { O_JSON = 256, O_ALL, O_SET, O_VERSION };
+
+static int take_option(struct arguments *arguments, const char *command, int option)
 {
-  for (int i = 1; i < argc; i++) {
-    bool value = i + 1 < argc;
-    if (strcmp(argv[i], "--json") == 0)
-      arguments->json = true;
-    else if (strcmp(argv[i], "--all") == 0 && strcmp(argv[0], "list") == 0)
-      arguments->all = true;
-    else if (strcmp(argv[i], "--set") == 0 && changes && value && arguments->n_sets < SETS_MAX)
-      arguments->sets[arguments->n_sets++] = argv[++i];
-    else if (strcmp(argv[i], "--version") == 0 && strcmp(argv[0], "update") == 0 && value) {
-      if (mag_parse_int(mbp_str(argv[++i]), &arguments->version) < 0 || arguments->version < 1)
-        return cli_usage("agent", "--version %s: not a number from 1 on", argv[i]);
-    } else if (argv[i][0] == '-' || arguments->n_words == most)
-      return cli_usage("agent", "%s: unexpected \"%s\"", argv[0], argv[i]);
-    else
-      arguments->words[arguments->n_words++] = argv[i];
+  switch (option) {
+  case O_JSON:
+    arguments->json = true;
+    return 0;
+  case O_ALL:
+    arguments->all = true;
+    return 0;
+  case O_SET:
+    if (arguments->n_sets == SETS_MAX)
+      return cli_usage(command, "--set may stand at most %d times", SETS_MAX);
+    arguments->sets[arguments->n_sets++] = optarg;
+    return 0;
+  case O_VERSION:
+    if (mag_parse_int(mbp_str(optarg), &arguments->version) < 0 || arguments->version < 1)
+      return cli_usage(command, "--version %s: not a number from 1 on", optarg);
+    return 0;
+  case CLI_HELP:
+    fputs(help_text, stdout);
+    return -1;
+  default:
+    return EXIT_USAGE;
   }
-  return arguments->n_words < least ? cli_usage("agent", "%s: %s is needed", argv[0], changes ? "a file" : "an agent")
-                                    : 0;
 }
 
 /* ---- What is printed -------------------------------------------------------------------------------------------- */
@@ -77,9 +84,11 @@ static void print_value(struct mag_definition *definition, const struct mag_key 
   case MAG_KEY_CPU:
     printf("%.10g", (double) number / 1000);
     break;
-  case MAG_KEY_MONEY:
-    printf("%.10g USD", (double) number / 1000000);
+  case MAG_KEY_MONEY: {
+    mag_autofree char *text = mag_micros_text(number);
+    fputs(text ? text : "", stdout);
     break;
+  }
   case MAG_KEY_DURATION:
     printf("%lld%s", (long long) (number % 1000 ? number : number / 1000), number % 1000 ? "ms" : "s");
     break;
@@ -112,14 +121,14 @@ static int print_listed(void *ctx, struct mbp_str json)
 {
   struct arguments *arguments = ctx;
   mag_autojson document = NULL;
-  arguments->n_words++; /* counts what was printed */
+  arguments->n_printed++;
   if (arguments->json) {
     printf("%.*s\n", (int) json.len, json.ptr);
     return 0;
   }
   if (mag_json_parse(json, &document, NULL) < 0)
     return 0;
-  if (arguments->n_words == 1)
+  if (arguments->n_printed == 1)
     printf("%-32s %7s  %-16s  %-24s %s\n", "ID", "VERSION", "UPDATED", "NAME", "MODEL");
   printf("%-32s %7lld  %-16.16s  ", mag_json_str(mag_json_get(document, "id")).ptr,
          (long long) mag_json_num(mag_json_get(document, "version"), 0),
@@ -140,7 +149,8 @@ static int check_definition(struct mag_engine *engine, const struct mag_definiti
                             struct mbp_error *err)
 {
   int r = mag_session_check_agent(engine, definition, err);
-  return r < 0 ? mag_error_wrap(err, "%s", where) : 0;
+  bool named = r < 0 && mag_str_starts(mbp_str(err->message), where); /* with its line, too */
+  return r < 0 && !named ? mag_error_wrap(err, "%s", where) : r;
 }
 
 static int validate_file(struct mag_engine *engine, const char *path)
@@ -158,20 +168,16 @@ static int validate_file(struct mag_engine *engine, const char *path)
   return r < 0 ? cli_fail(&err) : EXIT_OK;
 }
 
-static int validate(struct cli *cli, int argc, char **argv)
+/* Every file is looked at; one that is wrong makes it the status. */
+static int validate(struct mag_engine *engine, struct arguments *arguments, struct mag_agent *agent,
+                    struct mbp_error *err)
 {
   int status = EXIT_OK;
-  if (argc < 2)
-    return cli_usage("agent", "validate: a file is needed");
-  struct mag_engine *engine = cli_engine(cli);
-  if (!engine)
-    return EXIT_ERROR;
-  for (int i = 1; i < argc; i++) {
-    int one = argv[i][0] == '-' ? cli_usage("agent", "validate: unexpected \"%s\"", argv[i])
-                                : validate_file(engine, argv[i]);
-    status = one ? one : status;
-  }
-  mag_engine_free(engine);
+  (void) agent;
+  (void) err;
+  for (size_t i = 0; i < arguments->n_words; i++)
+    if (validate_file(engine, arguments->words[i]) != EXIT_OK)
+      status = EXIT_ERROR;
   return status;
 }
 
@@ -227,20 +233,66 @@ static int list(struct mag_engine *engine, struct arguments *arguments, struct m
 {
   (void) agent;
   int r = mag_agent_list(engine, arguments->all, print_listed, arguments, err);
-  if (r == 0 && arguments->n_words == 0 && !arguments->json)
+  if (r == 0 && arguments->n_printed == 0 && !arguments->json)
     puts("no stored agents yet; `magent agent create FILE` makes one");
   return r;
 }
+
+static const struct option of_validate[] = {{NULL, 0, NULL, 0}};
+static const struct option of_one[] = {{"json", no_argument, NULL, O_JSON}, {NULL, 0, NULL, 0}};
+static const struct option of_list[] = {
+    {"json", no_argument, NULL, O_JSON},
+    {"all", no_argument, NULL, O_ALL},
+    {NULL, 0, NULL, 0},
+};
+static const struct option of_create[] = {
+    {"json", no_argument, NULL, O_JSON},
+    {"set", required_argument, NULL, O_SET},
+    {NULL, 0, NULL, 0},
+};
+static const struct option of_update[] = {
+    {"json", no_argument, NULL, O_JSON},
+    {"set", required_argument, NULL, O_SET},
+    {"version", required_argument, NULL, O_VERSION},
+    {NULL, 0, NULL, 0},
+};
 
 static const struct verb {
   const char *name;
   int (*run)(struct mag_engine *engine, struct arguments *arguments, struct mag_agent *agent, struct mbp_error *err);
   size_t least, most;
-  bool changes;
+  const char *words; /* what is missing */
+  const struct option *options;
 } verbs[] = {
-    {"create", create, 1, 1, true}, {"list", list, 0, 0, false},       {"show", show, 1, 1, false},
-    {"update", update, 1, 2, true}, {"archive", archive, 1, 1, false},
+    {"validate", validate, 1, SIZE_MAX, "a file", of_validate},
+    {"create", create, 1, 1, "a file", of_create},
+    {"list", list, 0, 0, "", of_list},
+    {"show", show, 1, 1, "an agent", of_one},
+    {"update", update, 1, 2, "an agent", of_update},
+    {"archive", archive, 1, 1, "an agent", of_one},
 };
+
+/* 0, a status to exit with, or -1: help was printed. */
+static int read_arguments(const struct verb *verb, struct arguments *arguments, int argc, char **argv)
+{
+  char command[32];
+  int option, status = 0;
+  (void) snprintf(command, sizeof(command), "agent %s", verb->name);
+  cli_options_begin();
+  while (status == 0 && (option = cli_option(command, argc, argv, verb->options)) != -1)
+    status = take_option(arguments, command, option);
+  if (status)
+    return status;
+  arguments->words = argv + optind;
+  arguments->n_words = (size_t) (argc - optind);
+  if (arguments->n_words > verb->most)
+    return cli_usage(command, "unexpected \"%s\"", arguments->words[verb->most]);
+  if (arguments->n_words < verb->least)
+    return cli_usage(command, "%s is needed", verb->words);
+  if (verb->run == update && arguments->n_words == 1 && !arguments->n_sets)
+    return cli_usage(command, "what shall be changed? a file or --set KEY=VALUE");
+  return 0;
+}
 
 static int run_verb(struct cli *cli, const struct verb *verb, struct arguments *arguments)
 {
@@ -254,26 +306,25 @@ static int run_verb(struct cli *cli, const struct verb *verb, struct arguments *
     print_agent(&agent, arguments->json);
   mag_agent_done(&agent);
   mag_engine_free(engine);
-  if (r == -MBP_E_NOT_FOUND && arguments->n_words && !mag_agent_is_file(arguments->words[0]))
+  if (r == -MBP_E_NOT_FOUND && verb->least && !mag_agent_is_file(arguments->words[0]))
     (void) cli_hint(&err, "`magent agent list` shows those that exist");
-  return r < 0 ? cli_fail(&err) : EXIT_OK;
+  return r < 0 ? cli_fail(&err) : r;
 }
 
 int cli_agent(struct cli *cli, int argc, char **argv)
 {
   struct arguments arguments = {.version = 0};
   const char *name = argc > 1 ? argv[1] : "";
-  for (int i = 1; i < argc; i++)
-    if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-      fputs(help_text, stdout);
-      return EXIT_OK;
-    }
-  if (strcmp(name, "validate") == 0)
-    return validate(cli, argc - 1, argv + 1);
+  if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+    fputs(help_text, stdout);
+    return EXIT_OK;
+  }
   for (size_t i = 0; i < MAG_COUNT(verbs); i++)
     if (strcmp(name, verbs[i].name) == 0) {
-      int status = read_arguments(&arguments, argc - 1, argv + 1, verbs[i].least, verbs[i].most, verbs[i].changes);
-      return status ? status : run_verb(cli, &verbs[i], &arguments);
+      int status = read_arguments(&verbs[i], &arguments, argc - 1, argv + 1);
+      if (status)
+        return status < 0 ? EXIT_OK : status;
+      return run_verb(cli, &verbs[i], &arguments);
     }
-  return cli_usage("agent", *name ? "unknown command \"agent %s\"" : "agent: a command is needed%s", name);
+  return cli_unknown_command("agent", name, verbs, MAG_COUNT(verbs), sizeof(verbs[0]));
 }

@@ -24,7 +24,8 @@ struct cli {
 
 int cli_run(struct cli *cli, int argc, char **argv);
 int cli_agent(struct cli *cli, int argc, char **argv);
-int cli_reference(int argc, char **argv); /* of `magent help config` */
+int cli_reference(struct cli *cli, int argc, char **argv); /* of `magent help config` */
+extern const char cli_reference_help[];
 int cli_session(struct cli *cli, int argc, char **argv);
 int cli_compute(struct cli *cli, int argc, char **argv);
 int cli_doctor(struct cli *cli, int argc, char **argv);
@@ -45,11 +46,11 @@ struct mag_engine *cli_engine(struct cli *cli);
 
 /* "magent: message" on stderr, and the status to exit with. */
 int cli_fail(const struct mbp_error *err);
-/* The same for a session that may be run by somebody else: then with what reaches it. */
+/* The same of a session: with what reaches one that somebody else runs, and where to look for one that is not there. */
 int cli_fail_session(const struct mbp_error *err);
 /* Puts "; HINT" behind the message: what the library cannot say, because it does not know the command. -code. */
 int cli_hint(struct mbp_error *err, const char *hint);
-/* The same for wrong usage, with a pointer to the help. */
+/* The same for wrong usage, with a pointer to the help of `command` ("session list"; "" is magent itself). */
 int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Is this stream a terminal that wants colours? (NO_COLOR and TERM=dumb are obeyed.) */

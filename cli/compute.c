@@ -1,4 +1,5 @@
 #include "cli.h"
+#include "options.h"
 #include "render.h"
 
 #include "base/cleanup.h"
@@ -48,7 +49,8 @@ struct boxes {
 };
 
 struct arguments {
-  const char *provider, **ids;
+  const char *provider;
+  char **ids;
   size_t n_ids;
   bool all, json;
 };
@@ -120,7 +122,7 @@ static void ask(struct boxes *boxes, const char *name, bool named)
     render_put_line(stderr, isatty(STDERR_FILENO), mbp_str(err.message));
     fputc('\n', stderr);
   } else if (r < 0) {
-    (void) fail_of(name, &err);
+    (void) (r == -MBP_E_NOT_FOUND ? cli_fail(&err) : fail_of(name, &err)); /* that names it already */
     boxes->failed++;
   }
 }
@@ -340,50 +342,78 @@ static int stop(struct boxes *boxes, const struct arguments *arguments)
 
 /* ---- Dispatch ------------------------------------------------------------------------------------------------- */
 
-/* 0, or a status to exit with. */
-static int read_arguments(struct arguments *arguments, int argc, char **argv, bool is_stop)
+enum { O_JSON = 256, O_PROVIDER, O_ALL };
+
+static const struct option of_ps[] = {
+    {"json", no_argument, NULL, O_JSON},
+    {"provider", required_argument, NULL, O_PROVIDER},
+    {NULL, 0, NULL, 0},
+};
+static const struct option of_stop[] = {
+    {"json", no_argument, NULL, O_JSON},
+    {"provider", required_argument, NULL, O_PROVIDER},
+    {"all", no_argument, NULL, O_ALL},
+    {NULL, 0, NULL, 0},
+};
+
+static const struct verb {
+  const char *name, *full_name;
+  int (*run)(struct boxes *boxes, const struct arguments *arguments);
+  const struct option *options;
+} verbs[] = {{"ps", "compute ps", ps, of_ps}, {"stop", "compute stop", stop, of_stop}};
+
+/* 0, a status to exit with, or -1: help was printed. */
+static int read_arguments(const struct verb *verb, struct arguments *arguments, int argc, char **argv)
 {
-  for (int i = 1; i < argc; i++) {
-    if (strcmp(argv[i], "--json") == 0)
-      arguments->json = true;
-    else if (strcmp(argv[i], "--all") == 0 && is_stop)
-      arguments->all = true;
-    else if (strcmp(argv[i], "--provider") == 0 && i + 1 < argc)
-      arguments->provider = argv[++i];
-    else if (strncmp(argv[i], "--provider=", 11) == 0)
-      arguments->provider = argv[i] + 11;
-    else if (argv[i][0] == '-' || !is_stop)
-      return cli_usage("compute", "%s: unexpected \"%s\"", argv[0], argv[i]);
-    else
-      arguments->ids[arguments->n_ids++] = argv[i];
+  int option;
+  cli_options_begin();
+  while ((option = cli_option(verb->full_name, argc, argv, verb->options)) != -1) {
+    if (option == CLI_WRONG)
+      return EXIT_USAGE;
+    if (option == CLI_HELP) {
+      fputs(help_text, stdout);
+      return -1;
+    }
+    arguments->json |= option == O_JSON;
+    arguments->all |= option == O_ALL;
+    if (option == O_PROVIDER)
+      arguments->provider = optarg;
   }
-  if (is_stop && arguments->all == (arguments->n_ids > 0))
-    return cli_usage("compute", "stop: %s", arguments->all ? "ids or --all, not both" : "which one? ids, or --all");
+  arguments->ids = argv + optind;
+  arguments->n_ids = (size_t) (argc - optind);
+  if (verb->run == ps && arguments->n_ids)
+    return cli_usage(verb->full_name, "unexpected \"%s\"", arguments->ids[0]);
+  if (verb->run == stop && arguments->all == (arguments->n_ids > 0))
+    return cli_usage(verb->full_name, "%s", arguments->all ? "ids or --all, not both" : "which one? ids, or --all");
   return 0;
+}
+
+static int run(struct cli *cli, const struct verb *verb, const struct arguments *arguments)
+{
+  struct boxes boxes = {.engine = cli_engine(cli)};
+  if (!boxes.engine)
+    return EXIT_ERROR;
+  boxes_read(&boxes, arguments->provider);
+  int status = verb->run(&boxes, arguments);
+  boxes_done(&boxes);
+  mag_engine_free(boxes.engine);
+  return status;
 }
 
 int cli_compute(struct cli *cli, int argc, char **argv)
 {
   const char *name = argc > 1 ? argv[1] : "";
-  for (int i = 1; i < argc; i++)
-    if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-      fputs(help_text, stdout);
-      return EXIT_OK;
+  if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+    fputs(help_text, stdout);
+    return EXIT_OK;
+  }
+  for (size_t i = 0; i < MAG_COUNT(verbs); i++)
+    if (strcmp(name, verbs[i].name) == 0) {
+      struct arguments arguments = {.provider = NULL};
+      int status = read_arguments(&verbs[i], &arguments, argc - 1, argv + 1);
+      if (status)
+        return status < 0 ? EXIT_OK : status;
+      return run(cli, &verbs[i], &arguments);
     }
-  bool is_stop = strcmp(name, "stop") == 0;
-  if (!is_stop && strcmp(name, "ps") != 0)
-    return cli_usage("compute", *name ? "unknown command \"compute %s\"" : "compute: a command is needed%s", name);
-  mag_autofree const char **ids = calloc((size_t) argc, sizeof(*ids));
-  struct arguments arguments = {.ids = ids};
-  int status = ids ? read_arguments(&arguments, argc - 1, argv + 1, is_stop) : EXIT_ERROR;
-  if (status)
-    return status;
-  struct boxes boxes = {.engine = cli_engine(cli)};
-  if (!boxes.engine)
-    return EXIT_ERROR;
-  boxes_read(&boxes, arguments.provider);
-  status = is_stop ? stop(&boxes, &arguments) : ps(&boxes, &arguments);
-  boxes_done(&boxes);
-  mag_engine_free(boxes.engine);
-  return status;
+  return cli_unknown_command("compute", name, verbs, MAG_COUNT(verbs), sizeof(verbs[0]));
 }

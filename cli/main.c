@@ -1,17 +1,18 @@
 /* magent - run managed agents at a shell. */
 #include "cli.h"
+#include "options.h"
 #include "plugin.h"
 #include "render.h"
 
+#include "base/buf.h"
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "host/http.h"
 #include "loader/inspect.h"
 
 #include <locale.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,38 +37,6 @@ static const char help_text[] =
     "\n"
     "`magent COMMAND --help` tells more. Exit status: 0 done, 1 error, 2 wrong usage, 3 a tool call waits for\n"
     "an answer, 4 a limit was reached, 130 interrupted.\n";
-
-bool cli_colours(FILE *stream)
-{
-  const char *no = secure_getenv("NO_COLOR"), *term = secure_getenv("TERM");
-  return isatty(fileno(stream)) && !(no && *no) && term && strcmp(term, "dumb") != 0;
-}
-
-int cli_fail(const struct mbp_error *err)
-{
-  fputs("magent: ", stderr);
-  render_put_line(stderr, isatty(STDERR_FILENO), mbp_str(err->message[0] ? err->message : "failed"));
-  fputc('\n', stderr);
-  return EXIT_ERROR;
-}
-
-int cli_hint(struct mbp_error *err, const char *hint)
-{
-  char message[sizeof(err->message)];
-  memcpy(message, err->message, sizeof(message));
-  return mag_error(err, err->code, "%s; %s", message, hint);
-}
-
-int cli_usage(const char *command, const char *format, ...)
-{
-  va_list args;
-  va_start(args, format);
-  fprintf(stderr, "magent: ");
-  vfprintf(stderr, format, args);
-  va_end(args);
-  fprintf(stderr, "\nTry `magent %s%s--help`.\n", command, *command ? " " : "");
-  return EXIT_USAGE;
-}
 
 struct mag_engine *cli_engine(struct cli *cli)
 {
@@ -103,8 +72,12 @@ static void print_log(void *ctx, uint32_t level, const char *topic, struct mbp_s
 static int print_version(struct cli *cli, int argc, char **argv)
 {
   (void) cli;
-  (void) argc;
-  (void) argv;
+  if (argc > 1 && strcmp(argv[1], "--help") != 0 && strcmp(argv[1], "-h") != 0)
+    return cli_usage("version", "unexpected \"%s\"", argv[1]);
+  if (argc > 1) {
+    puts("Usage: magent version\n\nPrints the version.");
+    return EXIT_OK;
+  }
   puts("magent " PACKAGE_VERSION);
   return EXIT_OK;
 }
@@ -123,62 +96,90 @@ static const struct command {
 
 static int unknown_command(const char *name)
 {
-  const char *names[sizeof(commands) / sizeof(commands[0])];
-  size_t n = 0;
-  while ((names[n] = commands[n].name))
-    n++;
-  int nearest = mag_nearest(name, names);
-  if (nearest >= 0)
-    return cli_usage("", "unknown command \"%s\"; did you mean \"%s\"?", name, names[nearest]);
-  return cli_usage("", "unknown command \"%s\"", name);
+  return cli_unknown_command("", name, commands, MAG_COUNT(commands) - 1, sizeof(commands[0]));
 }
 
-/* `magent help run` is `magent run --help`. */
+/* `magent help run` is `magent run --help`, and `magent help session list` is `magent session list --help`. */
 static int help(struct cli *cli, int argc, char **argv)
 {
-  char option[] = "--help", *words[] = {argc > 1 ? argv[1] : NULL, option, NULL};
-  if (argc == 1 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
-    fputs(help_text, stdout);
+  char option[] = "--help", *words[] = {argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : option, option, NULL};
+  if (argc == 1 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+    fputs(argc == 1 ? help_text : cli_reference_help, stdout);
     return EXIT_OK;
   }
   if (strcmp(argv[1], "config") == 0)
-    return cli_reference(argc - 1, argv + 1);
+    return cli_reference(cli, argc - 1, argv + 1);
+  if (strcmp(argv[1], "help") == 0) {
+    fputs(cli_reference_help, stdout);
+    return EXIT_OK;
+  }
   for (const struct command *command = commands; command->name; command++)
     if (strcmp(command->name, argv[1]) == 0)
-      return command->run(cli, 2, words);
+      return command->run(cli, argc > 2 ? 3 : 2, words);
   return unknown_command(argv[1]);
+}
+
+enum { O_PLUGIN_DIR = 256, O_VERBOSE, O_VERSION };
+
+static const struct option global_options[] = {
+    {"plugin-dir", required_argument, NULL, O_PLUGIN_DIR},
+    {"verbose", no_argument, NULL, O_VERBOSE},
+    {"version", no_argument, NULL, O_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+/* What stands before the command. 0, a status to exit with, or -1: all is done. */
+static int read_options(struct cli *cli, int argc, char **argv)
+{
+  size_t n_dirs = 0;
+  int option;
+  cli_options_begin();
+  while ((option = cli_option("", argc, argv, global_options)) != -1)
+    switch (option) {
+    case O_PLUGIN_DIR:
+      if (n_dirs == PLUGIN_DIRS_MAX)
+        return cli_usage("", "--plugin-dir may stand at most %d times", PLUGIN_DIRS_MAX);
+      cli->plugin_dirs[n_dirs++] = optarg;
+      break;
+    case O_VERBOSE:
+      cli->verbose = true;
+      break;
+    case O_VERSION:
+      (void) print_version(cli, 0, NULL);
+      return -1;
+    case CLI_HELP:
+      fputs(help_text, stdout);
+      return -1;
+    default:
+      return EXIT_USAGE;
+    }
+  return 0;
+}
+
+/* A full disk or a closed pipe is an error, not a short answer. */
+static int end(int status)
+{
+  mag_http_stop(); /* no TLS work beside exit handlers */
+  if ((fflush(stdout) == 0 && !ferror(stdout)) || status != EXIT_OK)
+    return status;
+  fputs("magent: stdout could not be written\n", stderr);
+  return EXIT_ERROR;
 }
 
 int main(int argc, char **argv)
 {
   struct cli cli = {0};
-  size_t n_dirs = 0;
-  int at = 1;
   setlocale(LC_CTYPE, ""); /* and no more: what we write is the same everywhere */
   signal(SIGPIPE, SIG_IGN);
-  for (; at < argc && argv[at][0] == '-'; at++) {
-    if (strcmp(argv[at], "--help") == 0 || strcmp(argv[at], "-h") == 0) {
-      fputs(help_text, stdout);
-      return EXIT_OK;
-    }
-    if (strcmp(argv[at], "--version") == 0)
-      return print_version(&cli, 0, NULL);
-    if (strcmp(argv[at], "--verbose") == 0)
-      cli.verbose = true;
-    else if (strcmp(argv[at], "--plugin-dir") == 0 && at + 1 < argc && n_dirs < PLUGIN_DIRS_MAX)
-      cli.plugin_dirs[n_dirs++] = argv[++at];
-    else
-      return cli_usage("", "unknown option \"%s\"", argv[at]);
-  }
-  if (at == argc)
-    return cli_usage("", "a command is needed");
+  int status = read_options(&cli, argc, argv);
+  if (status)
+    return status < 0 ? end(EXIT_OK) : status;
   if (cli.verbose)
     mag_log_set(print_log, NULL, MBP_LOG_DEBUG);
-  for (const struct command *command = commands; command->name; command++)
-    if (strcmp(command->name, argv[at]) == 0) {
-      int status = command->run(&cli, argc - at, argv + at);
-      mag_http_stop(); /* no TLS work beside exit handlers */
-      return status;
-    }
-  return unknown_command(argv[at]);
+  argc -= optind;
+  argv += optind;
+  for (const struct command *command = commands; command->name && argc > 0; command++)
+    if (strcmp(command->name, argv[0]) == 0)
+      return end(command->run(&cli, argc, argv));
+  return unknown_command(argc > 0 ? argv[0] : "");
 }

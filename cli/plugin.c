@@ -1,5 +1,9 @@
 #include "plugin.h"
 
+#include "cli.h"
+#include "options.h"
+#include "wrap.h"
+
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -35,29 +39,10 @@ struct mbp_str plugin_text(const struct mbp_json *object, const char *key)
   return mag_json_str(mag_json_get(object, key));
 }
 
-int plugin_columns(struct mbp_str text)
-{
-  int n = 0;
-  for (size_t i = 0; i < text.len; i++)
-    n += ((unsigned char) text.ptr[i] & 0xc0) != 0x80;
-  return n;
-}
-
-/* What a plugin says is shown on terminals, which obey control characters. */
-static void print_clean(FILE *out, struct mbp_str text)
-{
-  for (size_t i = 0; i < text.len; i++) {
-    unsigned char c = (unsigned char) text.ptr[i];
-    bool c1 = c == 0xc2 && i + 1 < text.len && (unsigned char) text.ptr[i + 1] < 0xa0;
-    (void) fputc(c < 0x20 || c == 0x7f || c1 ? '?' : c, out);
-    i += c1;
-  }
-}
-
 void plugin_cell(FILE *out, struct mbp_str text, int width)
 {
-  print_clean(out, text);
-  for (int n = plugin_columns(text); n < width; n++)
+  cli_put_clean(out, text);
+  for (int n = cli_columns(text); n < width; n++)
     (void) fputc(' ', out);
 }
 
@@ -67,49 +52,9 @@ void plugin_bold(FILE *out, int on)
     (void) fputs(on ? "\033[1m" : "\033[0m", out);
 }
 
-static struct mbp_str next_word(struct mbp_str *text)
-{
-  size_t n = 0;
-  while (n < text->len && text->ptr[n] != ' ' && text->ptr[n] != '\n' && text->ptr[n] != '\t')
-    n++;
-  struct mbp_str word = mbp_str_n(text->ptr, n);
-  *text = mbp_str_n(text->ptr + n, text->len - n);
-  return word;
-}
-
 void plugin_wrap(FILE *out, int at, int indent, struct mbp_str text)
 {
-  bool fresh = true; /* at the beginning of a line */
-  while (text.len) {
-    if (*text.ptr == '\n') {
-      (void) fputc('\n', out);
-      text = mbp_str_n(text.ptr + 1, text.len - 1);
-      at = -1;
-      fresh = true;
-    } else if (*text.ptr == ' ' || *text.ptr == '\t') {
-      text = mbp_str_n(text.ptr + 1, text.len - 1);
-    } else {
-      struct mbp_str word = next_word(&text);
-      int n = plugin_columns(word);
-      if (!fresh && at + 1 + n > WIDTH) {
-        (void) fputc('\n', out);
-        at = -1;
-        fresh = true;
-      }
-      if (at < 0) {
-        (void) fprintf(out, "%*s", indent, "");
-        at = indent;
-      }
-      if (!fresh) {
-        (void) fputc(' ', out);
-        at++;
-      }
-      print_clean(out, word);
-      at += n;
-      fresh = false;
-    }
-  }
-  (void) fputc('\n', out);
+  cli_wrap(out, WIDTH, at, indent, text);
 }
 
 /* ---- Plugins ------------------------------------------------------------------------------------------------- */
@@ -163,8 +108,9 @@ int plugin_resolve(struct mag_registry *registry, const char *name, struct mag_c
     return mag_error(err, MBP_E_INVALID, "several plugins have the name '%s': say %s-%s or %s-%s", name,
                      mag_kind_name(search.bare.kind), name, mag_kind_name(search.other), name);
   int nearest = names ? mag_nearest(name, names) : -1;
-  return mag_error(err, MBP_E_NOT_FOUND, "no plugin '%.64s'%s%s%s; magent plugin list shows which there are", name,
-                   nearest >= 0 ? "; did you mean '" : "", nearest >= 0 ? names[nearest] : "", nearest >= 0 ? "'" : "");
+  return mag_error(err, MBP_E_NOT_FOUND, "no plugin '%.64s'%s%s%s `magent plugin list` shows which there are", name,
+                   nearest >= 0 ? "; did you mean '" : ";", nearest >= 0 ? names[nearest] : "",
+                   nearest >= 0 ? "'?" : "");
 }
 
 struct mbp_json *plugin_ask(const char *path, int trust, struct mag_inspection *ret_inspection)
@@ -178,75 +124,69 @@ struct mbp_json *plugin_ask(const char *path, int trust, struct mag_inspection *
 
 /* ---- Command line -------------------------------------------------------------------------------------------- */
 
-static int wrong(const char *text, const char *what)
-{
-  (void) fprintf(stderr, "magent plugin: %s%s (see magent plugin --help)\n", text, what);
-  return 2;
-}
+enum { O_JSON = 256, O_EXISTS, O_ATLEAST };
 
-static int parse(int argc, char **argv, struct plugin_options *options)
+static const struct option of_any[] = {{"json", no_argument, NULL, O_JSON}, {NULL, 0, NULL, 0}};
+static const struct option of_inspect[] = {
+    {"json", no_argument, NULL, O_JSON},
+    {"exists", no_argument, NULL, O_EXISTS},
+    {"atleast-version", required_argument, NULL, O_ATLEAST},
+    {NULL, 0, NULL, 0},
+};
+
+static const struct verb {
+  const char *name, *full_name;
+  int (*run)(struct mag_registry *registry, const struct plugin_options *options);
+  const struct option *options;
+} verbs[] = {
+    {"list", "plugin list", plugin_list, of_any},
+    {"inspect", "plugin inspect", plugin_inspect, of_inspect},
+    {"help", "plugin help", plugin_help, of_any},
+};
+
+/* 0, a status to exit with, or -1: help was printed. */
+static int read_options(const struct verb *verb, struct plugin_options *options, int argc, char **argv)
 {
-  bool only_names = false;
-  for (int i = 1; i < argc; i++) {
-    const char *a = argv[i];
-    if (only_names || a[0] != '-' || !a[1]) {
-      if (options->name)
-        return wrong("one name at a time, not also ", a);
-      options->name = a;
-    } else if (strcmp(a, "--") == 0) {
-      only_names = true;
-    } else if (strcmp(a, "--json") == 0) {
-      options->json = true;
-    } else if (strcmp(a, "--exists") == 0) {
-      options->exists = true;
-    } else if (strcmp(a, "--help") == 0 || strcmp(a, "-h") == 0) {
-      options->help = true;
-    } else if (strncmp(a, "--atleast-version=", 18) == 0) {
-      options->atleast = a + 18;
-    } else if (strcmp(a, "--atleast-version") == 0) {
-      if (++i == argc)
-        return wrong("--atleast-version needs a version", "");
-      options->atleast = argv[i];
-    } else {
-      return wrong("unknown option ", a);
+  int option;
+  cli_options_begin();
+  while ((option = cli_option(verb->full_name, argc, argv, verb->options)) != -1) {
+    if (option == CLI_WRONG)
+      return EXIT_USAGE;
+    if (option == CLI_HELP) {
+      (void) fputs(usage, stdout);
+      return -1;
     }
+    options->json |= option == O_JSON;
+    options->exists |= option == O_EXISTS;
+    if (option == O_ATLEAST)
+      options->atleast = optarg;
   }
+  options->name = argv[optind];
+  if (verb->run == plugin_list && options->name)
+    return cli_usage(verb->full_name, "it takes no name: did you mean inspect %s", options->name);
+  if (verb->run != plugin_list && !options->name)
+    return cli_usage(verb->full_name, "the name of a plugin is needed");
+  if (options->name && argv[optind + 1])
+    return cli_usage(verb->full_name, "one name at a time, not also %s", argv[optind + 1]);
   return 0;
 }
 
 int magent_cmd_plugin(struct mag_registry *registry, int argc, char **argv)
 {
   struct plugin_options options = {0};
-  if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-    (void) fputs(usage, argc < 2 ? stderr : stdout);
-    return argc < 2 ? 2 : 0;
-  }
-  const char *verb = argv[1];
-  if (strcmp(verb, "query-child") == 0) /* hidden: see inspect.h */
-    return mag_inspect_query(argc - 1, argv + 1);
-  int r = parse(argc - 1, argv + 1, &options);
-  if (r != 0)
-    return r;
-  if (options.help) {
+  const char *name = argc > 1 ? argv[1] : "";
+  if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
     (void) fputs(usage, stdout);
-    return 0;
+    return EXIT_OK;
   }
-  bool list = strcmp(verb, "list") == 0, inspect = strcmp(verb, "inspect") == 0, help = strcmp(verb, "help") == 0;
-  if (!list && !inspect && !help)
-    return wrong("unknown command ", verb);
-  if (!inspect && (options.exists || options.atleast))
-    return wrong("--exists and --atleast-version are for inspect", "");
-  if (list && options.name)
-    return wrong("list takes no name: did you mean inspect ", options.name);
-  if (!list && !options.name)
-    return wrong(verb, " needs a plugin's name");
-  r = list      ? plugin_list(registry, &options)
-      : inspect ? plugin_inspect(registry, &options)
-                : plugin_help(registry, &options);
-  /* A full disk or a closed pipe is an error, not a short list. */
-  if (fflush(stdout) != 0 || ferror(stdout)) {
-    (void) fputs("magent plugin: standard output cannot be written\n", stderr);
-    return 1;
-  }
-  return r;
+  if (strcmp(name, "query-child") == 0) /* hidden: see inspect.h */
+    return mag_inspect_query(argc - 1, argv + 1);
+  for (size_t i = 0; i < MAG_COUNT(verbs); i++)
+    if (strcmp(name, verbs[i].name) == 0) {
+      int status = read_options(&verbs[i], &options, argc - 1, argv + 1);
+      if (status)
+        return status < 0 ? EXIT_OK : status;
+      return verbs[i].run(registry, &options);
+    }
+  return cli_unknown_command("plugin", name, verbs, MAG_COUNT(verbs), sizeof(verbs[0]));
 }

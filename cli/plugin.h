@@ -15,7 +15,7 @@ int magent_cmd_plugin(struct mag_registry *registry, int argc, char **argv);
 #include <stdio.h>
 
 struct plugin_options {
-  bool json, exists, help;
+  bool json, exists;
   const char *atleast; /* version, or NULL */
   const char *name;    /* the one argument, or NULL */
 };
@@ -39,6 +39,5 @@ void plugin_wrap(FILE *out, int at, int indent, struct mbp_str text);
 void plugin_cell(FILE *out, struct mbp_str text, int width);
 /* Bold where `out` is a terminal, else nothing: plugin_bold(out, 1) ... plugin_bold(out, 0). */
 void plugin_bold(FILE *out, int on);
-int plugin_columns(struct mbp_str text);
 
 #endif

@@ -1,9 +1,11 @@
 #include "plugin.h"
+#include "wrap.h"
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "host/config.h"
 
 #include <string.h>
 
@@ -48,6 +50,13 @@ static void fact(const char *name, struct mbp_str text)
   plugin_wrap(stdout, at, at, text);
 }
 
+/* Of a path what it is here. */
+static void fact_default(struct mbp_str type, struct mbp_str text)
+{
+  mag_autofree char *path = text.len && mbp_str_eq(type, "path") ? mag_config_expand(text.ptr) : NULL;
+  fact("default", path ? mbp_str(path) : text);
+}
+
 /*   base_url  URL, required, repeatable
  *     Where requests go.
  *     default: https://...  */
@@ -80,7 +89,7 @@ static void print_param(const struct mbp_json *p, int width)
     }
     fact(bounded ? "range" : "at least", mag_buf_str(&values));
   }
-  fact("default", plugin_text(p, "default"));
+  fact_default(type, plugin_text(p, "default"));
   fact("environment", plugin_text(p, "env"));
   if (mag_json_truth(mag_json_get(p, "secret"), 0))
     fact("secret", mbp_str("never shown, logged or stored"));
@@ -108,7 +117,7 @@ static void print_text(const struct mbp_json *d)
   }
   int width = 0;
   for (const struct mbp_json *p = mag_json_first(params); p; p = mag_json_next(p))
-    width = MAG_MAX(width, plugin_columns(plugin_text(p, "name")));
+    width = MAG_MAX(width, cli_columns(plugin_text(p, "name")));
   (void) printf("\nParameters:\n");
   for (const struct mbp_json *p = mag_json_first(params); p; p = mag_json_next(p)) {
     (void) printf("\n");
@@ -122,12 +131,12 @@ int plugin_help(struct mag_registry *registry, const struct plugin_options *opti
   struct mag_candidate candidate;
   struct mag_inspection inspection;
   if (plugin_resolve(registry, options->name, &candidate, &err) < 0) {
-    (void) fprintf(stderr, "magent plugin: %s\n", err.message);
+    (void) fprintf(stderr, "magent: %s\n", err.message);
     return 1;
   }
   mag_autojson document = plugin_ask(candidate.path, candidate.trust, &inspection);
   if (!document)
-    (void) fprintf(stderr, "magent plugin: %s\n", inspection.problem ? inspection.problem : "out of memory");
+    (void) fprintf(stderr, "magent: %s\n", inspection.problem ? inspection.problem : "out of memory");
   else if (options->json)
     (void) printf("%s\n", inspection.json);
   else

@@ -65,7 +65,7 @@ static int print_problem(const char *path, const struct mag_inspection *inspecti
 {
   const char *problem = inspection->problem ? inspection->problem : "out of memory";
   if (!json) {
-    (void) fprintf(stderr, "magent plugin: %s\n", problem);
+    (void) fprintf(stderr, "magent: %s\n", problem);
     return 1;
   }
   mag_autowriter writer = mag_writer_new();
@@ -101,7 +101,7 @@ int plugin_inspect(struct mag_registry *registry, const struct plugin_options *o
   bool quiet = options->exists || options->atleast;
   if (find(registry, options->name, &candidate, &err) < 0) {
     if (!quiet)
-      (void) fprintf(stderr, "magent plugin: %s\n", err.message);
+      (void) fprintf(stderr, "magent: %s\n", err.message);
     return 1;
   }
   mag_autojson document = plugin_ask(candidate.path, candidate.trust, &inspection);

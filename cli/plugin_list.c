@@ -1,4 +1,5 @@
 #include "plugin.h"
+#include "wrap.h"
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -87,9 +88,9 @@ static void print_table(const struct table *table)
   int name_width = 4, version_width = 7;
   for (size_t i = 0; i < table->n; i++) {
     const struct row *row = &table->rows[i];
-    name_width = MAG_MAX(name_width, plugin_columns(mbp_str(row->candidate.name)));
+    name_width = MAG_MAX(name_width, cli_columns(mbp_str(row->candidate.name)));
     if (row->document)
-      version_width = MAG_MAX(version_width, plugin_columns(plugin_text(row->document, "version")));
+      version_width = MAG_MAX(version_width, cli_columns(plugin_text(row->document, "version")));
   }
   name_width = MAG_MIN(name_width, 24);
   version_width = MAG_MIN(version_width, 16);
@@ -147,7 +148,7 @@ int plugin_list(struct mag_registry *registry, const struct plugin_options *opti
   else if (r == 0)
     print_text(registry, &table);
   else
-    (void) fprintf(stderr, "magent plugin: out of memory\n");
+    (void) fprintf(stderr, "magent: out of memory\n");
   for (size_t i = 0; i < table.n; i++) {
     mag_json_free(table.rows[i].document);
     mag_inspection_done(&table.rows[i].inspection);

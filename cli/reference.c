@@ -1,17 +1,22 @@
 #include "reference.h"
 
 #include "cli.h"
+#include "options.h"
+#include "run_options.h"
 
 #include "base/buf.h"
+#include "base/cleanup.h"
 
 #include <string.h>
 
-static const char help_text[] =
+const char cli_reference_help[] =
     "Usage: magent help [COMMAND]\n"
-    "       magent help config [--markdown | --man | --json-schema | --keys | --options]\n"
+    "       magent help config [--markdown | --man | --man-options | --json-schema]\n"
+    "       magent help config --keys | --options | --values OPTION\n"
     "\n"
-    "Shows the help of a command, or the keys of agent files: as text, as docs/CONFIG.md, as magent-agent(5), as JSON\n"
-    "Schema for editors, or as words for the shell's completion.\n";
+    "Shows the help of a command, or the keys of agent files: as text, as CONFIG.md, as magent-agent(5), as the\n"
+    "options in magent(1), as JSON Schema for editors. The last three are words for the shell's completion: keys,\n"
+    "options of `magent run`, and what there is for the value of one.\n";
 
 static bool is_shown(const struct mag_key *key)
 {
@@ -129,6 +134,29 @@ static void print_roff_key(const struct mag_key *key)
   print_roff(facts.ptr);
 }
 
+/* The list of options of `magent run`. */
+static void print_man_options(void)
+{
+  struct run_option options[RUN_OPTIONS_MAX];
+  size_t n = run_options(options);
+  printf(".Bl -tag -width Ds\n");
+  for (size_t i = 0; i < n; i++) {
+    char note[128];
+    const char *equals = options[i].argument ? strchr(options[i].argument, '=') : NULL;
+    printf(".It Fl Fl %s", options[i].name);
+    if (equals)
+      printf(" Ar %.*s Ns = Ns Ar %s", (int) (equals - options[i].argument), options[i].argument, equals + 1);
+    else if (options[i].argument)
+      printf(" Ar %s", options[i].argument);
+    putchar('\n');
+    print_roff(options[i].help);
+    run_option_note(&options[i], note, sizeof(note));
+    if (*note)
+      print_roff(note);
+  }
+  printf(".El\n");
+}
+
 static void print_man(void)
 {
   printf(
@@ -171,32 +199,47 @@ static void print_keys(void)
 
 static void print_options(void)
 {
-  for (const struct mag_key *key = mag_schema; key->path; key++)
-    if (key->option)
-      printf("--%s\n", key->option);
+  struct run_option options[RUN_OPTIONS_MAX];
+  size_t n = run_options(options);
+  for (size_t i = 0; i < n; i++)
+    printf("--%s\n", options[i].name);
 }
 
-static const struct {
+static const struct format {
   const char *option;
   void (*print)(void);
 } formats[] = {
-    {"--markdown", print_markdown}, {"--man", print_man},         {"--json-schema", reference_schema},
-    {"--keys", print_keys},         {"--options", print_options},
+    {"markdown", print_markdown}, {"man", print_man},         {"man-options", print_man_options},
+    {"json-schema", reference_schema}, {"keys", print_keys},  {"options", print_options},
 };
 
-int cli_reference(int argc, char **argv)
+#define O_VALUES 256
+
+int cli_reference(struct cli *cli, int argc, char **argv)
 {
-  if (argc == 1) {
-    print_text();
-    return EXIT_OK;
-  }
-  for (size_t i = 0; argc == 2 && i < sizeof(formats) / sizeof(formats[0]); i++)
-    if (strcmp(argv[1], formats[i].option) == 0) {
-      formats[i].print();
+  struct option options[MAG_COUNT(formats) + 2] = {{"values", required_argument, NULL, O_VALUES}};
+  const struct format *format = NULL;
+  const char *values = NULL;
+  int option, n = 0;
+  for (size_t i = 0; i < MAG_COUNT(formats); i++)
+    options[i + 1] = (struct option){formats[i].option, no_argument, NULL, O_VALUES + 1 + (int) i};
+  cli_options_begin();
+  while ((option = cli_option("help config", argc, argv, options)) != -1) {
+    if (option == CLI_WRONG)
+      return EXIT_USAGE;
+    if (option == CLI_HELP) {
+      fputs(cli_reference_help, stdout);
       return EXIT_OK;
     }
-  if (strcmp(argv[1], "--help") != 0)
-    return cli_usage("help", "config: unexpected \"%s\"", argv[argc - 1]);
-  fputs(help_text, stdout);
+    format = option > O_VALUES ? &formats[option - O_VALUES - 1] : NULL;
+    values = option == O_VALUES ? optarg : NULL;
+    n++;
+  }
+  if (optind < argc || n > 1)
+    return cli_usage("help config", optind < argc ? "unexpected \"%s\"" : "one format at a time%s",
+                     optind < argc ? argv[optind] : "");
+  if (values)
+    return reference_values(cli, values);
+  (format ? format->print : print_text)();
   return EXIT_OK;
 }

@@ -17,4 +17,9 @@ extern const char reference_summary[];
 const char *reference_type(const struct mag_key *key);
 void reference_schema(void); /* the JSON Schema, on stdout */
 
+struct cli;
+/* Words that the value of an option of `magent run` may be, a line each: of the schema, or what the plugins have. The
+ * status to exit with. */
+int reference_values(struct cli *cli, const char *option);
+
 #endif

@@ -68,7 +68,7 @@ static void write_value(struct mbp_writer *w, const struct mag_key *key)
     break;
   case MAG_KEY_MONEY:
     write_types(w, "number", "string");
-    mag_writer_string(w, "pattern", mbp_str("^[0-9]+(\\.[0-9]{1,6})?( USD)?$"));
+    mag_writer_string(w, "pattern", mbp_str("^[0-9]+(\\.[0-9]{1,6})?$"));
     break;
   case MAG_KEY_TRUTH:
     mag_writer_string(w, "type", mbp_str("boolean"));

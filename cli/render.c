@@ -2,6 +2,8 @@
 
 #include "cli.h"
 
+#include "base/text.h"
+
 #include <string.h>
 #include <unistd.h>
 
@@ -184,7 +186,26 @@ static void show_stored_text(struct render *render, struct mbp_str text)
   }
   if (lines > RESULT_LINES_SHOWN)
     fprintf(render->notes, "%s  | ... %zu more line%s%s\n", dim(render), lines - RESULT_LINES_SHOWN,
-            lines - RESULT_LINES_SHOWN == 1 ? "" : "s", plain(render));
+            mag_plural((int64_t) (lines - RESULT_LINES_SHOWN)), plain(render));
+}
+
+static struct mbp_str last_line(struct mbp_str text)
+{
+  while (text.len && text.ptr[text.len - 1] == '\n')
+    text.len--;
+  const char *newline = text.len ? memrchr(text.ptr, '\n', text.len) : NULL;
+  size_t before = newline ? (size_t) (newline + 1 - text.ptr) : 0;
+  return mbp_str_n(text.ptr + before, text.len - before);
+}
+
+/* How it failed: of output that stands above already the end, which says that the call was interrupted, ran out of time,
+ * or with which status it ended. */
+static void show_failure(struct render *render, struct mbp_str text)
+{
+  note(render, "!", mbp_str("failed"),
+       render->from_log      ? mbp_str("")
+       : render->output_seen ? last_line(text)
+                             : text);
 }
 
 static void show_tool_result(struct render *render, const struct mbp_json *event)
@@ -195,7 +216,8 @@ static void show_tool_result(struct render *render, const struct mbp_json *event
     fputc('\n', render->notes);
   render->tool_mid_line = false;
   if (failed)
-    note(render, "!", mbp_str("failed"), render->from_log ? mbp_str("") : mag_json_str(mag_json_get(block, "text")));
+    show_failure(render, mag_json_str(mag_json_get(block, "text")));
+  render->output_seen = false;
   for (; block && render->from_log; block = mag_json_next(block))
     show_stored_text(render, mag_json_str(mag_json_get(block, "text")));
 }
@@ -252,6 +274,7 @@ static void on_event(void *ctx, const struct mbp_record *record)
 
 static void show_output(struct render *render, struct mbp_str data)
 {
+  render->output_seen |= data.len > 0;
   for (size_t at = 0; at < data.len;) {
     const char *newline = memchr(data.ptr + at, '\n', data.len - at);
     size_t len = newline ? (size_t) (newline - data.ptr) - at : data.len - at;

@@ -1,7 +1,9 @@
 #include "cli.h"
 #include "interrupt.h"
+#include "options.h"
 #include "question.h"
 #include "render.h"
+#include "run_options.h"
 
 #include "agent/agents.h"
 #include "agent/project_file.h"
@@ -12,7 +14,6 @@
 #include "base/error.h"
 #include "base/text.h"
 
-#include <getopt.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,22 +25,9 @@ static const char help_head[] =
     "\n"
     "Runs an agent on PROMPT (\"-\": read it from stdin) until it has answered. The answer goes to stdout, what\n"
     "tools do to stderr.\n"
-    "\n"
-    "  --agent A         a stored agent (NAME, ID, NAME@VERSION), or an agent file: a name with a slash or the\n"
-    "                    ending .yaml, .yml or .json\n"
-    "  --set KEY=VALUE   any key of an agent file, such as compute.memory=512M; `magent help config` lists them\n";
+    "\n";
 
 static const char help_tail[] =
-    "  --tools LIST      only these tools, e.g. bash,read,write; \"none\" for none\n"
-    "  --no-project      leave .magent/environment.yaml of this directory and those above it out\n"
-    "  --trust-project   let it say what runs in a sandbox that has a network\n"
-    "  --session ID      go on with an earlier session\n"
-    "  --title T         title of a new session\n"
-    "  --max-turns N     stop after N model requests\n"
-    "  --timeout D       stop after D, e.g. 90s, 5m\n"
-    "  --yes             answer \"ask\" with yes; what is denied stays denied\n"
-    "  --json            one event a line on stdout, nothing else\n"
-    "  --help\n"
     "\n"
     "Options come first, then the agent, then the project's environment, then defaults.json in the configuration\n"
     "directory.\n"
@@ -54,59 +42,19 @@ struct options {
   char *prompt;
 };
 
-enum {
-  O_AGENT = 256,
-  O_SET,
-  O_TOOLS,
-  O_NO_PROJECT,
-  O_TRUST_PROJECT,
-  O_SESSION,
-  O_TITLE,
-  O_TURNS,
-  O_TIMEOUT,
-  O_YES,
-  O_JSON,
-  O_HELP,
-  O_KEY /* from here on: rows of the schema */
-};
-
-#define KEY_OPTIONS_MAX 16
-
-static const struct option own_options[] = {
-    {"agent", required_argument, NULL, O_AGENT},
-    {"set", required_argument, NULL, O_SET},
-    {"tools", required_argument, NULL, O_TOOLS},
-    {"no-project", no_argument, NULL, O_NO_PROJECT},
-    {"trust-project", no_argument, NULL, O_TRUST_PROJECT},
-    {"session", required_argument, NULL, O_SESSION},
-    {"title", required_argument, NULL, O_TITLE},
-    {"max-turns", required_argument, NULL, O_TURNS},
-    {"timeout", required_argument, NULL, O_TIMEOUT},
-    {"yes", no_argument, NULL, O_YES},
-    {"json", no_argument, NULL, O_JSON},
-    {"help", no_argument, NULL, O_HELP},
-};
-
-/* Ours, and those that the schema gives. */
-static void make_options(struct option options[MAG_COUNT(own_options) + KEY_OPTIONS_MAX + 1])
+static void make_options(struct option options[RUN_OPTIONS_MAX + 1])
 {
-  size_t n = MAG_COUNT(own_options), most = n + KEY_OPTIONS_MAX;
-  memcpy(options, own_options, sizeof(own_options));
-  for (int i = 0; mag_schema[i].path && n < most; i++)
-    if (mag_schema[i].option)
-      options[n++] = (struct option){mag_schema[i].option, required_argument, NULL, O_KEY + i};
+  struct run_option all[RUN_OPTIONS_MAX];
+  size_t n = run_options(all);
+  for (size_t i = 0; i < n; i++)
+    options[i] = (struct option){all[i].name, all[i].argument ? required_argument : no_argument, NULL, all[i].id};
   options[n] = (struct option){NULL, 0, NULL, 0};
 }
 
 static void print_help(void)
 {
   fputs(help_head, stdout);
-  for (const struct mag_key *key = mag_schema; key->path; key++)
-    if (key->option) {
-      char name[32];
-      (void) snprintf(name, sizeof(name), "--%s %s", key->option, key->argument);
-      printf("  %-17s %s\n", name, key->path);
-    }
+  run_options_print(stdout);
   fputs(help_tail, stdout);
 }
 
@@ -148,43 +96,43 @@ static int take_option(struct options *options, int option)
 {
   struct mbp_error err = MAG_ERROR_INIT;
   switch (option) {
-  case O_AGENT:
+  case RUN_AGENT:
     options->agent = optarg;
     return 0;
-  case O_SET:
+  case RUN_SET:
     return cli_change(&options->definition, optarg, &err) < 0 ? cli_usage("run", "%s", err.message) : 0;
-  case O_TOOLS:
+  case RUN_TOOLS:
     return mag_definition_set_tools(&options->definition, optarg, &err) < 0
                ? cli_usage("run", "--tools: %s", err.message)
                : 0;
-  case O_NO_PROJECT:
+  case RUN_NO_PROJECT:
     options->no_project = true;
     return 0;
-  case O_TRUST_PROJECT:
+  case RUN_TRUST_PROJECT:
     options->trust_project = true;
     return 0;
-  case O_SESSION:
+  case RUN_SESSION:
     options->session = optarg;
     return 0;
-  case O_TITLE:
+  case RUN_TITLE:
     options->title = optarg;
     return 0;
-  case O_TURNS:
+  case RUN_TURNS:
     if (mag_parse_int(mbp_str(optarg), &options->limits.max_steps) < 0 || options->limits.max_steps < 1)
       return cli_usage("run", "--max-turns %s: not a number from 1 on", optarg);
     return 0;
-  case O_TIMEOUT:
+  case RUN_TIMEOUT:
     if (mag_parse_duration(mbp_str(optarg), &options->limits.timeout_ms) < 0 || options->limits.timeout_ms < 1)
       return cli_usage("run", "--timeout %s: not a duration such as 90s or 5m", optarg);
     return 0;
-  case O_YES:
+  case RUN_YES:
     options->yes = true;
     return 0;
-  case O_JSON:
+  case RUN_JSON:
     options->json = true;
     return 0;
   default:
-    return option >= O_KEY ? take_key(options, &mag_schema[option - O_KEY], optarg) : EXIT_USAGE;
+    return option >= RUN_KEY ? take_key(options, &mag_schema[option - RUN_KEY], optarg) : EXIT_USAGE;
   }
 }
 
@@ -220,18 +168,15 @@ static int check_session_options(struct options *options)
 /* 0, a status to exit with, or -1: help was printed. */
 static int read_options(struct options *options, int argc, char **argv)
 {
-  struct option long_options[MAG_COUNT(own_options) + KEY_OPTIONS_MAX + 1];
+  struct option long_options[RUN_OPTIONS_MAX + 1];
   int option, status = 0;
   make_options(long_options);
-  optind = 1;
-  opterr = 0;
-  while (status == 0 && (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
-    if (option == O_HELP || option == 'h') {
+  cli_options_begin();
+  while (status == 0 && (option = cli_option("run", argc, argv, long_options)) != -1) {
+    if (option == RUN_HELP || option == CLI_HELP) {
       print_help();
       return -1;
     }
-    if (option == '?')
-      return cli_usage("run", "unknown option or missing value: %s", argv[optind - 1]);
     status = take_option(options, option);
   }
   if (status)
@@ -258,11 +203,20 @@ static int say_yes(void *ctx, const char *tool, const char *input)
 
 static void tell_about_offline_model(const struct mag_session *session)
 {
-  if (mag_instance_descriptor(session->llm)->caps & MBP_CAP_LLM_OFFLINE)
-    fprintf(
-        stderr,
-        "magent: no model is configured, so a scripted stand-in answers; its tools run for real.\n"
-        "        Set ANTHROPIC_API_KEY or OPENAI_API_KEY, or OPENAI_BASE_URL for a local server, for a real one.\n");
+  const char *script = secure_getenv("MAGENT_SCRIPT");
+  if (!(mag_instance_descriptor(session->llm)->caps & MBP_CAP_LLM_OFFLINE))
+    return;
+  fputs("magent: no model is configured, so ", stderr);
+  if (script && *script) {
+    fputs("the script ", stderr);
+    render_put_line(stderr, isatty(STDERR_FILENO), mbp_str(script));
+    fputs(" of MAGENT_SCRIPT", stderr);
+  } else {
+    fputs("a scripted stand-in", stderr);
+  }
+  fputs(" answers; its tools run for real.\n"
+        "        Set ANTHROPIC_API_KEY or OPENAI_API_KEY, or OPENAI_BASE_URL for a local server, for a real one.\n",
+        stderr);
 }
 
 static void tell_about_missing_isolation(const struct mag_session *session)
@@ -279,20 +233,24 @@ static bool waits_for_result(const struct mag_session *session, const struct mag
                           mag_state_granted(&session->log.state, call->name));
 }
 
-/* What to type is said once for each, so that it can be copied. */
+/* What is asked, and what to type, each on a line of its own so that it can be copied. */
 static void tell_what_waits(const struct mag_session *session)
 {
   const struct mag_state *state = &session->log.state;
+  const char *id = session->log.id;
   for (size_t i = 0; i < state->n_calls; i++) {
     const struct mag_tool_call *call = &state->calls[i];
     if (call->result)
       continue;
     bool result = waits_for_result(session, call);
-    fprintf(stderr, "magent: %s waits for %s: magent session answer %s %s %s\n", call->name,
-            result ? "its result" : "a yes or no", session->log.id, call->event_id,
-            result ? "--result JSON" : "--allow|--deny");
+    fprintf(stderr, "magent: %s waits for %s:\n", call->name, result ? "its result" : "a yes or no");
+    question_show_input(stderr, mbp_str(call->input));
+    fprintf(stderr, "        magent session answer %s %s %s\n", id, call->event_id,
+            result ? "--result JSON" : "--allow");
+    if (!result)
+      fprintf(stderr, "        magent session answer %s %s --deny\n", id, call->event_id);
   }
-  fprintf(stderr, "        Then `magent session resume %s` goes on; with --yes it says yes to all.\n", session->log.id);
+  fprintf(stderr, "        Then `magent session resume %s` goes on; with --yes it says yes to all.\n", id);
 }
 
 /* Did a budget of the session end the turn, or a limit of the turn itself? */
@@ -349,12 +307,7 @@ int cli_run_session(struct mag_session *session, const char *prompt, const struc
   render_end(render);
   if (r < 0)
     return cli_fail(&err);
-  int status = status_of(session, &outcome);
-  if (render->failed && status == EXIT_OK) {
-    fprintf(stderr, "magent: stdout could not be written\n");
-    return EXIT_ERROR;
-  }
-  return status;
+  return status_of(session, &outcome);
 }
 
 /* The project's file is told of, used or not: it has come with the directory. */
@@ -397,8 +350,7 @@ static int open_session(struct options *options, struct mag_engine *engine, stru
 {
   if (!options->session)
     return make_session(options, engine, ret_session, err);
-  int r = mag_session_open(engine, options->session, &options->definition, ret_session, err);
-  return r == -MBP_E_NOT_FOUND ? cli_hint(err, "`magent session list` shows those that exist") : r;
+  return mag_session_open(engine, options->session, &options->definition, ret_session, err);
 }
 
 static int run(struct cli *cli, struct options *options)

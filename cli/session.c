@@ -1,4 +1,5 @@
 /* magent session: which sub-commands there are, and what they take. */
+#include "options.h"
 #include "session.h"
 #include "session_answer.h"
 
@@ -6,7 +7,6 @@
 #include "base/clock.h"
 #include "base/text.h"
 
-#include <getopt.h>
 #include <string.h>
 
 static const char help_text[] =
@@ -30,8 +30,8 @@ static const char help_text[] =
     "                        --budget-time D; \"none\" removes a budget\n"
     "  fork ID               a new session that goes on from there: --at EVENT (the last one that it keeps),\n"
     "                        --title T, --without-files (an empty workspace instead of a copy)\n"
-    "  archive ID            keep it, but never run it again; a fork of it can go on\n"
-    "  rm ID                 remove a session, its log and its private workspace\n"
+    "  archive ID...         keep them, but never run them again; a fork of one can go on\n"
+    "  rm ID...              remove sessions, their logs and their private workspaces\n"
     "  rm --older-than AGE   all that nothing has happened in since (30d, 12h, 2026-11-01), but those that run;\n"
     "                        --dry-run: say which, and remove none\n"
     "\n"
@@ -46,26 +46,27 @@ static const char help_text[] =
 
 static const struct command {
   const char *name;
-  int (*run)(struct cli *cli, struct session_arguments *arguments);
+  int (*run)(struct cli *cli, struct session_arguments *arguments); /* NULL: reads its options itself */
   const char *options;
-  int n_words;
+  size_t least, most;
   const char *words; /* what is missing */
 } commands[] = {
-    {"list", session_list, "jsgabxnp", 0, ""},
-    {"info", session_info, "j", 1, "the id of a session"},
-    {"show", session_show, "j", 1, "the id of a session"},
-    {"tail", session_tail, "jf", 1, "the id of a session"},
-    {"resume", session_resume, "jy", 1, "the id of a session"},
-    {"interrupt", session_interrupt, "j", 1, "the id of a session"},
-    {"steer", session_steer, "j", 2, "the id of a session and a text"},
-    {"send", session_send, "j", 2, "the id of a session and a text"},
-    {"title", session_title, "j", 2, "the id of a session and a text"},
-    {"update", session_update, "jt" BUDGETS, 1, "the id of a session"},
-    {"fork", session_fork, "jtew", 1, "the id of a session"},
-    {"archive", session_archive, "j", 1, "the id of a session"},
-    {"rm", session_rm, "jod", 1, "the id of a session"},
-    {"save", session_save, "j", 2, "the id of a session and a file"},
-    {"restore", session_restore, "j", 1, "a file"},
+    {"list", session_list, "jsgabxnp", 0, 0, ""},
+    {"info", session_info, "j", 1, 1, "the id of a session is"},
+    {"show", session_show, "j", 1, 1, "the id of a session is"},
+    {"tail", session_tail, "jf", 1, 1, "the id of a session is"},
+    {"resume", session_resume, "jy", 1, 1, "the id of a session is"},
+    {"answer", NULL, "", 0, 0, ""},
+    {"interrupt", session_interrupt, "j", 1, 1, "the id of a session is"},
+    {"steer", session_steer, "j", 2, 2, "the id of a session and a text are"},
+    {"send", session_send, "j", 2, 2, "the id of a session and a text are"},
+    {"title", session_title, "j", 2, 2, "the id of a session and a text are"},
+    {"update", session_update, "jt" BUDGETS, 1, 1, "the id of a session is"},
+    {"fork", session_fork, "jtew", 1, 1, "the id of a session is"},
+    {"archive", session_archive, "j", 1, SIZE_MAX, "the id of a session is"},
+    {"rm", session_rm, "jod", 1, SIZE_MAX, "the id of a session is"},
+    {"save", session_save, "j", 2, 2, "the id of a session and a file are"},
+    {"restore", session_restore, "j", 1, 1, "a file is"},
 };
 
 static const struct option long_options[] = {
@@ -108,8 +109,8 @@ static int take_time(struct session_arguments *arguments, int letter, int64_t *r
   if (mag_clock_parse(optarg, ret_ms) == 0)
     return 0;
   if (mag_parse_duration(mbp_str(optarg), &ago) < 0)
-    return cli_usage("session", "%s: --%s %s: neither a time such as 2026-11-23 nor a duration such as 2h",
-                     arguments->command, option_name(letter), optarg);
+    return cli_usage(arguments->command, "--%s %s: neither a time such as 2026-11-23 nor a duration such as 2h",
+                     option_name(letter), optarg);
   *ret_ms = mag_clock_wall_ms() - ago;
   return 0;
 }
@@ -118,7 +119,7 @@ static int take_limit(struct session_arguments *arguments)
 {
   int64_t limit;
   if (mag_parse_int(mbp_str(optarg), &limit) < 0 || limit < 1 || limit > 100000)
-    return cli_usage("session", "%s: --limit %s: not a number from 1 to 100000", arguments->command, optarg);
+    return cli_usage(arguments->command, "--limit %s: not a number from 1 to 100000", optarg);
   arguments->filter.limit = (uint32_t) limit;
   arguments->all = false;
   return 0;
@@ -133,7 +134,7 @@ static int take_status(struct session_arguments *arguments)
       arguments->filter.archived |= i == 2;
       return 0;
     }
-  return cli_usage("session", "%s: --status %s: there are idle, running, interrupted and terminated", arguments->command, optarg);
+  return cli_usage(arguments->command, "--status %s: there are idle, running, interrupted and terminated", optarg);
 }
 
 static int take_budget(struct session_arguments *arguments, int letter)
@@ -147,8 +148,8 @@ static int take_budget(struct session_arguments *arguments, int letter)
           : letter == 'D'             ? mag_parse_duration(text, &value)
                                       : mag_parse_int(text, &value);
   if (r < 0 || value < 0 || (value == 0 && strcmp(optarg, "none") != 0))
-    return cli_usage("session", "%s: --%s %s: not %s, nor \"none\"", arguments->command, option_name(letter), optarg,
-                     letter == 'M'   ? "an amount such as 2.50"
+    return cli_usage(arguments->command, "--%s %s: not %s, nor \"none\"", option_name(letter), optarg,
+                     letter == 'M'   ? "an amount such as 2.50, without a currency"
                      : letter == 'D' ? "a duration such as 5m"
                                      : "a number from 1 on");
   if (!arguments->budget) {
@@ -214,69 +215,68 @@ static int take_option(struct session_arguments *arguments, int letter)
 
 /* ---- Dispatch ------------------------------------------------------------------------------------------------- */
 
-/* 0, or a status to exit with. argv[0] is the sub-command. */
+/* Those of the long options that the sub-command has. */
+static void choose_options(const struct command *command, struct option chosen[MAG_COUNT(long_options)])
+{
+  size_t n = 0;
+  for (const struct option *option = long_options; option->name; option++)
+    if (strchr(command->options, option->val))
+      chosen[n++] = *option;
+  chosen[n] = (struct option){NULL, 0, NULL, 0};
+}
+
+static int check_words(const struct command *command, const struct session_arguments *arguments)
+{
+  const char *name = arguments->command;
+  if (arguments->n_words > command->most)
+    return cli_usage(name, "unexpected \"%s\"", arguments->words[command->most]);
+  if (arguments->dry_run && !arguments->before_ms)
+    return cli_usage(name, "--dry-run goes with --older-than");
+  if (arguments->before_ms)
+    return arguments->n_words ? cli_usage(name, "either ids or --older-than") : 0;
+  return arguments->n_words < command->least ? cli_usage(name, "%s needed", command->words) : 0;
+}
+
+/* 0, a status to exit with, or -1: help was printed. argv[0] is the sub-command. */
 static int read_arguments(const struct command *command, struct session_arguments *arguments, int argc, char **argv)
 {
-  int letter, n = 0;
-  optind = 1;
-  opterr = 0;
-  while ((letter = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-    if (letter == '?')
-      return cli_usage("session", "%s: unknown option or missing value: %s", command->name, argv[optind - 1]);
-    if (!strchr(command->options, letter))
-      return cli_usage("session", "%s: unexpected \"--%s\"", command->name, option_name(letter));
-    int status = take_option(arguments, letter);
-    if (status)
-      return status;
+  struct option options[MAG_COUNT(long_options)];
+  int letter, status = 0;
+  choose_options(command, options);
+  cli_options_begin();
+  while (status == 0 && (letter = cli_option(arguments->command, argc, argv, options)) != -1) {
+    if (letter == CLI_HELP) {
+      fputs(help_text, stdout);
+      return -1;
+    }
+    status = letter == CLI_WRONG ? EXIT_USAGE : take_option(arguments, letter);
   }
-  for (; optind < argc; optind++) {
-    if (n == command->n_words)
-      return cli_usage("session", "%s: unexpected \"%s\"", command->name, argv[optind]);
-    arguments->words[n++] = argv[optind];
-  }
-  if (arguments->dry_run && !arguments->before_ms)
-    return cli_usage("session", "%s: --dry-run goes with --older-than", command->name);
-  if (arguments->before_ms)
-    return n ? cli_usage("session", "%s: either an id or --older-than", command->name) : 0;
-  return n < command->n_words ? cli_usage("session", "%s: %s is needed", command->name, command->words) : 0;
+  arguments->words = argv + optind;
+  arguments->n_words = (size_t) (argc - optind);
+  return status ? status : check_words(command, arguments);
 }
 
-static const struct command *find(const char *name)
+static int run(struct cli *cli, const struct command *command, int argc, char **argv)
 {
-  for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-    if (strcmp(commands[i].name, name) == 0)
-      return &commands[i];
-  return NULL;
-}
-
-static int unknown(const char *name)
-{
-  const char *names[sizeof(commands) / sizeof(commands[0]) + 1] = {NULL};
-  for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-    names[i] = commands[i].name;
-  int nearest = mag_nearest(name, names);
-  if (nearest >= 0)
-    return cli_usage("session", "unknown command \"session %s\"; did you mean \"%s\"?", name, names[nearest]);
-  return cli_usage("session", *name ? "unknown command \"session %s\"" : "session: a command is needed%s", name);
+  char name[32];
+  struct session_arguments arguments = {.command = name, .all = true};
+  (void) snprintf(name, sizeof(name), "session %s", command->name);
+  int status = read_arguments(command, &arguments, argc, argv);
+  if (status == 0)
+    status = command->run(cli, &arguments);
+  mag_writer_free(arguments.budget);
+  return status < 0 ? EXIT_OK : status;
 }
 
 int cli_session(struct cli *cli, int argc, char **argv)
 {
   const char *name = argc > 1 ? argv[1] : "";
-  if (strcmp(name, "answer") == 0)
-    return cli_session_answer(cli, argc - 1, argv + 1);
-  for (int i = 1; i < argc; i++)
-    if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-      fputs(help_text, stdout);
-      return EXIT_OK;
-    }
-  const struct command *command = find(name);
-  if (!command)
-    return unknown(name);
-  struct session_arguments arguments = {.command = name, .all = true};
-  int status = read_arguments(command, &arguments, argc - 1, argv + 1);
-  if (status == 0)
-    status = command->run(cli, &arguments);
-  mag_writer_free(arguments.budget);
-  return status;
+  if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+    fputs(help_text, stdout);
+    return EXIT_OK;
+  }
+  for (size_t i = 0; i < MAG_COUNT(commands); i++)
+    if (strcmp(name, commands[i].name) == 0)
+      return commands[i].run ? run(cli, &commands[i], argc - 1, argv + 1) : cli_session_answer(cli, argc - 1, argv + 1);
+  return cli_unknown_command("session", name, commands, MAG_COUNT(commands), sizeof(commands[0]));
 }

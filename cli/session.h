@@ -8,8 +8,9 @@
 #include "base/json.h"
 
 struct session_arguments {
-  const char *command;
-  const char *words[2]; /* ID, TEXT and the like */
+  const char *command; /* "session list" */
+  char **words;        /* ID, TEXT and the like */
+  size_t n_words;
   bool json, yes, follow, without_files;
   const char *event, *title;
   struct mag_session_filter filter;

@@ -7,10 +7,10 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "options.h"
 #include "question.h"
 #include "render.h"
 
-#include <getopt.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -41,7 +41,7 @@ struct options {
   bool allow, deny, always, error, json;
 };
 
-enum { O_ALLOW = 256, O_DENY, O_ALWAYS, O_MESSAGE, O_RESULT, O_ERROR, O_JSON, O_HELP };
+enum { O_ALLOW = 256, O_DENY, O_ALWAYS, O_MESSAGE, O_RESULT, O_ERROR, O_JSON };
 
 static const struct option long_options[] = {
     {"allow", no_argument, NULL, O_ALLOW},
@@ -51,7 +51,6 @@ static const struct option long_options[] = {
     {"result", required_argument, NULL, O_RESULT},
     {"error", no_argument, NULL, O_ERROR},
     {"json", no_argument, NULL, O_JSON},
-    {"help", no_argument, NULL, O_HELP},
     {NULL, 0, NULL, 0},
 };
 
@@ -59,16 +58,16 @@ static int check_options(const struct options *options)
 {
   int answers = options->allow + options->deny + (options->result != NULL);
   if (!options->id)
-    return cli_usage("session answer", "answer: the id of a session is needed");
+    return cli_usage("session answer", "the id of a session is needed");
   if (answers > 1)
-    return cli_usage("session answer", "answer: only one of --allow, --deny and --result");
+    return cli_usage("session answer", "only one of --allow, --deny and --result");
   if (options->event && answers == 0)
-    return cli_usage("session answer", "answer: --allow, --deny or --result is needed");
+    return cli_usage("session answer", "--allow, --deny or --result is needed");
   if ((options->always && !options->allow) || (options->message && !options->deny) ||
       (options->error && !options->result))
-    return cli_usage("session answer", "answer: --always is for --allow, --message for --deny, --error for --result");
+    return cli_usage("session answer", "--always is for --allow, --message for --deny, --error for --result");
   return options->message && !mag_utf8_valid(options->message, strlen(options->message))
-             ? cli_usage("session answer", "answer: the message is not UTF-8 text")
+             ? cli_usage("session answer", "the message is not UTF-8 text")
              : 0;
 }
 
@@ -89,20 +88,19 @@ static void take_option(struct options *options, int option)
 static int read_options(struct options *options, int argc, char **argv)
 {
   int option;
-  optind = 1;
-  opterr = 0;
-  while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
-    if (option == O_HELP || option == 'h') {
+  cli_options_begin();
+  while ((option = cli_option("session answer", argc, argv, long_options)) != -1) {
+    if (option == CLI_WRONG)
+      return EXIT_USAGE;
+    if (option == CLI_HELP) {
       fputs(help_text, stdout);
       return -1;
     }
-    if (option == '?')
-      return cli_usage("session answer", "answer: unknown option or missing value: %s", argv[optind - 1]);
     take_option(options, option);
   }
   options->id = optind < argc ? argv[optind] : NULL;
   options->event = optind + 1 < argc ? argv[optind + 1] : NULL;
-  return argc - optind > 2 ? cli_usage("session answer", "answer: unexpected \"%s\"", argv[optind + 2])
+  return argc - optind > 2 ? cli_usage("session answer", "unexpected \"%s\"", argv[optind + 2])
                            : check_options(options);
 }
 
@@ -217,7 +215,5 @@ int cli_session_answer(struct cli *cli, int argc, char **argv)
   bool answers = options.allow || options.deny || options.result;
   int r = answers ? give(engine, &options, &err) : list(engine, &options, &err);
   mag_engine_free(engine);
-  if (r == 0 && (fflush(stdout) != 0 || ferror(stdout)))
-    r = mag_error(&err, MBP_E_INTERNAL, "stdout could not be written");
-  return r < 0 ? cli_fail(&err) : EXIT_OK;
+  return r < 0 ? cli_fail_session(&err) : EXIT_OK;
 }

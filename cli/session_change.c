@@ -24,6 +24,25 @@ static int run(struct cli *cli, struct session_arguments *arguments, action act,
   return r < 0 ? cli_fail_session(&err) : EXIT_OK;
 }
 
+/* The same for every session that is named; one that fails holds up no other. */
+static int run_each(struct cli *cli, struct session_arguments *arguments, action act, bool stays)
+{
+  int status = EXIT_OK;
+  struct mag_engine *engine = cli_engine(cli);
+  if (!engine)
+    return EXIT_ERROR;
+  for (; arguments->n_words; arguments->words++, arguments->n_words--) {
+    struct mbp_error err = MAG_ERROR_INIT;
+    int r = act(engine, arguments, &err);
+    if (r == 0 && arguments->json && stays)
+      r = session_print_info(engine, arguments->words[0], /* json= */ true, &err);
+    if (r < 0)
+      status = cli_fail_session(&err);
+  }
+  mag_engine_free(engine);
+  return status;
+}
+
 static int set_title(struct mag_engine *engine, struct session_arguments *arguments, struct mbp_error *err)
 {
   struct mag_session_change change = {.title = arguments->words[1]};
@@ -51,7 +70,7 @@ static int update(struct mag_engine *engine, struct session_arguments *arguments
 int session_update(struct cli *cli, struct session_arguments *arguments)
 {
   if (!arguments->title && !arguments->budget)
-    return cli_usage("session", "update: what shall be changed? --title or one of --budget-...");
+    return cli_usage(arguments->command, "what shall be changed? --title or one of --budget-...");
   return run(cli, arguments, update, true);
 }
 
@@ -62,7 +81,7 @@ static int archive(struct mag_engine *engine, struct session_arguments *argument
 
 int session_archive(struct cli *cli, struct session_arguments *arguments)
 {
-  return run(cli, arguments, archive, true);
+  return run_each(cli, arguments, archive, true);
 }
 
 static int fork_it(struct mag_engine *engine, struct session_arguments *arguments, struct mbp_error *err)
@@ -85,17 +104,20 @@ int session_fork(struct cli *cli, struct session_arguments *arguments)
 
 static int rm(struct mag_engine *engine, struct session_arguments *arguments, struct mbp_error *err)
 {
-  if (arguments->before_ms)
-    return session_remove_old(engine, arguments->before_ms, arguments->dry_run, arguments->json, err);
   int r = mag_sessions_remove(engine, arguments->words[0], err);
   if (r == 0 && arguments->json)
     printf("{\"id\":\"%s\",\"removed\":true}\n", arguments->words[0]);
   return r;
 }
 
+static int rm_old(struct mag_engine *engine, struct session_arguments *arguments, struct mbp_error *err)
+{
+  return session_remove_old(engine, arguments->before_ms, arguments->dry_run, arguments->json, err);
+}
+
 int session_rm(struct cli *cli, struct session_arguments *arguments)
 {
-  return run(cli, arguments, rm, false);
+  return arguments->before_ms ? run(cli, arguments, rm_old, false) : run_each(cli, arguments, rm, false);
 }
 
 /* ---- Ids ------------------------------------------------------------------------------------------------------ */
@@ -125,13 +147,19 @@ int session_save(struct cli *cli, struct session_arguments *arguments)
 
 static int restore(struct mag_engine *engine, struct session_arguments *arguments, struct mbp_error *err)
 {
+  const char *path = arguments->words[0];
   struct mag_ids ids;
-  int r = mag_ids_restore(engine, arguments->words[0], &ids, err);
-  if (r == 0 && arguments->json)
+  int r = mag_ids_load(path, &ids, err);
+  if (r < 0)
+    return r;
+  r = ids.session_id[0] ? mag_ids_check(engine, &ids, err)
+                        : mag_error(err, MBP_E_NOT_FOUND, "it names no session: there was none when it was written");
+  if (r < 0)
+    return mag_error_wrap(err, "%s", path);
+  if (arguments->json)
     return print_ids(&ids, err);
-  if (r == 0)
-    puts(ids.session_id);
-  return r;
+  puts(ids.session_id);
+  return 0;
 }
 
 int session_restore(struct cli *cli, struct session_arguments *arguments)

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,17 +15,18 @@ static int64_t number(const struct mbp_json *object, const char *key)
   return mag_json_num(mag_json_get(object, key), 0);
 }
 
-/* "0.001234 USD", "-" if nothing had a price, or "?" if it is not known. */
+/* "0.01 USD", "-" if nothing had a price, or "?" if it is not known. */
 static void write_cost(const struct mbp_json *cost, char *text, size_t size)
 {
   struct mbp_str currency = mag_json_str(mag_json_get(cost, "currency"));
   int64_t micros = number(cost, "micros");
   if (mag_json_type(cost) == MBP_JSON_OBJECT && !currency.len && !micros)
     (void) snprintf(text, size, "-");
-  else if (mag_json_type(cost) == MBP_JSON_OBJECT)
-    (void) snprintf(text, size, "%lld.%06lld%s%.*s", (long long) (micros / 1000000), (long long) (micros % 1000000),
-                    currency.len ? " " : "", (int) currency.len, currency.ptr ? currency.ptr : "");
-  else
+  else if (mag_json_type(cost) == MBP_JSON_OBJECT) {
+    mag_autofree char *amount = mag_micros_text(micros);
+    (void) snprintf(text, size, "%s%s%.*s", amount ? amount : "", currency.len ? " " : "", (int) currency.len,
+                    currency.ptr ? currency.ptr : "");
+  } else
     (void) snprintf(text, size, "?");
 }
 
@@ -130,9 +132,10 @@ static void print_view(const struct mbp_json *view, struct mbp_str json)
   print_text(view, "updated", "updated_at");
   print_text(view, "archived", "archived_at");
   print_text(view, "forked from", "forked_from");
-  printf("%-12s %lld turns, %lld model requests, %lld tool calls, %lld.%01lld s\n", "work",
-         (long long) number(view, "turns"), (long long) number(view, "steps"), (long long) number(view, "tool_calls"),
-         (long long) (number(view, "active_ms") / 1000), (long long) (number(view, "active_ms") % 1000 / 100));
+  long long turns = number(view, "turns"), steps = number(view, "steps"), calls = number(view, "tool_calls"),
+            active = number(view, "active_ms");
+  printf("%-12s %lld turn%s, %lld model request%s, %lld tool call%s, %lld.%01lld s\n", "work", turns,
+         mag_plural(turns), steps, mag_plural(steps), calls, mag_plural(calls), active / 1000, active % 1000 / 100);
   printf("%-12s %lld in, %lld out, %lld read from cache, %lld written to cache\n", "tokens",
          (long long) number(usage, "input_tokens"), (long long) number(usage, "output_tokens"),
          (long long) number(usage, "cache_read_input_tokens"),
@@ -163,5 +166,5 @@ int session_info(struct cli *cli, struct session_arguments *arguments)
     return EXIT_ERROR;
   int r = session_print_info(engine, arguments->words[0], arguments->json, &err);
   mag_engine_free(engine);
-  return r < 0 ? cli_fail(&err) : EXIT_OK;
+  return r < 0 ? cli_fail_session(&err) : EXIT_OK;
 }

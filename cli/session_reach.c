@@ -33,7 +33,7 @@ int session_interrupt(struct cli *cli, struct session_arguments *arguments)
   int r = mag_outside_interrupt(engine, id, &running, &err);
   mag_engine_free(engine);
   if (r < 0)
-    return cli_fail(&err);
+    return cli_fail_session(&err);
   if (arguments->json)
     print_json(id, NULL, running);
   else if (!running)
@@ -55,7 +55,7 @@ static int say(struct cli *cli, struct session_arguments *arguments, const char 
     r = mag_sessions_facts(engine, id, &facts, &err);
   mag_engine_free(engine);
   if (r < 0)
-    return cli_fail(&err);
+    return cli_fail_session(&err);
   if (arguments->json)
     print_json(id, event, facts.running);
   else if (!facts.running)
@@ -111,5 +111,7 @@ int cli_fail_session(const struct mbp_error *err)
   struct mbp_error told = *err;
   if (err->code == MBP_E_BUSY && strstr(err->message, "is being run"))
     (void) cli_hint(&told, "`magent session tail` shows it; session send, steer and interrupt reach it");
+  else if (err->code == MBP_E_NOT_FOUND && strstr(err->message, "no session \""))
+    (void) cli_hint(&told, "`magent session list` shows those that exist");
   return cli_fail(&told);
 }

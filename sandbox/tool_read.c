@@ -88,7 +88,8 @@ int mag_tool_read(int argc, char **argv)
     if (n < 0)
       return tool_fail_errno(path, errno);
     if (first && tool_is_binary(data, (size_t) n))
-      return tool_fail("%s is a binary file of %lld bytes, not text", path, (long long) st.st_size);
+      return tool_fail("%s is a binary file of %lld byte%s, not text", path, (long long) st.st_size,
+                       st.st_size == 1 ? "" : "s");
     first = false;
     if (!select_from(&selection, data, (size_t) n))
       break;

@@ -12,14 +12,14 @@
 #define NUMBER_MAX (INT64_C(1) << 53) /* what every reader of JSON keeps */
 
 static const struct {
-  const char *name, *unit;
+  const char *name, *one, *many;
   size_t offset;
 } members[] = {
-    {"tokens", "tokens", offsetof(struct mag_budget, tokens)},
-    {"cost_micros", "of cost", offsetof(struct mag_budget, cost_micros)},
-    {"steps", "model requests", offsetof(struct mag_budget, steps)},
-    {"tool_calls", "tool calls", offsetof(struct mag_budget, tool_calls)},
-    {"time_ms", "s of running", offsetof(struct mag_budget, time_ms)},
+    {"tokens", "token", "tokens", offsetof(struct mag_budget, tokens)},
+    {"cost_micros", "of cost", "of cost", offsetof(struct mag_budget, cost_micros)},
+    {"steps", "model request", "model requests", offsetof(struct mag_budget, steps)},
+    {"tool_calls", "tool call", "tool calls", offsetof(struct mag_budget, tool_calls)},
+    {"time_ms", "s of running", "s of running", offsetof(struct mag_budget, time_ms)},
 };
 
 static int64_t get(const struct mag_budget *budget, size_t i)
@@ -146,7 +146,7 @@ bool mag_budget_allows(const struct mag_state *state, const struct mag_budget *f
 static char *number_text(const char *name, int64_t value)
 {
   if (strcmp(name, "cost_micros") == 0)
-    return mag_sprintf("%lld.%06lld", (long long) (value / 1000000), (long long) (value % 1000000));
+    return mag_micros_text(value);
   if (strcmp(name, "time_ms") == 0)
     return mag_sprintf("%lld.%01lld", (long long) (value / 1000), (long long) (value % 1000 / 100));
   return mag_sprintf("%lld", (long long) value);
@@ -155,12 +155,13 @@ static char *number_text(const char *name, int64_t value)
 char *mag_budget_message(const struct mag_budget_stop *stop)
 {
   char *max = number_text(stop->name, stop->max), *used = number_text(stop->name, stop->used), *text = NULL;
-  for (size_t i = 0; i < MAG_COUNT(members) && max && used; i++)
+  for (size_t i = 0; i < MAG_COUNT(members) && max && used; i++) {
+    const char *unit = stop->max == 1 ? members[i].one : members[i].many;
     if (strcmp(members[i].name, stop->name) == 0)
       text = stop->used < stop->max
-                 ? mag_sprintf("the next request would exceed the session's budget of %s %s (%s used)", max,
-                               members[i].unit, used)
-                 : mag_sprintf("the session's budget of %s %s is used up (%s used)", max, members[i].unit, used);
+                 ? mag_sprintf("the next request would exceed the session's budget of %s %s (%s used)", max, unit, used)
+                 : mag_sprintf("the session's budget of %s %s is used up (%s used)", max, unit, used);
+  }
   free(max);
   free(used);
   return text;

@@ -16,6 +16,7 @@ void mag_definition_done(struct mag_definition *definition)
       free(*mag_key_text(definition, key));
       *mag_key_text(definition, key) = NULL; /* two rows may share a member */
     }
+  mag_tools_source_done(&definition->tools_source);
   memset(definition, 0, sizeof(*definition));
 }
 
@@ -77,6 +78,8 @@ int mag_definition_lay(struct mag_definition *definition, const struct mag_defin
   struct mag_definition *under = (struct mag_definition *) given; /* only read */
   bool model_said = definition->model != NULL;
   int r = 0;
+  if (!definition->tools && under->tools)
+    r = mag_tools_source_copy(&definition->tools_source, &under->tools_source, err);
   for (const struct mag_key *key = mag_schema; key->path && r == 0; key++) {
     if (model_said && strncmp(key->path, "model.", 6) == 0)
       continue;

@@ -7,6 +7,8 @@
 #ifndef MAG_AGENT_DEFINITION_H
 #define MAG_AGENT_DEFINITION_H
 
+#include "agent/tools_source.h"
+
 #include <magent/mbp.h>
 #include <stdbool.h>
 
@@ -45,6 +47,7 @@ struct mag_definition {
   int64_t agent_version, environment_version;
   char *project;
   int64_t project_code; /* 1: it says what runs in the sandbox: image, setup or env */
+  struct mag_tools_source tools_source; /* of a file that `tools` was read from */
 };
 
 void mag_definition_done(struct mag_definition *definition);

@@ -38,8 +38,7 @@ int mag_definition_read_fd(int fd, const char *path, char **ret_json, struct mbp
   int r = read_text(fd, path, &text, err);
   if (r < 0)
     return r;
-  r = mag_yaml_to_json(mag_buf_str(&text), ret_json, err);
-  return r < 0 ? mag_error_wrap(err, "%s", path) : 0;
+  return mag_yaml_to_json(mag_buf_str(&text), path, ret_json, err);
 }
 
 int mag_definition_read_file(const char *path, char **ret_json, struct mbp_error *err)
@@ -122,6 +121,7 @@ int mag_definition_set_tools(struct mag_definition *definition, const char *list
   if (!tools)
     return mag_error_no_memory(err);
   free(definition->tools);
+  mag_tools_source_done(&definition->tools_source);
   definition->tools = tools;
   return 0;
 }

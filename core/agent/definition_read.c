@@ -192,6 +192,8 @@ static int read_all(struct mag_reading *reading, struct mbp_str json)
   if (mag_json_type(document) != MBP_JSON_OBJECT)
     return mag_reading_fail(reading, json.ptr, "", MBP_E_INVALID, "expected a mapping of keys to values");
   r = take_members(reading, "", json);
+  if (r == 0 && reading->lines && *reading->where && reading->said.tools)
+    r = mag_tools_source_read(&reading->said.tools_source, reading->document, reading->where, reading->err);
   return r < 0 ? r : check_combinations(reading);
 }
 
@@ -280,7 +282,7 @@ static int write_value(struct mbp_writer *w, const char *name, const struct mag_
 {
   mag_autofree char *json = NULL;
   bool plain = !key || key->type == MAG_KEY_NUMBER || key->type == MAG_KEY_CPU || key->type == MAG_KEY_TRUTH;
-  int r = value && is_structured(key, value) ? mag_yaml_to_json(mbp_str(value), &json, err) : 0;
+  int r = value && is_structured(key, value) ? mag_yaml_to_json(mbp_str(value), "", &json, err) : 0;
   if (r < 0)
     return mag_error_wrap(err, "%s", key->path);
   if (!value)

@@ -231,32 +231,6 @@ static int take_whole(const struct taking *taking)
 
 /* ---- Numbers ---------------------------------------------------------------------------------------------------- */
 
-/* "2.5", "2.50 USD" in millionths. */
-static int parse_money(struct mbp_str text, int64_t *ret_micros)
-{
-  int64_t value = 0;
-  size_t i = 0, digits = 0, places = 0;
-  if (text.len > 4 && mbp_str_eq(mbp_str_n(text.ptr + text.len - 4, 4), " USD"))
-    text.len -= 4;
-  for (; i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9' && value <= NUMBER_MAX / 10; i++, digits++)
-    value = value * 10 + (text.ptr[i] - '0');
-  if (i < text.len && text.ptr[i] == '.')
-    for (i++; i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9' && places < 6; i++, places++) {
-      if (value > NUMBER_MAX / 10)
-        return -MBP_E_INVALID;
-      value = value * 10 + (text.ptr[i] - '0');
-    }
-  if (i < text.len || digits == 0 || (text.ptr[text.len - 1] == '.'))
-    return -MBP_E_INVALID;
-  for (; places < 6; places++) {
-    if (value > NUMBER_MAX / 10)
-      return -MBP_E_INVALID;
-    value *= 10;
-  }
-  *ret_micros = value;
-  return 0;
-}
-
 static int parse_cpu(const struct mbp_json *json, int64_t *ret_millis)
 {
   double cpus = mag_json_double(json, -1);
@@ -276,7 +250,7 @@ static int take_number(const struct taking *taking)
   int r = type != MBP_JSON_STRING && type != MBP_JSON_NUMBER ? -MBP_E_INVALID
           : key->type == MAG_KEY_SIZE                        ? mag_parse_size(text, &number)
           : key->type == MAG_KEY_DURATION                    ? mag_parse_duration(text, &number)
-          : key->type == MAG_KEY_MONEY                       ? parse_money(text, &number)
+          : key->type == MAG_KEY_MONEY                       ? mag_parse_micros(text, &number)
           : key->type == MAG_KEY_CPU                         ? parse_cpu(taking->json, &number)
           : type == MBP_JSON_NUMBER                          ? mag_parse_int(text, &number)
                                                              : -MBP_E_INVALID;

@@ -21,6 +21,8 @@ void mag_engine_free(struct mag_engine *engine); /* no session may be open; acce
 /* What the defaults file says of a plugin's options: a JSON object, or empty. Borrowed from the engine. */
 struct mbp_str mag_engine_config(struct mag_engine *engine, uint32_t kind, const char *name);
 
+/* The plugin that keeps sessions. */
+const char *mag_engine_store_name(const struct mag_engine *engine);
 /* The type of the toolset that the defaults file begins with, from which tools are chosen by name; NULL: it names none.
  */
 const char *mag_engine_toolset(const struct mag_engine *engine);

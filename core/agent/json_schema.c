@@ -221,13 +221,31 @@ static int add_pattern(struct loading *loading, const struct mbp_json *where, st
   return 0;
 }
 
+/* Says how far it leads. */
+static int refuse_reference(struct loading *loading, struct mbp_str reference)
+{
+  if (reference.len == 0 || reference.ptr[0] != '#' || (reference.len > 1 && reference.ptr[1] != '/'))
+    return refuse(loading, MBP_E_UNSUPPORTED, "this must name a place in the same schema, by \"#\" or \"#/...\"");
+  size_t from = 1, to = 1; /* of the part that is missing, with its slash */
+  do {
+    from = to;
+    const char *end = memchr(reference.ptr + from + 1, '/', reference.len - from - 1);
+    to = end ? (size_t) (end - reference.ptr) : reference.len;
+  } while (to < reference.len && mag_schema_resolve(loading->schema, mbp_str_n(reference.ptr, to)));
+  mag_autofree char *what = mag_sprintf("\"%.80s\" leads nowhere: there is no \"%.*s\" %s%.*s", reference.ptr,
+                                        (int) MAG_MIN(to - from - 1, (size_t) 40), reference.ptr + from + 1,
+                                        from == 1 ? "at the top of the schema" : "in ",
+                                        from == 1 ? 0 : (int) MAG_MIN(from, (size_t) 80), reference.ptr);
+  return what ? refuse(loading, MBP_E_UNSUPPORTED, what) : mag_error_no_memory(loading->err);
+}
+
 /* What it leads to is loaded later, and once: it may stand below a keyword that holds no schemas, where nobody else
  * would look, and references may form a circle. */
 static int load_reference(struct loading *loading, const struct mbp_json *keyword)
 {
   const struct mbp_json *target = mag_schema_resolve(loading->schema, mag_json_str(keyword));
   if (!target)
-    return refuse(loading, MBP_E_UNSUPPORTED, "this must name a place in the same schema, by \"#\" or \"#/...\"");
+    return refuse_reference(loading, mag_json_str(keyword));
   for (size_t i = 0; i < loading->n_references; i++)
     if (loading->references[i] == target)
       return 0;

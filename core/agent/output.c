@@ -129,7 +129,8 @@ char *mag_output_quote(const char *session, const char *event_id, size_t *ret_le
     return NULL; /* somebody else's, or damaged */
   uint64_t head = MAG_MIN(total, (uint64_t) MAG_OUTPUT_HEAD), tail = total - head;
   mag_autobuf text = MAG_BUF_INIT;
-  mag_buf_printf(&text, "It had printed %llu bytes by then:\n", (unsigned long long) total);
+  mag_buf_printf(&text, "It had printed %llu byte%s by then:\n", (unsigned long long) total,
+                 mag_plural((int64_t) total));
   mag_buf_add(&text, file.head, (size_t) head);
   if (tail > MAG_OUTPUT_TAIL)
     mag_buf_printf(&text, "\n\n[... %llu bytes left out ...]\n\n", (unsigned long long) (tail - MAG_OUTPUT_TAIL));

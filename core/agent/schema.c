@@ -29,7 +29,7 @@ const struct mag_key mag_schema[] = {
     {"model", MAG_KEY_GROUP, AGENT, .scalar = "model.id",
      .help = "The model: a name, or a mapping with its id, fallbacks and parameters."},
     {"model.id", MAG_KEY_TEXT, AGENT, AT(model), MAG_AGENT, "model.id", .max = 256, .option = "model", .argument = "M",
-     .otherwise = "by which key is set", .help = "\"provider/name\", or a name that a provider answers to."},
+     .otherwise = "by which API key is set", .help = "\"provider/name\", or a name that a provider answers to."},
     {"model.fallbacks", MAG_KEY_TEXTS, AGENT, AT(model_fallbacks), MAG_AGENT, "x_magent.fallbacks",
      .help = "Models that answer, in this order, when the one before is overloaded or cannot be reached, all retries "
              "are used and nothing has been shown. They get the same parameters."},
@@ -39,7 +39,7 @@ const struct mag_key mag_schema[] = {
      .argument = "S", .help = "The system prompt."},
     {"tools", MAG_KEY_LIST, BOTH | MAG_KEY_SHOWN, AT(tools), MAG_AGENT, "tools", .max = 128,
      .otherwise = "what the defaults say",
-     .help = "Toolsets, custom tools, and names of the default toolset's tools; see docs/TOOLS.md."},
+     .help = "Toolsets, custom tools, and names of the default toolset's tools; see TOOLS.md in magent's documentation."},
     {"packages", MAG_KEY_GROUP, PROJECT,
      .help = "Packages that the sandbox needs, a list for each manager."},
     {"packages.apt", MAG_KEY_TEXTS, PROJECT | MAG_KEY_REFUSED, AT(packages[0]), MAG_ENVIRONMENT, "config.packages.apt",
@@ -55,11 +55,12 @@ const struct mag_key mag_schema[] = {
     {"packages.pip", MAG_KEY_TEXTS, PROJECT | MAG_KEY_REFUSED, AT(packages[5]), MAG_ENVIRONMENT, "config.packages.pip",
      .help = "Python packages."},
     {"networking", MAG_KEY_GROUP, EVERYWHERE, .scalar = "networking.type",
-     .help = "What the sandbox may reach: a type, or a mapping. What the provider cannot enforce is refused."},
+     .help = "What the sandbox may reach: a type, or a mapping."},
     {"networking.type", MAG_KEY_CHOICE, EVERYWHERE, AT(network), MAG_ENVIRONMENT, "config.networking.type",
      .choices = networks, .option = "network", .argument = "N", .otherwise = "the strictest that the provider has",
      .help = "none: nothing. limited: allowed_hosts only. unrestricted: any public host. host: shares this machine's "
-             "network. provider: the provider's own, unfiltered. A project's file may only say none."},
+             "network. provider: the provider's own, unfiltered. What the provider cannot enforce is refused. A project's "
+             "file may only say none."},
     {"networking.allowed_hosts", MAG_KEY_TEXTS, BOTH, AT(allowed_hosts), MAG_ENVIRONMENT,
      "config.networking.allowed_hosts", .help = "Host names, for type limited."},
     {"networking.allow_mcp_servers", MAG_KEY_TRUTH, BOTH, AT(allow_mcp_servers), MAG_ENVIRONMENT,
@@ -77,7 +78,8 @@ const struct mag_key mag_schema[] = {
      .help = "The provider's own options; the plugin's page has them."},
     {"compute.workspace", MAG_KEY_PATH, BOTH, AT(workspace), MAG_ENVIRONMENT, "x_magent.workspace",
      .option = "workspace", .argument = "DIR", .otherwise = "a private directory of the session",
-     .help = "Work in a directory of this machine."},
+     .help = "Work in a directory of this machine. Where the provider can guard it, what would make other programs run "
+             "code, such as git hooks and shell start-up files, is read-only there."},
     {"compute.working_dir", MAG_KEY_PATH, EVERYWHERE, AT(working_dir), MAG_ENVIRONMENT, "x_magent.working_dir",
      .otherwise = "/workspace", .help = "The working directory inside of the sandbox."},
     {"compute.image", MAG_KEY_TEXT, EVERYWHERE, AT(image), MAG_ENVIRONMENT, "x_magent.image", .max = 512,
@@ -109,7 +111,8 @@ const struct mag_key mag_schema[] = {
     {"budget.tokens", MAG_KEY_NUMBER, BOTH, AT(budget_tokens), MAG_AGENT, "x_magent.budget.tokens",
      .otherwise = "no bound", .help = "Tokens, in and out."},
     {"budget.cost", MAG_KEY_MONEY, BOTH, AT(budget_cost_micros), MAG_AGENT, "x_magent.budget.cost_micros",
-     .otherwise = "no bound", .help = "Money, in US dollars: 2.50."},
+     .otherwise = "no bound",
+     .help = "Money, as an amount such as 2.50 in the currency of prices.json."},
     {"budget.steps", MAG_KEY_NUMBER, BOTH, AT(budget_steps), MAG_AGENT, "x_magent.budget.steps",
      .otherwise = "no bound", .help = "Model requests."},
     {"budget.tool_calls", MAG_KEY_NUMBER, BOTH, AT(budget_tool_calls), MAG_AGENT, "x_magent.budget.tool_calls",
@@ -163,7 +166,7 @@ const char *mag_key_wanted(const struct mag_key *key)
   case MAG_KEY_DURATION:
     return "a duration such as 30s or 5m";
   case MAG_KEY_MONEY:
-    return "an amount of US dollars such as 2.50";
+    return "an amount such as 2.50, without a currency";
   case MAG_KEY_TRUTH:
     return "true or false";
   case MAG_KEY_MODELS:

@@ -23,7 +23,7 @@ enum mag_key_type {
   MAG_KEY_CPU,      /* the same, thousandths */
   MAG_KEY_SIZE,     /* bytes */
   MAG_KEY_DURATION, /* milliseconds */
-  MAG_KEY_MONEY,    /* millionths of a US dollar */
+  MAG_KEY_MONEY,    /* millionths of the price table's currency */
   MAG_KEY_TRUTH,    /* 1 yes, -1 no, 0 not said */
   MAG_KEY_MODELS,   /* of the defaults file: which model by which variable is set */
 };

@@ -7,17 +7,21 @@
 #include "base/json_members.h"
 #include "base/text.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define TOOLS_MAX 256
 
 /* ---- Which plugin answers to a type --------------------------------------------------------------------------- */
 
+#define TYPES_MAX 32
+
 struct search {
   struct mag_registry *registry;
   struct mbp_str type;
   const struct mag_plugin *found;
-  struct mag_buf known;
+  const char *types[TYPES_MAX + 1]; /* those that there are; ends with NULL */
+  size_t n_types;
 };
 
 static int look_at(void *ctx, const struct mag_candidate *candidate)
@@ -30,29 +34,40 @@ static int look_at(void *ctx, const struct mag_candidate *candidate)
   const char *type = plugin->info.toolset.type;
   if (!type)
     return 0;
-  mag_buf_printf(&search->known, "%s%s", search->known.len ? ", " : "", type);
+  if (search->n_types < TYPES_MAX)
+    search->types[search->n_types++] = type;
   if (!mbp_str_eq(search->type, type))
     return 0;
   search->found = plugin;
   return 1;
 }
 
+static int no_such_type(const struct search *search, struct mbp_error *err)
+{
+  int shown = (int) MAG_MIN(search->type.len, (size_t) 60);
+  int nearest = mag_nearest(search->type.ptr, search->types);
+  if (nearest >= 0)
+    return mag_error(err, MBP_E_NOT_FOUND, "no tools are of type \"%.*s\"; did you mean \"%s\"?", shown,
+                     search->type.ptr, search->types[nearest]);
+  mag_autobuf all = MAG_BUF_INIT;
+  for (size_t i = 0; i < search->n_types; i++)
+    mag_buf_printf(&all, "%s%s", i ? ", " : "", search->types[i]);
+  return mag_error(err, MBP_E_NOT_FOUND, "no plugin has tools of type \"%.*s\"; there are %s", shown, search->type.ptr,
+                   all.len ? all.ptr : "none");
+}
+
 static int find_toolset(struct mag_registry *registry, struct mbp_str type, const struct mag_plugin **ret_plugin,
                         struct mbp_error *err)
 {
-  struct search search = {registry, type, NULL, MAG_BUF_INIT};
+  struct search search = {.registry = registry, .type = type, .types = {"custom"}, .n_types = 1};
   if (mbp_str_eq(type, "mcp_toolset"))
     return mag_error(err, MBP_E_UNSUPPORTED, "tools of type \"%.*s\" are not supported by this version", (int) type.len,
                      type.ptr);
   mag_registry_each(registry, look_at, &search);
-  int r = 0;
-  if (search.found)
-    *ret_plugin = search.found;
-  else
-    r = mag_error(err, MBP_E_NOT_FOUND, "no plugin has tools of type \"%.*s\"; there are: %s",
-                  (int) MAG_MIN(type.len, (size_t) 60), type.ptr, search.known.len ? search.known.ptr : "none");
-  mag_buf_done(&search.known);
-  return r;
+  if (!search.found)
+    return no_such_type(&search, err);
+  *ret_plugin = search.found;
+  return 0;
 }
 
 /* ---- Taking a toolset's list ---------------------------------------------------------------------------------- */
@@ -124,21 +139,25 @@ static int add_tool(struct listing *listing, const struct mbp_event *event)
                            listing->err);
 }
 
-static int add_custom(struct mag_toolbox *toolbox, struct mbp_str text, struct mbp_error *err)
+static int add_custom(struct mag_toolbox *toolbox, struct mbp_str text, char wrong_key[MAG_CUSTOM_KEY],
+                      struct mbp_error *err)
 {
   struct mag_custom_entry *entry;
   struct mag_tool *tool;
   struct mbp_str schema = {NULL, 0};
-  int r = mag_custom_entry_new(text, &entry, err);
+  int r = mag_custom_entry_new(text, &entry, wrong_key, err);
   if (r < 0)
     return r;
   (void) mag_json_slice(text, "input_schema", &schema);
   r = new_tool(toolbox, mag_json_str(mag_json_get(entry->json, "name")),
                mag_json_str(mag_json_get(entry->json, "description")), schema, &tool, err);
   if (r < 0) {
+    bool again = mag_toolbox_find(toolbox, mag_json_str(mag_json_get(entry->json, "name"))) != NULL;
+    (void) snprintf(wrong_key, MAG_CUSTOM_KEY, "%s", again ? "name" : "input_schema");
     mag_custom_entry_free(entry);
     return r;
   }
+  (void) snprintf(wrong_key, MAG_CUSTOM_KEY, "permission_policy");
   tool->custom = entry;
   if (entry->has_command)
     tool->flags |= entry->on_host ? MBP_TOOL_HOST : MBP_TOOL_SANDBOX;
@@ -156,7 +175,7 @@ static int take_tool(void *ctx, const struct mbp_event *event)
 }
 
 static int open_entry(struct mag_toolbox *toolbox, struct mag_engine *engine, struct mbp_str entry,
-                      struct mbp_error *err)
+                      char wrong_key[MAG_CUSTOM_KEY], struct mbp_error *err)
 {
   const struct mag_plugin *found = NULL;
   mag_autojson json = NULL;
@@ -167,10 +186,12 @@ static int open_entry(struct mag_toolbox *toolbox, struct mag_engine *engine, st
   if (type.len == 0)
     return mag_error(err, MBP_E_INVALID, "an entry of tools needs a type");
   if (mbp_str_eq(type, "custom"))
-    return add_custom(toolbox, entry, err);
+    return add_custom(toolbox, entry, wrong_key, err);
   r = find_toolset(mag_engine_registry(engine), type, &found, err);
-  if (r < 0)
+  if (r < 0) {
+    (void) snprintf(wrong_key, MAG_CUSTOM_KEY, "type");
     return r;
+  }
   struct mag_instance **toolsets =
       realloc(toolbox->toolsets, (toolbox->n_toolsets + 1) * sizeof(struct mag_instance *));
   if (!toolsets)
@@ -250,22 +271,33 @@ int mag_toolbox_expand(struct mag_engine *engine, const char *entries, char **re
   return *ret_entries ? 0 : mag_error_no_memory(err);
 }
 
+/* "agent.yaml:7: tools: " before what is wrong with an entry, where that is known. */
+static int fail_of(const struct mag_tools_source *source, size_t index, const char *key, struct mbp_error *err)
+{
+  mag_autofree char *place = source ? mag_tools_source_place(source, index, key) : NULL;
+  return mag_error_wrap(err, "%s%stools", place ? place : "", place ? ": " : "");
+}
+
 int mag_toolbox_open(struct mag_toolbox *toolbox, struct mag_engine *engine, struct mbp_str entries,
-                     struct mbp_error *err)
+                     const struct mag_tools_source *source, struct mbp_error *err)
 {
   struct mag_toolbox opened = {0};
-  size_t at = 0;
+  size_t at = 0, index = 0;
   struct mbp_str entry;
+  char wrong_key[MAG_CUSTOM_KEY] = "";
   int r = 0;
-  while (r == 0 && entries.len && mag_json_step(entries, &at, NULL, &entry))
-    r = open_entry(&opened, engine, entry, err);
+  while (r == 0 && entries.len && mag_json_step(entries, &at, NULL, &entry)) {
+    wrong_key[0] = 0;
+    r = open_entry(&opened, engine, entry, wrong_key, err);
+    index += r == 0;
+  }
   if (r == 0) {
     opened.offer = calloc(opened.n + 1, sizeof(*opened.offer));
     r = opened.offer ? 0 : mag_error_no_memory(err);
   }
   if (r < 0) {
     mag_toolbox_close(&opened);
-    return mag_error_wrap(err, "tools");
+    return fail_of(source, index, wrong_key, err);
   }
   for (size_t i = 0; i < opened.n; i++)
     opened.offer[i] = (struct mbp_tool){mbp_str(opened.tools[i].name), mbp_str(opened.tools[i].description),

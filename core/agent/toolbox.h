@@ -5,6 +5,7 @@
 #include "agent/state.h"
 #include "host/instance.h"
 #include "agent/engine.h"
+#include "agent/tools_source.h"
 #include "agent/tool_text.h"
 
 #include <magent/mbp-toolset.h>
@@ -31,9 +32,10 @@ struct mag_toolbox {
  * which all tools are off but these. NULL stays NULL. Caller frees. */
 int mag_toolbox_expand(struct mag_engine *engine, const char *entries, char **ret_entries, struct mbp_error *err);
 
-/* `entries`: that array. An entry is a custom tool, or opens the toolset plugin that answers to its type. */
+/* `entries`: that array. An entry is a custom tool, or opens the toolset plugin that answers to its type. `source` may
+ * be NULL: where the entries stand, for errors. */
 int mag_toolbox_open(struct mag_toolbox *toolbox, struct mag_engine *engine, struct mbp_str entries,
-                     struct mbp_error *err);
+                     const struct mag_tools_source *source, struct mbp_error *err);
 void mag_toolbox_close(struct mag_toolbox *toolbox);
 
 /* NULL: no such tool. */

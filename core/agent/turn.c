@@ -75,6 +75,13 @@ void mag_turn_end(struct mag_turn *turn, enum mag_ending ending, const char *sto
   turn->ended = true;
 }
 
+void mag_turn_fail(struct mag_turn *turn, const char *type, const struct mbp_error *why)
+{
+  mag_batch_error(&turn->batch, type, why);
+  mag_turn_end(turn, MAG_END_ERROR, "retries_exhausted", mbp_str(""), NULL);
+  turn->outcome->error = *why;
+}
+
 /* ---- The inbox ------------------------------------------------------------------------------------------------ */
 
 static void interrupt(struct mag_turn *turn)
@@ -135,8 +142,8 @@ static bool out_of_steps(struct mag_turn *turn)
   if (max <= 0 || used < max)
     return false;
   add_limit(turn, "steps", max, used);
-  mag_error(&turn->outcome->error, MBP_E_LIMIT, "stopped after %lld model requests, the limit of this turn",
-            (long long) used);
+  mag_error(&turn->outcome->error, MBP_E_LIMIT, "stopped after %lld model request%s, the limit of this turn",
+            (long long) used, mag_plural(used));
   return true;
 }
 

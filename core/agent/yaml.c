@@ -24,16 +24,23 @@ static bool is_json_scalar(struct mbp_str text)
          mag_json_scan_value(&scan) == 0 && scan.at == scan.len;
 }
 
-static int fail(const yaml_mark_t *mark, const char *what, struct mbp_error *err)
+/* "bad.yaml:2: message", or "line 2: message" of what has no name. */
+static int fail_at(const char *where, size_t line, const char *what, struct mbp_error *err)
 {
-  return mag_error(err, MBP_E_INVALID, "line %zu: %s", mark->line + 1, what);
+  return mag_error(err, MBP_E_INVALID, "%s%s%zu: %s", *where ? where : "line ", *where ? ":" : "", line + 1, what);
 }
 
 /* JSON being written, and the line that it has come to. */
 struct output {
+  const char *where; /* it comes from */
   struct mag_buf text;
   size_t line;
 };
+
+static int fail(const struct output *out, const yaml_mark_t *mark, const char *what, struct mbp_error *err)
+{
+  return fail_at(out->where, mark->line, what, err);
+}
 
 static void go_to_line(struct output *out, const yaml_mark_t *mark)
 {
@@ -76,7 +83,8 @@ static int compare_keys(const void *a, const void *b)
 }
 
 /* Keys are texts, and each stands once. */
-static int check_keys(yaml_document_t *document, const yaml_node_t *mapping, struct mbp_error *err)
+static int check_keys(yaml_document_t *document, const struct output *out, const yaml_node_t *mapping,
+                      struct mbp_error *err)
 {
   size_t n = (size_t) (mapping->data.mapping.pairs.top - mapping->data.mapping.pairs.start);
   mag_autofree const yaml_node_t **keys = calloc(n + 1, sizeof(*keys));
@@ -85,14 +93,17 @@ static int check_keys(yaml_document_t *document, const yaml_node_t *mapping, str
   for (size_t i = 0; i < n; i++) {
     keys[i] = yaml_document_get_node(document, mapping->data.mapping.pairs.start[i].key);
     if (keys[i]->type != YAML_SCALAR_NODE)
-      return fail(&keys[i]->start_mark, "a key must be text", err);
+      return fail(out, &keys[i]->start_mark, "a key must be text", err);
   }
   qsort(keys, n, sizeof(*keys), compare_keys);
-  for (size_t i = 1; i < n; i++)
-    if (strcmp((const char *) keys[i - 1]->data.scalar.value, (const char *) keys[i]->data.scalar.value) == 0)
-      return mag_error(err, MBP_E_INVALID, "line %zu: \"%.60s\" stands twice: also on line %zu; keep one of them",
-                       keys[i]->start_mark.line + 1, (const char *) keys[i]->data.scalar.value,
-                       keys[i - 1]->start_mark.line + 1);
+  for (size_t i = 1; i < n; i++) {
+    const char *name = (const char *) keys[i]->data.scalar.value;
+    if (strcmp((const char *) keys[i - 1]->data.scalar.value, name) != 0)
+      continue;
+    mag_autofree char *what = mag_sprintf("\"%.60s\" stands twice: also on line %zu; keep one of them", name,
+                                          keys[i - 1]->start_mark.line + 1);
+    return what ? fail(out, &keys[i]->start_mark, what, err) : mag_error_no_memory(err);
+  }
   return 0;
 }
 
@@ -101,7 +112,7 @@ static int write_node(yaml_document_t *document, struct output *out, int index, 
 static int write_mapping(yaml_document_t *document, struct output *out, const yaml_node_t *node, int depth,
                          struct mbp_error *err)
 {
-  int r = check_keys(document, node, err);
+  int r = check_keys(document, out, node, err);
   yaml_node_pair_t *first = node->data.mapping.pairs.start;
   mag_buf_add_char(&out->text, '{');
   for (yaml_node_pair_t *i = first; r == 0 && i < node->data.mapping.pairs.top; i++) {
@@ -126,6 +137,7 @@ static int write_sequence(yaml_document_t *document, struct output *out, const y
   for (yaml_node_item_t *i = first; r == 0 && i < node->data.sequence.items.top; i++) {
     if (i > first)
       mag_buf_add_char(&out->text, ',');
+    go_to_line(out, &yaml_document_get_node(document, *i)->start_mark);
     r = write_node(document, out, *i, depth + 1, err);
   }
   mag_buf_add_char(&out->text, ']');
@@ -136,7 +148,7 @@ static int write_node(yaml_document_t *document, struct output *out, int index, 
 {
   yaml_node_t *node = yaml_document_get_node(document, index);
   if (depth == DEPTH)
-    return fail(&node->start_mark, "nested too deeply", err);
+    return fail(out, &node->start_mark, "nested too deeply", err);
   switch (node->type) {
   case YAML_SCALAR_NODE:
     write_scalar(out, node);
@@ -146,17 +158,18 @@ static int write_node(yaml_document_t *document, struct output *out, int index, 
   case YAML_MAPPING_NODE:
     return write_mapping(document, out, node, depth, err);
   default:
-    return fail(&node->start_mark, "not understood", err);
+    return fail(out, &node->start_mark, "not understood", err);
   }
 }
 
 /* What libyaml says of the place where it stopped. Tabs are what people ask about. */
-static int syntax_error(const yaml_parser_t *parser, struct mbp_error *err)
+static int syntax_error(const yaml_parser_t *parser, const char *where, struct mbp_error *err)
 {
   bool tab = parser->problem && strstr(parser->problem, "cannot start any token");
-  return mag_error(err, MBP_E_INVALID, "line %zu: %s%s", parser->problem_mark.line + 1,
-                   parser->problem ? parser->problem : "not YAML",
-                   tab ? "; is it a tab? Indent with spaces, and quote what begins with a special character" : "");
+  mag_autofree char *what =
+      mag_sprintf("%s%s", parser->problem ? parser->problem : "not YAML",
+                  tab ? "; is it a tab? Indent with spaces, and quote what begins with a special character" : "");
+  return what ? fail_at(where, parser->problem_mark.line, what, err) : mag_error_no_memory(err);
 }
 
 static bool is_tagged(const yaml_event_t *event)
@@ -172,7 +185,7 @@ static bool is_tagged(const yaml_event_t *event)
 
 /* An alias can make a small file a huge document, a tag asks for another type than it looks like, and what stands in a
  * second document would be passed over: they are refused before the document is built. */
-static int refuse(struct mbp_str yaml, struct mbp_error *err)
+static int refuse(struct mbp_str yaml, const char *where, struct mbp_error *err)
 {
   yaml_parser_t parser;
   if (!yaml_parser_initialize(&parser))
@@ -182,38 +195,38 @@ static int refuse(struct mbp_str yaml, struct mbp_error *err)
   for (bool end = false; !end && r == 0;) {
     yaml_event_t event;
     if (!yaml_parser_parse(&parser, &event)) {
-      r = syntax_error(&parser, err);
+      r = syntax_error(&parser, where, err);
       break;
     }
     end = event.type == YAML_STREAM_END_EVENT;
     if (event.type == YAML_ALIAS_EVENT)
-      r = fail(&event.start_mark, "aliases are not allowed here", err);
+      r = fail_at(where, event.start_mark.line, "aliases are not allowed here", err);
     else if (is_tagged(&event))
-      r = fail(&event.start_mark, "tags are not allowed here; put a text in quotes", err);
+      r = fail_at(where, event.start_mark.line, "tags are not allowed here; put a text in quotes", err);
     else if (event.type == YAML_DOCUMENT_START_EVENT && ++documents > 1)
-      r = fail(&event.start_mark, "a second document begins here; only one is read", err);
+      r = fail_at(where, event.start_mark.line, "a second document begins here; only one is read", err);
     yaml_event_delete(&event);
   }
   yaml_parser_delete(&parser);
   return r;
 }
 
-int mag_yaml_to_json(struct mbp_str yaml, char **ret_json, struct mbp_error *err)
+int mag_yaml_to_json(struct mbp_str yaml, const char *where, char **ret_json, struct mbp_error *err)
 {
   yaml_parser_t parser;
   yaml_document_t document;
-  int r = refuse(yaml, err);
+  int r = refuse(yaml, where, err);
   if (r < 0)
     return r;
   if (!yaml_parser_initialize(&parser))
     return mag_error_no_memory(err);
   yaml_parser_set_input_string(&parser, (const unsigned char *) yaml.ptr, yaml.len);
   if (!yaml_parser_load(&parser, &document)) {
-    r = syntax_error(&parser, err);
+    r = syntax_error(&parser, where, err);
     yaml_parser_delete(&parser);
     return r;
   }
-  struct output out = {MAG_BUF_INIT, 0};
+  struct output out = {.where = where, .text = MAG_BUF_INIT};
   if (!yaml_document_get_root_node(&document))
     mag_buf_add_text(&out.text, "{}"); /* an empty file says nothing, which is no error */
   else
@@ -231,11 +244,11 @@ int mag_yaml_to_json(struct mbp_str yaml, char **ret_json, struct mbp_error *err
 
 #else
 
-int mag_yaml_to_json(struct mbp_str yaml, char **ret_json, struct mbp_error *err)
+int mag_yaml_to_json(struct mbp_str yaml, const char *where, char **ret_json, struct mbp_error *err)
 {
   int r = mag_json_check(yaml, err);
   if (r < 0)
-    return mag_error_wrap(err, "built without libyaml, so only JSON is read");
+    return mag_error_wrap(err, "%s%sbuilt without libyaml, so only JSON is read", where, *where ? ": " : "");
   *ret_json = mag_str_dup(yaml);
   return *ret_json ? 0 : mag_error_no_memory(err);
 }

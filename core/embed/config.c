@@ -77,7 +77,7 @@ int magent_config_parse(struct magent_config *config, const char *text, struct m
 {
   struct mbp_error err = MAG_ERROR_INIT;
   mag_autofree char *json = NULL;
-  int r = mag_yaml_to_json(mbp_str(text), &json, &err);
+  int r = mag_yaml_to_json(mbp_str(text), "configuration", &json, &err);
   if (r == 0)
     r = add(config, json, "configuration", &err);
   return finish(config, r, &err, error);

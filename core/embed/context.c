@@ -37,8 +37,8 @@ int magent_open(const struct magent_options *given, struct magent **ret_magent, 
   mag_autofree struct magent *magent = calloc(1, sizeof(*magent));
   embed_import(&options, sizeof(options), given);
   int r = magent ? 0 : mag_error_no_memory(&err);
-  if (r == 0 && options.store_options && mag_yaml_to_json(mbp_str(options.store_options), &store_options, &err) < 0)
-    r = mag_error_wrap(&err, "store_options");
+  if (r == 0 && options.store_options)
+    r = mag_yaml_to_json(mbp_str(options.store_options), "store_options", &store_options, &err);
   struct mag_engine_options engine = {
       .plugin_dirs = options.plugin_dirs, .store = options.store, .store_config = mbp_str(store_options)};
   if (r == 0)

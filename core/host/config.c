@@ -91,7 +91,7 @@ static int check_number(const struct mbp_param *param, struct item *item, struct
   return 0;
 }
 
-static char *expand_path(const char *text)
+char *mag_config_expand(const char *text)
 {
   static const struct {
     const char *name, *value;
@@ -136,7 +136,7 @@ static int check_item(const struct mbp_param *param, struct item *item, struct m
         return 0;
     return bad(err, param, item->text, "an http:, https: or unix: URL");
   case MBP_PARAM_PATH: {
-    char *path = expand_path(item->text);
+    char *path = mag_config_expand(item->text);
     if (!path && mag_str_starts(mbp_str(item->text), "@statedir@"))
       return mag_error(err, MBP_E_INVALID,
                        "there is no place for magent's state: set HOME or XDG_STATE_HOME to an absolute path");

@@ -1,5 +1,6 @@
 #include "loader/file.h"
 
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
 
@@ -10,6 +11,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define PLUGIN "a plugin: a shared object (.so)"
 
 /* The header of whatever this code is linked into: by definition of the right class and machine. */
 extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
@@ -55,10 +58,33 @@ static int truncated(const char *path, uint64_t have, uint64_t need, struct mbp_
   return mag_refuse(err, MBP_E_INVALID, path, "size", found, expected);
 }
 
+#define DYNAMIC_MAX 1024 /* entries of a dynamic section that are looked at */
+
+/* A program that may be loaded anywhere is a shared object for the header, and not for the dynamic linker. */
+static bool is_program(int fd, const ElfW(Phdr) *dynamic)
+{
+  ElfW(Dyn) entries[64];
+  uint64_t n = MAG_MIN(dynamic->p_filesz / sizeof(entries[0]), (uint64_t) DYNAMIC_MAX);
+  for (uint64_t i = 0; i < n; i++) {
+    const ElfW(Dyn) *entry = &entries[i % MAG_COUNT(entries)];
+    if (i % MAG_COUNT(entries) == 0) {
+      memset(entries, 0, sizeof(entries));
+      if (read_at(fd, entries, (size_t) MAG_MIN(n - i, (uint64_t) MAG_COUNT(entries)) * sizeof(entries[0]),
+                  dynamic->p_offset + i * sizeof(entries[0])) < 0)
+        return false;
+    }
+    if (entry->d_tag == DT_NULL)
+      return false;
+    if (entry->d_tag == DT_FLAGS_1)
+      return entry->d_un.d_val & DF_1_PIE;
+  }
+  return false;
+}
+
 /* A segment beyond the end of the file would be a SIGBUS inside the dynamic linker. */
 static int check_segments(int fd, const char *path, const ElfW(Ehdr) *header, uint64_t size, struct mbp_error *err)
 {
-  bool dynamic = false;
+  bool dynamic = false, program = false;
   if (header->e_phentsize != sizeof(ElfW(Phdr)))
     return mag_error(err, MBP_E_INVALID, "%s: damaged ELF file: program headers of %u bytes", mag_path_shown(path),
                      header->e_phentsize);
@@ -70,10 +96,12 @@ static int check_segments(int fd, const char *path, const ElfW(Ehdr) *header, ui
       return truncated(path, size, header->e_phoff + (uint64_t) header->e_phnum * sizeof(segment), err);
     if (__builtin_add_overflow((uint64_t) segment.p_offset, (uint64_t) segment.p_filesz, &end) || end > size)
       return truncated(path, size, end, err);
+    if (segment.p_type == PT_DYNAMIC && !dynamic)
+      program = is_program(fd, &segment);
     dynamic |= segment.p_type == PT_DYNAMIC;
   }
-  if (!dynamic)
-    return mag_refuse(err, MBP_E_INVALID, path, "ELF type", "no dynamic section", "a shared object (.so)");
+  if (!dynamic || program)
+    return mag_refuse(err, MBP_E_INVALID, path, "ELF type", program ? "a program" : "no dynamic section", PLUGIN);
   return 0;
 }
 
@@ -91,7 +119,7 @@ static int check_header(const char *path, const ElfW(Ehdr) *header, struct mbp_e
   }
   if (header->e_type != ET_DYN)
     return mag_refuse(err, MBP_E_INVALID, path, "ELF type", header->e_type < 5 ? types[header->e_type] : "another type",
-                      "a shared object (.so)");
+                      PLUGIN);
   return 0;
 }
 

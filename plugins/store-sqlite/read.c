@@ -1,7 +1,6 @@
 /* Reading logs: a piece is fetched in one read transaction, the connection is given back, then the piece is emitted. */
 #include "store.h"
 
-#include <limits.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -41,7 +40,7 @@ static int find_segment(struct store_conn *conn, struct mbp_str name, uint64_t f
   if (known)
     return store_error(err, MBP_E_CORRUPT, "%.250s: session %.*s lacks record %llu", conn->instance->path,
                        (int) name.len, name.ptr, (unsigned long long) from);
-  return store_error(err, MBP_E_NOT_FOUND, "no session %.*s", (int) name.len, name.ptr);
+  return store_error(err, MBP_E_NOT_FOUND, "no session \"%.*s\"", (int) name.len, name.ptr);
 }
 
 static int fetch_segment(struct store_conn *conn, const struct segment *segment, uint64_t limit,
@@ -161,7 +160,7 @@ int store_head(struct mbp_instance *instance, struct mbp_call *call, struct mbp_
   if (r < 0)
     return r;
   if (r == 0)
-    return store_error(err, MBP_E_NOT_FOUND, "no session %.*s", (int) session.len, session.ptr);
+    return store_error(err, MBP_E_NOT_FOUND, "no session \"%.*s\"", (int) session.len, session.ptr);
   head.epoch = (uint64_t) sqlite3_column_int64(statement, 1);
   head.last = (uint64_t) sqlite3_column_int64(statement, 2);
   head.created_ms = sqlite3_column_int64(statement, 3);

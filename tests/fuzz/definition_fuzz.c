@@ -114,7 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   mag_autofree char *text = mag_str_dup(mbp_str_n((const char *) data, size)), *json = NULL;
   if (!text)
     return 0;
-  int r = mag_yaml_to_json(mbp_str_n(text, size), &json, &err);
+  int r = mag_yaml_to_json(mbp_str_n(text, size), "", &json, &err);
   check_error(r, &err);
   if (r == 0) {
     as_agent(json);

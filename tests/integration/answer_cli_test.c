@@ -1,5 +1,5 @@
 /* Tool calls that wait, as a user meets them: the question on a terminal, and `magent session answer` from anywhere. */
-#include "command.h"
+#include "command_check.h"
 
 #include "base/cleanup.h"
 #include "base/text.h"
@@ -21,21 +21,6 @@ static void begin(const char *agent, const char *script)
   command_begin();
   command_write_file("agent.json", agent);
   command_script(script);
-}
-
-static void expect(struct command *command, int status, const char *out, const char *err)
-{
-  const char *said = command->stdout_text.ptr, *complained = command->stderr_text.ptr;
-  ck_assert_msg(command->status == status, "status %d: \"%s\" \"%s\"", command->status, said, complained);
-  ck_assert_msg(!out || strstr(said, out), "no \"%s\" in \"%s\"", out, said);
-  ck_assert_msg(!err || strstr(complained, err), "no \"%s\" in \"%s\"", err, complained);
-}
-
-static void check(const char *line, int status, const char *out, const char *err)
-{
-  struct command command = command_run(line);
-  expect(&command, status, out, err);
-  command_done(&command);
 }
 
 /* `magent session VERB ID MORE` */
@@ -81,6 +66,25 @@ START_TEST(without_a_terminal_it_waits_and_says_what_to_type)
   check_session("resume", id, "", 0, "It is 42.", NULL);
   check_session("info", id, "--json", 0, "\"turns\":1,\"steps\":2,", NULL); /* a turn lasts over its questions */
   ck_assert(has_run());
+  command_end();
+}
+END_TEST
+
+START_TEST(what_waits_is_shown_whole_with_the_command_that_answers)
+{
+  begin(CUSTOM(""), "[" ONE "," SAY "]");
+  mag_autofree char *line = run_line();
+  struct command command = command_run(line);
+  const char *id = command_session();
+  mag_autofree char *shown = mag_sprintf("magent: sum waits for its result:\n  a: 1\n        magent session answer %s sevt_", id);
+  expect(&command, 3, NULL, shown);
+  expect(&command, 3, NULL, " --result JSON\n");
+  /* The line can be run as it stands. */
+  const char *at = strstr(command.stderr_text.ptr, "session answer ");
+  mag_autofree char *answer = mag_sprintf("%.*s 42", (int) strcspn(at, "J") - 1, at);
+  check(answer, 0, ": result;", NULL);
+  check_session("resume", id, "", 0, "It is 42.", NULL);
+  command_done(&command);
   command_end();
 }
 END_TEST
@@ -277,6 +281,7 @@ int main(void)
   TCase *t = tcase_create("answers");
   tcase_set_timeout(t, 120);
   tcase_add_test(t, without_a_terminal_it_waits_and_says_what_to_type);
+  tcase_add_test(t, what_waits_is_shown_whole_with_the_command_that_answers);
   tcase_add_test(t, a_no_has_a_reason);
   tcase_add_test(t, a_result_may_come_from_any_process);
   tcase_add_test(t, wrong_answers_are_refused);

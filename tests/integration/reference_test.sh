@@ -1,7 +1,10 @@
 #!/bin/sh
-# The files that are made from the table of keys are what the command prints: docs/CONFIG.md, magent-agent(5) and the
-# JSON Schema. After a change of the table:
+# The files that are made from the table of keys are what the command prints: docs/CONFIG.md, magent-agent(5), the
+# options of `magent run` in magent(1), and the JSON Schema. After a change of the table:
 #   scripts/in-tree help config --markdown > docs/CONFIG.md
+#   scripts/in-tree help config --man-options > /tmp/options
+#   sed -i -e '/^\.\\" Made by magent help config --man-options/r /tmp/options' \
+#     -e '/^\.\\" Made by/,/^\.\\" End of what is made/{/^\.\\"/!d;}' docs/man/magent.1
 #   scripts/in-tree help config --man > docs/man/magent-agent.5
 #   scripts/in-tree help config --json-schema > data/agent.schema.json
 srcdir=${srcdir:-.}
@@ -19,6 +22,13 @@ same --markdown docs/CONFIG.md
 same --man docs/man/magent-agent.5
 same --json-schema data/agent.schema.json
 
+# The part of magent(1) between its two comments.
+made=$(sed -n '/^\.\\" Made by/,/^\.\\" End of what is made/{/^\.\\"/!p;}' "$srcdir/docs/man/magent.1")
+if [ "$made" != "$(./magent help config --man-options)" ]; then
+  echo "FAIL: the options in docs/man/magent.1 are not what \`magent help config --man-options\` prints; see the head of $0"
+  failed=1
+fi
+
 # The example of the page is an agent file.
 example=$(mktemp /tmp/magent-example-XXXXXX) || exit 1
 trap 'rm -f "$example"' EXIT
@@ -29,13 +39,33 @@ if ! ./magent --plugin-dir plugins-0 agent validate "$example"; then
   failed=1
 fi
 
-# The completion asks for the words when it is used; every option of `magent run` that it writes itself exists.
-missing=$(sed -n '/run\/\*)/,/;;/p' "$srcdir/data/completions/magent" | grep -o -- '--[a-z-]*' | grep -v -e --options |
-  while read -r option; do
-    ./magent run --help | grep -q -- "$option" || echo "$option"
-  done)
-if [ "$missing" ]; then
-  echo "FAIL: the completion knows what magent run does not: $missing"
-  failed=1
+# The completion asks the command for its words; what it offers is what the command takes.
+offers()
+{
+  offered=$(PATH=$PWD:$PATH bash -c '. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _magent
+    printf "%s\n" "${COMPREPLY[@]}"' complete "$srcdir/data/completions/magent" "$@" | sort | tr '\n' ' ')
+  offered=${offered% }
+}
+expect()
+{
+  wanted=$1
+  shift
+  offers "$@"
+  if [ "$offered" != "$wanted" ]; then
+    echo "FAIL: completion of \"$*\" offers \"$offered\" instead of \"$wanted\""
+    failed=1
+  fi
+}
+MAGENT_PLUGIN_PATH=$PWD/plugins-0
+export MAGENT_PLUGIN_PATH
+if command -v bash > /dev/null; then
+  expect "host limited none provider unrestricted" magent run --network ""
+  expect "bash" magent run --tools ba
+  expect "bubblewrap" magent run --compute bu
+  expect "--max-turns --model" magent run --m
+  expect "config" magent help con
+  expect "--help --json" magent doctor --
+else
+  echo "SKIPPED: there is no bash to complete with"
 fi
 exit $failed

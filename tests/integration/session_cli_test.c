@@ -1,5 +1,5 @@
 /* `magent session` with real processes: one that runs, and others that look at it, speak to it and stop it. */
-#include "command.h"
+#include "command_check.h"
 #include "rig.h"
 
 #include "base/clock.h"
@@ -7,23 +7,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-
-static void expect(struct command *command, int status, const char *out, const char *err)
-{
-  ck_assert_msg(command->status == status, "status %d instead of %d: \"%s\" \"%s\"", command->status, status,
-                command->stdout_text.ptr, command->stderr_text.ptr);
-  if (out)
-    ck_assert_msg(strstr(command->stdout_text.ptr, out), "no \"%s\" on stdout: \"%s\"", out, command->stdout_text.ptr);
-  if (err)
-    ck_assert_msg(strstr(command->stderr_text.ptr, err), "no \"%s\" on stderr: \"%s\"", err, command->stderr_text.ptr);
-}
-
-static void check(const char *line, int status, const char *out, const char *err)
-{
-  struct command command = command_run(line);
-  expect(&command, status, out, err);
-  command_done(&command);
-}
 
 /* "session VERB ID REST" */
 static void session(const char *verb, const char *id, const char *rest, int status, const char *out, const char *err)
@@ -102,10 +85,32 @@ START_TEST(each_command_does_what_its_help_says)
   session("info", id, "", 1, NULL, "no session");
   session("tail", id, "", 1, NULL, "no session");
   check("session intrrupt x", 2, NULL, "did you mean \"interrupt\"?");
-  check("session title x", 2, NULL, "title: the id of a session and a text is needed");
-  check("session info x --yes", 2, NULL, "info: unexpected \"--yes\"");
+  check("session title x", 2, NULL, "magent: session title: the id of a session and a text are needed");
+  check("session info x --yes", 2, NULL, "magent: session info: unknown option --yes");
   check("session list --created-after tomorrow", 2, NULL, "neither a time such as");
   check("session list --created-after 2026-02-31", 2, NULL, "neither a time such as");
+  command_end();
+}
+END_TEST
+
+START_TEST(several_sessions_are_archived_and_removed_at_once)
+{
+  char ids[3][64];
+  command_begin();
+  for (size_t i = 0; i < MAG_COUNT(ids); i++) {
+    check("run --tools none --model scripted/scripted-echo hello", 0, "hello", NULL);
+    (void) snprintf(ids[i], sizeof(ids[i]), "%s", command_session());
+  }
+  mag_autofree char *archive = mag_sprintf("session archive %s sesn_none %s --json", ids[0], ids[1]);
+  struct command command = command_run(archive);
+  expect(&command, 1, ids[1], "magent: no session \"sesn_none\"; `magent session list` shows those that exist\n");
+  ck_assert_ptr_nonnull(strstr(command.stdout_text.ptr, ids[0]));
+  command_done(&command);
+  check("session list --status terminated --limit 1", 0, "terminated", NULL);
+  mag_autofree char *rm = mag_sprintf("session rm %s sesn_none %s %s", ids[0], ids[1], ids[2]);
+  check(rm, 1, NULL, "magent: no session \"sesn_none\"; ");
+  check("session list --archived", 0, "no sessions yet", NULL);
+  check("session rm a --older-than 1d", 2, NULL, "either ids or --older-than");
   command_end();
 }
 END_TEST
@@ -142,7 +147,7 @@ START_TEST(a_budget_ends_with_4_and_says_how_to_go_on)
   mag_autofree char *id = new_session("");
   session("update", id, "--budget-steps 1", 0, NULL, NULL);
   mag_autofree char *more = mag_sprintf("run --session %s more", id);
-  check(more, 4, NULL, "the session's budget of 1 model requests is used up (1 used)");
+  check(more, 4, NULL, "the session's budget of 1 model request is used up (1 used)");
   session("resume", id, "", 4, NULL, "magent session update");
   session("info", id, "", 0, "budget_reached", NULL);
   session("update", id, "--budget-steps 2", 0, NULL, NULL);
@@ -280,6 +285,32 @@ START_TEST(a_running_session_is_tailed_until_it_is_idle)
 }
 END_TEST
 
+/* The tool goes on in one of them, and is not run once more in the other. */
+START_TEST(a_running_session_can_be_forked_but_not_archived_or_removed)
+{
+  char *id = NULL;
+  if (!compute())
+    return;
+  command_begin();
+  struct command command = start_waiting("[" WAIT ",{\"text\":\"It was {{tool_result}}\"}]", &id);
+  mag_autofree char *busy = mag_sprintf("magent: session %s is being run by another process; `magent session tail`", id);
+  session("archive", id, "", 1, NULL, busy);
+  session("rm", id, "", 1, NULL, busy);
+  mag_autofree char *fork_it = mag_sprintf("session fork %s", id);
+  mag_autofree char *fork = mag_str_dup(mbp_str(output_of(fork_it)));
+  session("resume", fork, "", 0, "Whether it had an effect is unknown", NULL);
+  session("info", id, "", 0, "running", NULL);
+  command_write_file("work/go", "");
+  command_finish(&command);
+  expect(&command, 0, "It was begun", NULL);
+  session("rm", id, "", 0, NULL, NULL);
+  session("show", fork, "", 0, "begin", NULL); /* what it shares stays */
+  command_done(&command);
+  free(id);
+  command_end();
+}
+END_TEST
+
 START_TEST(show_and_tail_print_results_on_stdout)
 {
   if (!compute())
@@ -380,6 +411,7 @@ int main(void)
   TCase *t = tcase_create("session");
   tcase_set_timeout(t, 120);
   tcase_add_test(t, each_command_does_what_its_help_says);
+  tcase_add_test(t, several_sessions_are_archived_and_removed_at_once);
   tcase_add_test(t, lists_have_filters_and_pages);
   tcase_add_test(t, a_budget_ends_with_4_and_says_how_to_go_on);
   tcase_add_test(t, a_steer_from_another_process_stays_in_the_turn);
@@ -387,6 +419,7 @@ int main(void)
   tcase_add_test(t, an_interrupt_from_another_process_ends_a_tool);
   tcase_add_test(t, an_interrupt_from_another_process_ends_an_answer);
   tcase_add_test(t, a_running_session_is_tailed_until_it_is_idle);
+  tcase_add_test(t, a_running_session_can_be_forked_but_not_archived_or_removed);
   tcase_add_test(t, show_and_tail_print_results_on_stdout);
   tcase_add_test(t, a_tail_ends_when_the_runner_dies);
   tcase_add_test(t, of_many_processes_one_runs_and_the_log_stays_whole);

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static struct zoo zoo;
@@ -131,7 +130,7 @@ START_TEST(inspect_takes_a_name_or_a_file)
   ck_assert_int_eq(run(inspect_word, kind_name, NULL, NULL), 0);
   ck_assert_int_eq(run(inspect_word, slash_name, NULL, NULL), 0);
   ck_assert_int_eq(run(inspect_word, wrong, NULL, NULL), 1);
-  shows("magent plugin: no plugin 'goood'; did you mean 'good'; magent plugin list shows which there are\n");
+  shows("magent: no plugin 'goood'; did you mean 'good'? `magent plugin list` shows which there are\n");
   (void) snprintf(file, sizeof(file), "%s", zoo_add(&zoo, "needs", "hand", "magent-llm-needs.so"));
   ck_assert_int_eq(run(inspect_word, file, NULL, NULL), 1);
   shows("needs: found unknown bits 0x10");
@@ -183,7 +182,7 @@ START_TEST(wrong_usage_is_2)
   static char none[] = "frobnicate", option[] = "--frobnicate", exists[] = "--exists", help[] = "--help";
   ck_assert_int_eq(run(NULL, NULL, NULL, NULL), 2);
   ck_assert_int_eq(run(none, NULL, NULL, NULL), 2);
-  shows("unknown command frobnicate (see magent plugin --help)");
+  shows("magent: unknown command \"plugin frobnicate\"\nTry `magent plugin --help`.\n");
   ck_assert_int_eq(run(list_word, option, NULL, NULL), 2);
   ck_assert_int_eq(run(list_word, exists, NULL, NULL), 2);
   ck_assert_int_eq(run(list_word, good, NULL, NULL), 2);

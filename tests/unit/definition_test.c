@@ -5,7 +5,6 @@
 #include "agent/yaml.h"
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "base/json.h"
 #include "base/text.h"
 #include "host/late.h"
 #include "host/redact.h"
@@ -17,7 +16,7 @@
 static int take(struct mag_definition *definition, const char *yaml, uint32_t place, struct mbp_error *err)
 {
   mag_autofree char *json = NULL;
-  int r = mag_yaml_to_json(mbp_str(yaml), &json, err);
+  int r = mag_yaml_to_json(mbp_str(yaml), "f.yaml", &json, err);
   return r < 0 ? r : mag_definition_take_in(definition, mbp_str(json), place, "f.yaml", true, err);
 }
 
@@ -148,16 +147,16 @@ START_TEST(what_is_wrong_is_told_with_file_line_key_and_what_to_do)
   bad("name: a\nqqqqqq: 1\n", "f.yaml:2: qqqqqq: unknown key; known are name, description, model, system, tools");
   bad("- a\n- b\n", "f.yaml:1: expected a mapping of keys to values");
   bad("just text\n", "f.yaml:1: expected a mapping of keys to values");
-  bad("name: a\nname: b\n", "line 2: \"name\" stands twice: also on line 1; keep one of them");
-  bad("compute:\n\tmemory: 1G\n", "line 2: found character that cannot start any token; is it a tab?");
-  bad("a: &x [1]\nb: *x\n", "line 2: aliases are not allowed here");
-  bad("name: !!int 5\n", "line 1: tags are not allowed here");
-  bad("compute: !x {provider: c}\n", "line 1: tags are not allowed here");
-  bad("name: a\n---\nname: b\n", "line 2: a second document begins here");
+  bad("name: a\nname: b\n", "f.yaml:2: \"name\" stands twice: also on line 1; keep one of them");
+  bad("compute:\n\tmemory: 1G\n", "f.yaml:2: found character that cannot start any token; is it a tab?");
+  bad("a: &x [1]\nb: *x\n", "f.yaml:2: aliases are not allowed here");
+  bad("name: !!int 5\n", "f.yaml:1: tags are not allowed here");
+  bad("compute: !x {provider: c}\n", "f.yaml:1: tags are not allowed here");
+  bad("name: a\n---\nname: b\n", "f.yaml:2: a second document begins here");
   bad("name:\n", "f.yaml:1: name: it has no value; expected text, or leave the key out");
   bad("model: {id: x, id: y}\n", "\"id\" stands twice");
   bad("networking: {type: nnoe}\n", "f.yaml:1: networking.type: \"nnoe\" is not known; did you mean \"none\"?");
-  bad("a: {\n", "line");
+  bad("a: {\n", "f.yaml:2: did not find expected node content");
   bad("store: sqlite\n", "f.yaml:1: store: this has a place in defaults.json only");
 }
 END_TEST
@@ -186,7 +185,7 @@ START_TEST(wrong_types_name_what_is_expected)
   bad("compute: {mounts: /x}\n", "compute.mounts: expected a list");
   bad("host_packages_ok: maybe\n", "host_packages_ok: expected true or false");
   bad("budget: 5\n", "budget: expected a mapping");
-  bad("budget: {cost: 2 EUR}\n", "budget.cost: expected an amount of US dollars");
+  bad("budget: {cost: 2 EUR}\n", "budget.cost: expected an amount such as 2.50, without a currency");
   bad("budget: {cost: 1.1234567}\n", "budget.cost: expected an amount");
   bad("budget: {cost: 99999999999999999999}\n", "budget.cost: expected an amount");
   bad("budget: {tokens: 0}\n", "budget.tokens: expected a whole number from 1 on");
@@ -236,7 +235,7 @@ START_TEST(every_key_is_set_by_its_path)
   set(&d, "compute.options.size", "small");
   set(&d, "model.temperature", "0.5");
   set(&d, "model.effort", "low");
-  set(&d, "budget.cost", "1.25 USD");
+  set(&d, "budget.cost", "1.25");
   set(&d, "budget.steps", "3");
   set(&d, "packages.pip", "[a, b]");
   set(&d, "compute.setup", "make ready");

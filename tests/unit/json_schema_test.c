@@ -147,7 +147,10 @@ static const struct {
     {"{\"required\":\"a\"}", "/required: required must be a list of names"},
     {"{\"anyOf\":[]}", "/anyOf: must be a list of schemas"},
     {"{\"$ref\":\"http://example.com/s\"}", "/$ref: this must name a place in the same schema, by \"#\" or \"#/...\""},
-    {"{\"$ref\":\"#/$defs/a\"}", "/$ref: this must name a place in the same schema, by \"#\" or \"#/...\""},
+    {"{\"$ref\":\"#/$defs/a\"}", "/$ref: \"#/$defs/a\" leads nowhere: there is no \"$defs\" at the top of the schema"},
+    {"{\"$ref\":\"#/$defs/a/b\",\"$defs\":{\"c\":{}}}",
+     "/$ref: \"#/$defs/a/b\" leads nowhere: there is no \"a\" in #/$defs"},
+    {"{\"$ref\":\"#/\"}", "/$ref: \"#/\" leads nowhere: there is no \"\" at the top of the schema"},
     /* A place that no keyword would look at is checked as soon as a reference leads there. */
     {"{\"$ref\":\"#/x-hidden\",\"x-hidden\":{\"contains\":{}}}", "contains: this keyword"},
 #ifdef HAVE_PCRE2
