@@ -10,6 +10,7 @@
 #include "tests/lib/http_server.h"
 
 #include <check.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -414,22 +415,22 @@ START_TEST(certificates_are_those_of_the_directory_or_of_the_home)
 {
   struct mbp_error err = MAG_ERROR_INIT;
   struct mbp_instance *instance = NULL;
-  char home[] = "/tmp/magent-docker-home-XXXXXX", path[96], command[128];
+  char home[] = "/tmp/magent-docker-home-XXXXXX", directory[64], path[96];
   const char *json = "{\"host\":\"tcp://h:1\",\"tls_verify\":\"1\"}";
   ck_assert_ptr_nonnull(mkdtemp(home));
   ck_assert_int_eq(setenv("HOME", home, 1), 0); /* the test is a process of its own */
   ck_assert_int_eq(open_plugin(json, &instance, &err), 0);
   ck_assert(!instance->engine.ca_file && !instance->engine.cert_file && !instance->engine.key_file);
   close_plugin(instance);
-  (void) snprintf(command, sizeof(command), "mkdir %s/.docker && touch %s/.docker/ca.pem", home, home);
-  ck_assert_int_eq(system(command), 0);
+  (void) snprintf(directory, sizeof(directory), "%s/.docker", home);
+  (void) snprintf(path, sizeof(path), "%s/ca.pem", directory);
+  ck_assert_int_eq(mkdir(directory, 0700), 0);
+  ck_assert_int_eq(close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)), 0);
   ck_assert_int_eq(open_plugin(json, &instance, &err), 0);
-  (void) snprintf(path, sizeof(path), "%s/.docker/ca.pem", home);
   ck_assert_str_eq(instance->engine.ca_file, path);
   ck_assert_ptr_null(instance->engine.cert_file);
   close_plugin(instance);
-  (void) snprintf(command, sizeof(command), "rm -r %s", home);
-  ck_assert_int_eq(system(command), 0);
+  ck_assert(unlink(path) == 0 && rmdir(directory) == 0 && rmdir(home) == 0);
 }
 END_TEST
 
