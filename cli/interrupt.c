@@ -2,6 +2,8 @@
 
 #include "cli.h"
 
+#include "base/thread.h"
+
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -37,18 +39,12 @@ static void *watch(void *unused)
 
 void interrupt_start(void)
 {
-  pthread_t thread;
-  pthread_attr_t attributes;
   sigemptyset(&watched);
   sigaddset(&watched, SIGINT);
   sigaddset(&watched, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &watched, NULL);
-  pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, 64 * 1024);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  if (pthread_create(&thread, &attributes, watch, NULL) != 0)
+  if (mag_thread_start(watch, NULL, NULL) < 0)
     pthread_sigmask(SIG_UNBLOCK, &watched, NULL); /* then Ctrl-C simply ends us */
-  pthread_attr_destroy(&attributes);
 }
 
 int interrupt_ask_begin(void)

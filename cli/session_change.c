@@ -147,13 +147,19 @@ int session_save(struct cli *cli, struct session_arguments *arguments)
 
 static int restore(struct mag_engine *engine, struct session_arguments *arguments, struct mbp_error *err)
 {
+  const char *path = arguments->words[0];
   struct mag_ids ids;
-  int r = mag_ids_restore(engine, arguments->words[0], &ids, err);
-  if (r == 0 && arguments->json)
+  int r = mag_ids_load(path, &ids, err);
+  if (r < 0)
+    return r;
+  r = ids.session_id[0] ? mag_ids_check(engine, &ids, err)
+                        : mag_error(err, MBP_E_NOT_FOUND, "it names no session: there was none when it was written");
+  if (r < 0)
+    return mag_error_wrap(err, "%s", path);
+  if (arguments->json)
     return print_ids(&ids, err);
-  if (r == 0)
-    puts(ids.session_id);
-  return r;
+  puts(ids.session_id);
+  return 0;
 }
 
 int session_restore(struct cli *cli, struct session_arguments *arguments)

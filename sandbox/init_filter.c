@@ -20,7 +20,6 @@
 #define HAS_BITS(arg, bits) SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, (scmp_datum_t) (bits), (scmp_datum_t) (bits))
 
 #define SYS_FCHMODAT2 452 /* newer than the library; the same number everywhere */
-#define NEW_NAMESPACES_FIRST 0x00020000u
 
 static const char *const refused[] = {
     "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "kcmp", "process_madvise", "move_pages",

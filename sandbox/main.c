@@ -16,25 +16,23 @@ const char *__asan_default_options(void)
 
 static const struct {
   const char *name;
-  int (*run)(int argc, char **argv);
+  mag_tool_main run;
 } modes[] = {
     {"init", mag_sandbox_init},
     {"serve", mag_sandbox_serve},
     {"connect", mag_sandbox_connect},
     {"put", mag_sandbox_put},
     {"get", mag_sandbox_get},
-    {"read", mag_tool_read},
-    {"write", mag_tool_write},
-    {"edit", mag_tool_edit},
-    {"glob", mag_tool_glob},
-    {"grep", mag_tool_grep},
 };
 
 int main(int argc, char **argv)
 {
+  mag_tool_main run = argc > 1 ? mag_tool_find(argv[1]) : NULL;
   for (size_t i = 0; argc > 1 && i < sizeof(modes) / sizeof(modes[0]); i++)
     if (strcmp(argv[1], modes[i].name) == 0)
-      return modes[i].run(argc - 1, argv + 1);
+      run = modes[i].run;
+  if (run)
+    return run(argc - 1, argv + 1);
   (void) fprintf(stderr, "magent-sandbox: works inside magent's sandboxes; it is not meant to be run by hand\n");
   return 2;
 }

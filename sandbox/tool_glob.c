@@ -3,11 +3,10 @@
 #include "sandbox/tool_pattern.h"
 #include "sandbox/tool_walk.h"
 
-#include "base/cleanup.h"
-
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 

@@ -1,16 +1,14 @@
 /* Settling the model's tool calls: policy, answers, running, results. */
 #include "agent/turn.h"
 
-#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "base/thread.h"
 
-#include <signal.h>
 #include <string.h>
 
 #define RESULT_MAX (4u << 20)
-#define THREAD_STACK (256u * 1024)
 
 /* Does the batch hold the result of this call already? */
 static bool has_result(const struct mag_batch *batch, const struct mag_tool_call *call)
@@ -173,15 +171,7 @@ static void *invoke_in_thread(void *arg)
 
 static void start_thread(struct run *run)
 {
-  pthread_attr_t attributes;
-  sigset_t all, old;
-  sigfillset(&all);
-  pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, THREAD_STACK);
-  pthread_sigmask(SIG_SETMASK, &all, &old); /* the program's signals are not for our threads */
-  run->threaded = pthread_create(&run->thread, &attributes, invoke_in_thread, run) == 0;
-  pthread_sigmask(SIG_SETMASK, &old, NULL);
-  pthread_attr_destroy(&attributes);
+  run->threaded = mag_thread_start(invoke_in_thread, run, &run->thread) == 0;
   if (!run->threaded)
     invoke(run);
 }
@@ -192,6 +182,20 @@ static void start_thread(struct run *run)
   "are gone."
 #define WORKSPACE_LOST                                                                                                 \
   "Note: this conversation goes on in a new sandbox. No file and no process of the one before is there any more."
+#define PROCESSES_LOST                                                                                                 \
+  "Note: the processes that ran in the sandbox, shells too, have been ended before this. Its files are as they were."
+
+/* What the model does not know yet; member NULL: nothing. */
+struct loss {
+  const char *member, *note;
+};
+
+static struct loss find_loss(const struct mag_state *state)
+{
+  if (state->sandbox_lost)
+    return (struct loss){"sandbox_lost", state->workspace_lost ? WORKSPACE_LOST : SANDBOX_LOST};
+  return state->processes_lost ? (struct loss){"processes_lost", PROCESSES_LOST} : (struct loss){NULL, NULL};
+}
 
 /* The same blocks, and one more. NULL without memory. */
 static char *with_note(const char *content, const char *note)
@@ -219,8 +223,8 @@ static char *failure_text(const struct mbp_error *error)
              : mag_sprintf("The tool could not be run: %s", error->message);
 }
 
-/* True if the result tells that the sandbox was lost. */
-static bool add_result(struct run *run, bool sandbox_lost)
+/* True if the result tells of the loss. */
+static bool add_result(struct run *run, const struct loss *loss)
 {
   struct mag_turn *turn = run->turn;
   struct mag_result result = {
@@ -231,17 +235,36 @@ static bool add_result(struct run *run, bool sandbox_lost)
     return false;
   }
   mag_autofree char *content = run->content;
-  const char *note = turn->session->log.state.workspace_lost ? WORKSPACE_LOST : SANDBOX_LOST;
-  mag_autofree char *noted = sandbox_lost && run->tool->flags & MBP_TOOL_SANDBOX ? with_note(content, note) : NULL;
-  result.sandbox_lost = noted != NULL;
+  bool tells = loss->member && run->tool->flags & MBP_TOOL_SANDBOX;
+  mag_autofree char *noted = tells ? with_note(content, loss->note) : NULL;
+  result.lost = noted ? loss->member : NULL;
   mag_batch_result(&turn->batch, &result, mbp_str(noted ? noted : content));
   return noted != NULL;
+}
+
+/* Could a sandbox not be made that somebody needed since this was asked last? */
+static bool has_no_sandbox(struct mag_session *session, struct mbp_error *ret_why)
+{
+  return (session->sandbox && mag_sandbox_take_failure(session->sandbox, ret_why)) ||
+         (session->host && mag_sandbox_take_failure(session->host, ret_why));
+}
+
+/* Without a place to work in nothing can go on; who mends that resumes the session. */
+static void end_without_sandbox(struct mag_turn *turn, const struct mbp_error *cause)
+{
+  struct mbp_error why = *cause;
+  mag_error_wrap(&why, "the sandbox could not be made");
+  mag_autofree char *text = mag_sprintf("This tool did not run: %s", why.message);
+  mag_turn_close_calls(turn, text ? text : why.message);
+  mag_turn_fail(turn, "unknown_error", &why);
 }
 
 static void run_group(struct mag_turn *turn, const struct mag_tool_call *calls, size_t n)
 {
   const struct mag_tool *first = mag_toolbox_find(&turn->session->toolbox, mbp_str(calls[0].name));
+  struct mbp_error why = MAG_ERROR_INIT;
   mag_output_begin(&turn->session->output, is_repeatable(first) ? NULL : calls[0].event_id);
+  (void) has_no_sandbox(turn->session, &why); /* for somebody else, who has been told */
   struct run runs[MAG_PARALLEL_TOOLS];
   for (size_t i = 0; i < n; i++) {
     runs[i] = (struct run){
@@ -254,10 +277,12 @@ static void run_group(struct mag_turn *turn, const struct mag_tool_call *calls, 
   for (size_t i = 0; i < n; i++)
     if (runs[i].threaded)
       pthread_join(runs[i].thread, NULL);
-  bool lost = turn->session->log.state.sandbox_lost;
+  struct loss loss = find_loss(&turn->session->log.state);
   for (size_t i = 0; i < n; i++)
-    if (add_result(&runs[i], lost))
-      lost = false; /* once is enough */
+    if (add_result(&runs[i], &loss))
+      loss.member = NULL; /* once is enough */
+  if (has_no_sandbox(turn->session, &why) && !mag_call_cancelled(turn->call))
+    end_without_sandbox(turn, &why);
 }
 
 /* ---- One call after another ----------------------------------------------------------------------------------- */
@@ -335,11 +360,11 @@ static bool answer_has_come(const struct mag_state *state)
 int mag_turn_act(struct mag_turn *turn, size_t *ret_waiting, struct mbp_error *err)
 {
   struct mag_state *state = &turn->session->log.state;
-  size_t waiting = 0, settled = 0, open = state->n_open;
+  size_t waiting = 0, settled = 0;
   int r = turn->batch.n ? mag_turn_commit(turn, err) : 0; /* recovery may have settled some */
   if (r < 0)
     return r;
-  open = state->n_open;
+  size_t open = state->n_open;
   for (size_t i = 0; i < state->n_calls; i++) {
     const struct mag_tool_call *call = &state->calls[i];
     if (call->result)
@@ -374,6 +399,8 @@ int mag_turn_act(struct mag_turn *turn, size_t *ret_waiting, struct mbp_error *e
       settled = 0;
     }
     run_group(turn, call, group);
+    if (turn->ended)
+      return 0;
     settled += group;
     i += group - 1;
   }

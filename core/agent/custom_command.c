@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "base/thread.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -81,7 +82,7 @@ static void *feed(void *argument)
 static void start_feeding(struct run *run)
 {
   run->fed = true;
-  run->feeding = strlen(run->job->input) > FED_AT_ONCE && pthread_create(&run->feeder, NULL, feed, run) == 0;
+  run->feeding = strlen(run->job->input) > FED_AT_ONCE && mag_thread_start(feed, run, &run->feeder) == 0;
   if (!run->feeding)
     (void) feed(run);
 }
@@ -196,8 +197,7 @@ static int take_answer(struct run *run, struct mag_custom_answer *ret_answer, st
   return text_answer(&text, false, ret_answer, err);
 }
 
-int mag_custom_run_command(const struct mag_custom_job *job, struct mag_custom_answer *ret_answer,
-                           struct mbp_error *err)
+static int run_command(const struct mag_custom_job *job, struct mag_custom_answer *ret_answer, struct mbp_error *err)
 {
   struct mag_call_options options = {.parent = job->call};
   struct run run = {.job = job, .call = mag_call_new_scope(&options), .out = MAG_BUF_INIT, .error_tail = MAG_BUF_INIT};
@@ -231,5 +231,5 @@ bool mag_custom_here(const struct mag_session *session, const struct mag_tool *t
 int mag_custom_run(const struct mag_custom_job *job, struct mag_custom_answer *ret_answer, struct mbp_error *err)
 {
   struct mag_handler *handler = mag_handlers_find(&job->session->handlers, job->tool->name);
-  return handler ? mag_custom_run_handler(job, handler, ret_answer, err) : mag_custom_run_command(job, ret_answer, err);
+  return handler ? mag_custom_run_handler(job, handler, ret_answer, err) : run_command(job, ret_answer, err);
 }

@@ -35,8 +35,6 @@ int mag_custom_run(const struct mag_custom_job *job, struct mag_custom_answer *r
 
 int mag_custom_run_handler(const struct mag_custom_job *job, struct mag_handler *handler,
                            struct mag_custom_answer *ret_answer, struct mbp_error *err);
-int mag_custom_run_command(const struct mag_custom_job *job, struct mag_custom_answer *ret_answer,
-                           struct mbp_error *err);
 
 #define MAG_CUSTOM_ANSWER_MAX (4u << 20)
 

@@ -1,10 +1,8 @@
 #include "agent/demand.h"
 
-#include "agent/schema.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "base/text.h"
 #include "host/late.h"
 #include "host/redact.h"
 

@@ -3,13 +3,15 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/text.h"
 #include "host/redact.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
 #define READ_TIMEOUT_MS 60000
+#define CLAIM_MS 1000 /* for so long whoever seems to run the session may have died just now */
+#define CLAIM_AGAIN_MS 20
 /* Appends and claims have no deadline: given up, one would still happen later, with nobody knowing. */
 
 /* ---- Reading -------------------------------------------------------------------------------------------------- */
@@ -94,11 +96,18 @@ static int take_claim(void *ctx, const void *result, struct mbp_error *err)
   return 0;
 }
 
-static int claim(struct mag_log *log, struct mbp_error *err)
+/* A process that was killed while it started a child has a copy of all its descriptors left there, claims too, until
+ * the child has become its program. */
+int mag_log_claim(struct mag_instance *store, const char *id, uint64_t *ret_epoch, struct mbp_error *err)
 {
-  const struct mbp_store_ops *ops = mag_instance_ops(log->store);
-  struct mag_call_options options = {.session = mbp_str(log->id), .on_result = take_claim, .ctx = &log->epoch};
-  return MAG_RUN(log->store, &options, err, ops->claim(plugin, call, mbp_str(log->id), err));
+  const struct mbp_store_ops *ops = mag_instance_ops(store);
+  struct mag_call_options options = {.session = mbp_str(id), .on_result = take_claim, .ctx = ret_epoch};
+  int64_t until = mag_clock_monotonic_ms() + CLAIM_MS;
+  int r;
+  while ((r = MAG_RUN(store, &options, err, ops->claim(plugin, call, mbp_str(id), err))) == -MBP_E_BUSY &&
+         mag_clock_monotonic_ms() < until)
+    (void) poll(NULL, 0, CLAIM_AGAIN_MS);
+  return r;
 }
 
 static void start(struct mag_log *log, struct mag_instance *store, const char *id)
@@ -117,7 +126,7 @@ int mag_log_open(struct mag_log *log, struct mag_instance *store, const char *id
     return mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"", id);
   start(&opened, store, id);
   /* Claimed first, read then: nobody else can append what we would not see. */
-  int r = want_claim ? claim(&opened, err) : 0;
+  int r = want_claim ? mag_log_claim(store, id, &opened.epoch, err) : 0;
   if (r == 0)
     r = read_on(&opened, false, err);
   if (r == 0 && !opened.state.id && !opened.state.read_only)
@@ -317,7 +326,7 @@ int mag_log_append_claimed(struct mag_instance *store, const char *id, struct ma
   struct mag_log log = {.store = store};
   struct mbp_appended appended = {0};
   (void) snprintf(log.id, sizeof(log.id), "%s", id);
-  int r = claim(&log, err);
+  int r = mag_log_claim(store, id, &log.epoch, err);
   if (r < 0)
     return r;
   r = append(&log, batch, mbp_str(""), &appended, err);

@@ -1,9 +1,10 @@
 #include "agent/models.h"
 
-#include "base/cleanup.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
+
+#include <stdlib.h>
 
 static int add_model(struct mag_session *session, struct mbp_str reference, struct mbp_error *err)
 {

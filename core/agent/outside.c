@@ -4,7 +4,6 @@
 #include "agent/session.h"
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "base/text.h"
 
 #include <string.h>
 

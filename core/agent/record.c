@@ -131,6 +131,19 @@ void mag_batch_idle(struct mag_batch *batch, const char *stop_reason, struct mbp
   mag_batch_end(batch);
 }
 
+void mag_batch_error(struct mag_batch *batch, const char *type, const struct mbp_error *why)
+{
+  struct mbp_writer *w = mag_batch_event(batch, MAG_EV_ERROR, NULL);
+  mag_writer_object(w, "error");
+  mag_writer_string(w, "type", mbp_str(type));
+  mag_writer_string(w, "message", mbp_str(why->message));
+  mag_writer_object(w, "retry_status");
+  mag_writer_string(w, "type", mbp_str(why->flags & MBP_ERR_RETRYABLE ? "exhausted" : "terminal"));
+  mag_writer_end(w);
+  mag_writer_end(w);
+  mag_batch_end(batch);
+}
+
 void mag_batch_result(struct mag_batch *batch, const struct mag_result *result, struct mbp_str content)
 {
   char id[MAG_ID_SIZE] = "";
@@ -138,10 +151,10 @@ void mag_batch_result(struct mag_batch *batch, const struct mag_result *result, 
   mag_writer_string(w, result->custom ? "custom_tool_use_id" : "tool_use_id", result->tool_event);
   mag_writer_raw(w, "content", content);
   mag_writer_boolean(w, "is_error", result->is_error);
-  if (result->sandbox_lost || result->budget) {
+  if (result->lost || result->budget) {
     mag_writer_object(w, "x_magent");
-    if (result->sandbox_lost)
-      mag_writer_boolean(w, "sandbox_lost", 1);
+    if (result->lost)
+      mag_writer_boolean(w, result->lost, 1);
     if (result->budget)
       mag_writer_string(w, "budget", mbp_str(result->budget));
     mag_writer_end(w);

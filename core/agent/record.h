@@ -79,11 +79,13 @@ void mag_batch_user_message(struct mag_batch *batch, char id[MAG_ID_SIZE], struc
 void mag_batch_processed(struct mag_batch *batch, struct mbp_str event_id);
 void mag_batch_running(struct mag_batch *batch);
 void mag_batch_idle(struct mag_batch *batch, const char *stop_reason, struct mbp_str details, struct mbp_str x_magent);
+void mag_batch_error(struct mag_batch *batch, const char *type, const struct mbp_error *why);
 /* The result of a call: agent.tool_result or, of a custom tool, user.custom_tool_result, processed at once.
- * `sandbox_lost`: the content tells the model that its sandbox was made anew. */
+ * `lost`: the content tells the model of that loss. */
 struct mag_result {
   struct mbp_str tool_event;
-  bool custom, is_error, sandbox_lost;
+  bool custom, is_error;
+  const char *lost;   /* "sandbox_lost", "processes_lost" or NULL */
   const char *budget; /* that had no room for the call, or NULL */
 };
 void mag_batch_result(struct mag_batch *batch, const struct mag_result *result, struct mbp_str content);
@@ -95,8 +97,8 @@ void mag_batch_failure(struct mag_batch *batch, const struct mag_tool_call *call
 /* An answer to a question, on the user's behalf. */
 void mag_batch_confirmation(struct mag_batch *batch, struct mbp_str tool_event, const struct mag_reply *reply);
 /* `price` NULL or without a currency: the cost is not known. */
-void mag_batch_request_end(struct mag_batch *batch, struct mbp_str start_id, bool is_error, const struct mbp_usage *usage,
-                           const struct mag_price *price);
+void mag_batch_request_end(struct mag_batch *batch, struct mbp_str start_id, bool is_error,
+                           const struct mbp_usage *usage, const struct mag_price *price);
 void mag_batch_sandbox(struct mag_batch *batch, const char *provider, struct mbp_str key, struct mbp_str id,
                        const char *state);
 

@@ -1,10 +1,9 @@
 #include "agent/rounds.h"
 
-#include <signal.h>
-#include <stddef.h>
-#include <time.h>
+#include "base/clock.h"
+#include "base/thread.h"
 
-#define STACK (256 * 1024)
+#include <stddef.h>
 
 static struct mag_round *next_due(const struct mag_rounds *rounds)
 {
@@ -31,47 +30,20 @@ static void look_at_all(struct mag_rounds *rounds)
   }
 }
 
-static struct timespec next_time(int interval_ms)
-{
-  struct timespec until;
-  (void) clock_gettime(CLOCK_REALTIME, &until);
-  until.tv_sec += interval_ms / 1000;
-  until.tv_nsec += interval_ms % 1000 * 1000000L;
-  until.tv_sec += until.tv_nsec / 1000000000;
-  until.tv_nsec %= 1000000000;
-  return until;
-}
-
 static void *go_round(void *arg)
 {
   struct mag_rounds *rounds = arg;
   pthread_mutex_lock(&rounds->lock);
-  struct timespec until = next_time(rounds->interval_ms);
+  struct timespec until = mag_clock_wall_after(rounds->interval_ms);
   while (rounds->first) {
     if (pthread_cond_timedwait(&rounds->changed, &rounds->lock, &until) == 0)
       continue; /* somebody came or went: that puts nothing off */
     look_at_all(rounds);
-    until = next_time(rounds->interval_ms);
+    until = mag_clock_wall_after(rounds->interval_ms);
   }
   rounds->running = false;
   pthread_mutex_unlock(&rounds->lock);
   return NULL;
-}
-
-static bool start(struct mag_rounds *rounds)
-{
-  pthread_t thread;
-  pthread_attr_t attributes;
-  sigset_t all, old;
-  sigfillset(&all);
-  pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, STACK);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_sigmask(SIG_SETMASK, &all, &old);
-  bool started = pthread_create(&thread, &attributes, go_round, rounds) == 0;
-  pthread_sigmask(SIG_SETMASK, &old, NULL);
-  pthread_attr_destroy(&attributes);
-  return started;
 }
 
 void mag_rounds_join(struct mag_rounds *rounds, struct mag_round *round)
@@ -81,7 +53,7 @@ void mag_rounds_join(struct mag_rounds *rounds, struct mag_round *round)
   round->next = rounds->first;
   rounds->first = round;
   if (!rounds->running)
-    rounds->running = start(rounds);
+    rounds->running = mag_thread_start(go_round, rounds, NULL) == 0;
   pthread_mutex_unlock(&rounds->lock);
 }
 

@@ -33,11 +33,7 @@ void mag_sandbox_wake(struct mag_sandbox *sandbox)
 /* Descriptors can run out, and then waiting must still let go of the lock. */
 static void wait_blind(struct mag_sandbox *sandbox)
 {
-  struct timespec until;
-  (void) clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_nsec += WAIT_BLIND_MS * 1000000L;
-  until.tv_sec += until.tv_nsec / 1000000000L;
-  until.tv_nsec %= 1000000000L;
+  struct timespec until = mag_clock_monotonic_after(WAIT_BLIND_MS);
   (void) pthread_cond_timedwait(&sandbox->changed, &sandbox->lock, &until);
 }
 
@@ -215,7 +211,7 @@ static int create(struct mag_sandbox *sandbox, struct mbp_call *parent, const ch
 /* The sandbox of an earlier process. 0 without a box: it is gone. */
 static int attach(struct mag_sandbox *sandbox, struct mbp_call *parent, struct box **ret_box, struct mbp_error *err)
 {
-  mag_autofree char *id = mag_steal(&sandbox->attach_id); /* tried once */
+  mag_autofree char *id = mag_steal(&sandbox->attach_id); /* tried until it is there or gone */
   struct box *box = NULL;
   struct mag_call_options options = {.parent = parent, .on_result = take_box, .ctx = &box};
   int r = MAG_RUN(sandbox->compute, &options, err,
@@ -224,12 +220,16 @@ static int attach(struct mag_sandbox *sandbox, struct mbp_call *parent, struct b
     struct mag_call_options resume = {.parent = parent};
     r = MAG_RUN(sandbox->compute, &resume, err, sandbox->ops->resume(plugin, call, box->info.id, err));
   }
-  if (r < 0 || !box || box->info.state == MBP_SANDBOX_STOPPED) {
+  bool there = r == 0 && box && box->info.state != MBP_SANDBOX_STOPPED;
+  if (there)
+    r = mag_sandbox_end_leftovers(sandbox, parent, box, err);
+  if (r < 0 || !there) {
     mag_box_unref(box);
     if (r == 0 || r == -MBP_E_NOT_FOUND || r == -MBP_E_LOST) {
       mag_error_clear(err);
       return 0;
     }
+    sandbox->attach_id = mag_steal(&id);
     return r;
   }
   box->attached = true;
@@ -287,21 +287,30 @@ static void end_attempt(struct mag_sandbox *sandbox, struct box *box, bool told,
   pthread_mutex_unlock(&sandbox->lock);
 }
 
-/* One attempt to have a sandbox that the session knows of. `busy` has been taken. */
-static int attempt(struct mag_sandbox *sandbox, struct mbp_call *call, struct mbp_error *err)
+/* One attempt to have a sandbox that the session knows of; why it failed is in `error`. `busy` has been taken. */
+static int attempt(struct mag_sandbox *sandbox, struct mbp_call *call)
 {
+  struct mbp_error why = MAG_ERROR_INIT;
   pthread_mutex_lock(&sandbox->lock);
   struct box *box = mag_steal(&sandbox->box); /* made in the background: only to be told */
   pthread_mutex_unlock(&sandbox->lock);
-  int r = box ? 0 : make(sandbox, call, &box, err);
+  int r = box ? 0 : make(sandbox, call, &box, &why);
   if (r == 0)
-    r = tell(sandbox, box, err);
+    r = tell(sandbox, box, &why);
   if (r < 0) {
     mag_box_unref(box);
     box = NULL;
   }
-  end_attempt(sandbox, box, true, r, err);
+  end_attempt(sandbox, box, true, r, &why);
   return r;
+}
+
+/* Lock held: the last attempt failed, and somebody who needed it hears of that. */
+static int tell_failure(struct mag_sandbox *sandbox, struct mbp_call *call, struct mbp_error *err)
+{
+  sandbox->error_kept = false;
+  sandbox->failed = !mag_call_cancelled(call);
+  return mag_error_import(err, &sandbox->error);
 }
 
 /* Waits for somebody else's attempt; its failure is ours too, unless only its tool was cancelled. Lock held. */
@@ -312,10 +321,7 @@ static int await_attempt(struct mag_sandbox *sandbox, struct mbp_call *call, str
   if (r < 0 || sandbox->failed_attempt != number || sandbox->error.code == MBP_E_CANCELLED ||
       sandbox->error.code == MBP_E_TIMEOUT)
     return r;
-  sandbox->error_kept = false;
-  if (err)
-    *err = sandbox->error;
-  return -sandbox->error.code;
+  return tell_failure(sandbox, call, err);
 }
 
 int mag_sandbox_acquire(struct mag_sandbox *sandbox, struct mbp_call *call, struct box **ret_box, struct mbp_error *err)
@@ -329,20 +335,20 @@ int mag_sandbox_acquire(struct mag_sandbox *sandbox, struct mbp_call *call, stru
       r = mag_call_cancel_error(call, err);
     else if (sandbox->busy)
       r = await_attempt(sandbox, call, err);
-    else if (sandbox->error_kept) {
-      sandbox->error_kept = false;
-      if (err)
-        *err = sandbox->error;
-      r = -sandbox->error.code;
-    } else {
+    else if (sandbox->error_kept)
+      r = tell_failure(sandbox, call, err);
+    else {
       sandbox->busy = true;
       sandbox->attempt++;
       pthread_mutex_unlock(&sandbox->lock);
-      r = attempt(sandbox, call, err);
+      r = attempt(sandbox, call);
       pthread_mutex_lock(&sandbox->lock);
+      if (r < 0)
+        r = tell_failure(sandbox, call, err);
     }
   }
   if (r == 0) {
+    sandbox->failed = false;
     sandbox->users++;
     sandbox->last_use_ms = mag_clock_monotonic_ms();
     atomic_fetch_add(&sandbox->box->refs, 1);
@@ -564,6 +570,17 @@ bool mag_sandbox_exists(struct mag_sandbox *sandbox)
   bool exists = sandbox->box || sandbox->busy;
   pthread_mutex_unlock(&sandbox->lock);
   return exists;
+}
+
+bool mag_sandbox_take_failure(struct mag_sandbox *sandbox, struct mbp_error *ret_why)
+{
+  pthread_mutex_lock(&sandbox->lock);
+  bool failed = sandbox->failed;
+  sandbox->failed = false;
+  if (failed)
+    *ret_why = sandbox->error;
+  pthread_mutex_unlock(&sandbox->lock);
+  return failed;
 }
 
 int64_t mag_sandbox_last_use_ms(struct mag_sandbox *sandbox)

@@ -36,6 +36,9 @@ void mag_sandbox_free(struct mag_sandbox *sandbox, bool keep);
 void mag_sandbox_warm(struct mag_sandbox *sandbox, struct mbp_call *call);
 /* Was one made (or is being made)? */
 bool mag_sandbox_exists(struct mag_sandbox *sandbox);
+/* True once after it could not be made for somebody who needed it, and not since then either; *ret_why says why. Who
+ * was called off is no such case. */
+bool mag_sandbox_take_failure(struct mag_sandbox *sandbox, struct mbp_error *ret_why);
 /* Monotonic time of the last use, 0 if never. */
 int64_t mag_sandbox_last_use_ms(struct mag_sandbox *sandbox);
 /* Destroys the provider's sandbox now; the next use makes a new one. Nothing happens while an operation uses it. */

@@ -44,6 +44,7 @@ struct mag_sandbox {
   bool helper_busy; /* somebody puts the helper there */
   bool freed;
   bool error_kept; /* of a creation in the background that nobody has heard of yet */
+  bool failed;     /* who needed it last got none, because of `error` */
   struct mbp_error error; /* of the last attempt */
   uint64_t attempt, failed_attempt;
   uint64_t n_keys, n_processes;
@@ -74,6 +75,12 @@ void mag_sandbox_wake(struct mag_sandbox *sandbox); /* lock held */
 
 /* Runs the setup commands in a new sandbox. */
 int mag_sandbox_set_up(struct mag_sandbox *sandbox, struct mbp_call *parent, struct box *box, struct mbp_error *err);
+
+/* ---- sandbox_leftovers.c ---- */
+
+/* Kills every process that an earlier runner of the session has left in its sandbox. */
+int mag_sandbox_end_leftovers(struct mag_sandbox *sandbox, struct mbp_call *parent, const struct box *box,
+                              struct mbp_error *err);
 
 /* ---- sandbox_stream.c ---- */
 

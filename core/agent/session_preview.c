@@ -2,7 +2,6 @@
 #include "agent/session_parts.h"
 
 #include "base/buf.h"
-#include "base/cleanup.h"
 #include "host/redact.h"
 
 #include <stdio.h>

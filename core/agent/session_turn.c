@@ -3,7 +3,6 @@
 
 #include "agent/outside.h"
 #include "agent/turn.h"
-#include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
 

@@ -404,7 +404,8 @@ int mag_sessions_remove(struct mag_engine *engine, const char *id, struct mbp_er
     return r;
   const struct mbp_store_ops *ops = mag_instance_ops(store);
   /* Claimed: it exists, and nobody works in the workspace meanwhile. */
-  r = MAG_RUN(store, &options, err, ops->claim(plugin, call, name, err));
+  uint64_t epoch;
+  r = mag_log_claim(store, id, &epoch, err);
   if (r < 0)
     return r;
   destroy_sandbox(engine, store, id);

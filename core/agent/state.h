@@ -63,6 +63,7 @@ struct mag_state {
   bool sandbox_there;     /* intent, made or attached, and not gone */
   bool sandbox_lost;      /* it went away, and the model has not been told yet */
   bool workspace_lost;    /* and so did the files: of a fork */
+  bool processes_lost;    /* it is another process's that is there still, without what ran in it; not told yet */
   char *fork_of;          /* the session whose records the log begins with, or NULL */
   int64_t archived_ms;    /* 0: not archived */
   bool interrupted;       /* the last turn */
@@ -80,7 +81,7 @@ struct mag_state {
   struct mag_budget budget;
   int64_t active_ms, runner_ms; /* runner_ms, runner_epoch: of the last record that a runner wrote */
   uint64_t runner_epoch;
-  bool turn_uncounted;    /* runs again, and no user's message was taken yet: `turns` counts those that begin with one */
+  bool turn_uncounted;    /* runs again, and took no user's message yet: `turns` counts those that begin with one */
 };
 
 void mag_state_init(struct mag_state *state);

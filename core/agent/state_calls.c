@@ -118,7 +118,9 @@ static int settle(struct fold *fold, struct mag_tool_call *call, struct mbp_str 
     return mag_error_no_memory(fold->err);
   call->is_error = mag_json_truth(is_error, 0);
   if (mag_json_truth(mag_json_get(x_magent, "sandbox_lost"), 0))
-    state->sandbox_lost = state->workspace_lost = false; /* this result says so */
+    state->sandbox_lost = state->workspace_lost = state->processes_lost = false; /* this result says so */
+  if (mag_json_truth(mag_json_get(x_magent, "processes_lost"), 0))
+    state->processes_lost = false;
   state->tools_refused |= mag_json_str(mag_json_get(x_magent, "budget")).len > 0;
   if (--state->n_open)
     return 0;

@@ -1,8 +1,6 @@
 /* Which lists of blocks a message and a result may be made of. */
 #include "agent/state.h"
 
-#include "base/text.h"
-
 /* A list of blocks of the first n kinds; *ret_n: how many. */
 static bool is_list_of(struct mbp_str content, size_t n_kinds, size_t *ret_n)
 {

@@ -74,8 +74,9 @@ int mag_fold_sandbox(struct fold *fold)
   if (r == 0)
     r = mag_fold_text(fold, &state->sandbox_provider, mag_fold_str(fold, "provider"));
   bool gone = mbp_str_eq(mag_fold_str(fold, "state"), "gone");
-  state->sandbox_lost |= gone && state->sandbox_there;
+  state->sandbox_lost |= gone && state->sandbox_there && mag_fold_str(fold, "id").len; /* else nobody has used it */
   state->sandbox_there = !gone;
+  state->processes_lost |= mbp_str_eq(mag_fold_str(fold, "state"), "attached");
   return r;
 }
 

@@ -379,21 +379,12 @@ static void add_block_events(struct step *step)
   }
 }
 
-static void add_error_event(struct mag_turn *turn, const struct mbp_error *why)
+static const char *error_type(const struct mbp_error *why)
 {
-  const char *type = why->code == MBP_E_OVERLOADED ? "model_overloaded_error"
-                     : why->code == MBP_E_RATE     ? "model_rate_limited_error"
-                     : why->code == MBP_E_BILLING  ? "billing_error"
-                                                   : "model_request_failed_error";
-  struct mbp_writer *w = mag_batch_event(&turn->batch, MAG_EV_ERROR, NULL);
-  mag_writer_object(w, "error");
-  mag_writer_string(w, "type", mbp_str(type));
-  mag_writer_string(w, "message", mbp_str(why->message));
-  mag_writer_object(w, "retry_status");
-  mag_writer_string(w, "type", mbp_str(why->flags & MBP_ERR_RETRYABLE ? "exhausted" : "terminal"));
-  mag_writer_end(w);
-  mag_writer_end(w);
-  mag_batch_end(&turn->batch);
+  return why->code == MBP_E_OVERLOADED ? "model_overloaded_error"
+         : why->code == MBP_E_RATE     ? "model_rate_limited_error"
+         : why->code == MBP_E_BILLING  ? "billing_error"
+                                       : "model_request_failed_error";
 }
 
 static void end_after(struct step *step)
@@ -409,7 +400,7 @@ static void end_after(struct step *step)
     return;
   case MBP_STOP_CONTEXT:
     mag_error(why, MBP_E_LIMIT, "the model's context window is full; start a new session");
-    add_error_event(turn, why);
+    mag_batch_error(&turn->batch, error_type(why), why);
     mag_turn_end(turn, MAG_END_LIMIT, "retries_exhausted", mbp_str(""), "{\"cut\":\"context\"}");
     return;
   case MBP_STOP_MAX_TOKENS:
@@ -484,9 +475,7 @@ static void give_up(struct step *step, const struct mbp_error *why)
     fall_back(turn, why);
     return;
   }
-  add_error_event(turn, why);
-  mag_turn_end(turn, MAG_END_ERROR, "retries_exhausted", mbp_str(""), NULL);
-  turn->outcome->error = *why;
+  mag_turn_fail(turn, error_type(why), why);
 }
 
 int mag_turn_step(struct mag_turn *turn, struct mbp_error *err)

@@ -75,6 +75,13 @@ void mag_turn_end(struct mag_turn *turn, enum mag_ending ending, const char *sto
   turn->ended = true;
 }
 
+void mag_turn_fail(struct mag_turn *turn, const char *type, const struct mbp_error *why)
+{
+  mag_batch_error(&turn->batch, type, why);
+  mag_turn_end(turn, MAG_END_ERROR, "retries_exhausted", mbp_str(""), NULL);
+  turn->outcome->error = *why;
+}
+
 /* ---- The inbox ------------------------------------------------------------------------------------------------ */
 
 static void interrupt(struct mag_turn *turn)

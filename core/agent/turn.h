@@ -35,6 +35,9 @@ int mag_turn_commit(struct mag_turn *turn, struct mbp_error *err);
 void mag_turn_end(struct mag_turn *turn, enum mag_ending ending, const char *stop_reason, struct mbp_str details,
                   const char *x_magent);
 
+/* Adds session.error of that type and ends the turn with it. */
+void mag_turn_fail(struct mag_turn *turn, const char *type, const struct mbp_error *why);
+
 /* step.c: asks the model once. */
 int mag_turn_step(struct mag_turn *turn, struct mbp_error *err);
 

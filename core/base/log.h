@@ -8,8 +8,6 @@ typedef void (*mag_log_sink)(void *ctx, uint32_t level, const char *topic, struc
 
 /* Where lines go and up to which level (MBP_LOG_*). Default: nowhere. Set before threads start. */
 void mag_log_set(mag_log_sink sink, void *ctx, uint32_t level);
-int mag_log_wants(uint32_t level);
-void mag_log(uint32_t level, const char *topic, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void mag_log_str(uint32_t level, const char *topic, struct mbp_str message);
 
 #endif

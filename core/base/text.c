@@ -2,12 +2,11 @@
 
 #include "base/cleanup.h"
 
-#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Length of the character at p (1-4), 0 if it is invalid, or -n if n of its bytes are there and valid so far. */
+/* Length of the character at p (1-4); 0 if it is invalid or unfinished. */
 static int utf8_char(const unsigned char *p, size_t len)
 {
   static const unsigned char least[] = {0, 0, 0x80, 0xa0, 0x90}; /* of the second byte after E0, F0 */
@@ -17,9 +16,7 @@ static int utf8_char(const unsigned char *p, size_t len)
   if (p[0] < 0xc2 || p[0] > 0xf4)
     return 0;
   for (int i = 1; i < need; i++) {
-    if ((size_t) i == len)
-      return -i;
-    if ((p[i] & 0xc0) != 0x80)
+    if ((size_t) i == len || (p[i] & 0xc0) != 0x80)
       return 0;
     if (i > 1)
       continue;
@@ -42,29 +39,20 @@ static size_t skip_ascii(const char *text, size_t len, size_t at)
   return at;
 }
 
-size_t mag_utf8_stream_prefix(const char *text, size_t len, size_t *ret_pending)
+size_t mag_utf8_valid_prefix(const char *text, size_t len)
 {
   size_t at = skip_ascii(text, len, 0);
-  *ret_pending = 0;
   while (at < len) {
     if (len - at >= 8 && (at & 7) == 0)
       at = skip_ascii(text, len, at);
     if (at == len)
       break;
     int n = utf8_char((const unsigned char *) text + at, len - at);
-    if (n < 0)
-      *ret_pending = (size_t) -n;
-    if (n <= 0)
+    if (n == 0)
       break;
     at += (size_t) n;
   }
   return at;
-}
-
-size_t mag_utf8_valid_prefix(const char *text, size_t len)
-{
-  size_t pending;
-  return mag_utf8_stream_prefix(text, len, &pending);
 }
 
 bool mag_utf8_valid(const char *text, size_t len)

@@ -10,9 +10,6 @@
 
 /* Length of the longest prefix of whole, valid UTF-8 characters. */
 size_t mag_utf8_valid_prefix(const char *text, size_t len);
-/* The same, but where a character begins at the end and is not finished yet, it counts as valid so far: for pieces of
- * a stream. Returns the length of whole characters; *ret_pending is the number of bytes of the unfinished one. */
-size_t mag_utf8_stream_prefix(const char *text, size_t len, size_t *ret_pending);
 bool mag_utf8_valid(const char *text, size_t len);
 
 bool mag_str_eq(struct mbp_str a, struct mbp_str b);

@@ -1,7 +1,6 @@
 #include "host/host.h"
 
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "host/call.h"
 #include "host/config.h"

@@ -2,11 +2,9 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/text.h"
 #include "host/http_private.h"
 #include "host/http_head.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 

@@ -1,7 +1,5 @@
 #include "host/http_head.h"
 
-#include "base/cleanup.h"
-
 #include <string.h>
 #include <strings.h>
 

@@ -11,12 +11,12 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/thread.h"
 #include "host/http.h"
 #include "host/http_private.h"
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -358,21 +358,13 @@ static void unmake_multi(void)
   service.epoll_fd = service.wake_fd = -1;
 }
 
-/* The program's signals are not for our threads, nor is a SIGPIPE from a TLS write. */
+/* No signal is for such a thread: not the program's, nor a SIGPIPE from a TLS write. */
 static int make_thread(pthread_t *thread, void *(*run)(void *ctx), const char *name)
 {
-  pthread_attr_t attributes;
-  sigset_t all, old;
-  (void) pthread_attr_init(&attributes);
-  (void) pthread_attr_setstacksize(&attributes, STACK_BYTES);
-  (void) sigfillset(&all);
-  (void) pthread_sigmask(SIG_SETMASK, &all, &old);
-  int number = pthread_create(thread, &attributes, run, NULL);
-  (void) pthread_sigmask(SIG_SETMASK, &old, NULL);
-  (void) pthread_attr_destroy(&attributes);
-  if (number == 0)
+  int r = mag_thread_start_sized(STACK_BYTES, run, NULL, thread);
+  if (r == 0)
     (void) pthread_setname_np(*thread, name);
-  return number;
+  return r;
 }
 
 /* Lock held. */
@@ -403,9 +395,8 @@ int mag_http_start(struct mbp_error *err)
     r = init_curl(err);
     if (r == 0)
       r = make_multi(err);
-    int number = r == 0 ? make_thread(&service.thread, thread_main, "magent-http") : 0;
-    if (number)
-      r = mag_error_errno(err, number, "HTTP: cannot start a thread");
+    if (r == 0 && make_thread(&service.thread, thread_main, "magent-http") < 0)
+      r = mag_error_errno(err, EAGAIN, "HTTP: cannot start a thread");
     if (r < 0)
       unmake_multi();
     service.running = r == 0;

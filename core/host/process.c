@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/thread.h"
 #include "host/group.h"
 #include "host/process_child.h"
 
@@ -15,7 +16,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -26,7 +26,6 @@
 #define P_PIDFD 3
 #endif
 
-#define SPAWNER_STACK (64 * 1024)
 #define CHILD_STACK (64 * 1024)
 
 struct mbp_process {
@@ -106,20 +105,10 @@ static int spawner_start(void)
   /* After a fork they still count the parent's threads as waiting, and a signal would wait for these. */
   spawner.work = (pthread_cond_t) PTHREAD_COND_INITIALIZER;
   spawner.finished = (pthread_cond_t) PTHREAD_COND_INITIALIZER;
-  pthread_t thread;
-  pthread_attr_t attributes;
-  sigset_t all, old;
-  sigfillset(&all);
-  (void) pthread_attr_init(&attributes);
-  (void) pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  (void) pthread_attr_setstacksize(&attributes, MAG_MAX((size_t) PTHREAD_STACK_MIN, (size_t) SPAWNER_STACK));
-  (void) pthread_sigmask(SIG_SETMASK, &all, &old);
-  int r = pthread_create(&thread, &attributes, spawner_main, NULL);
-  (void) pthread_sigmask(SIG_SETMASK, &old, NULL);
-  (void) pthread_attr_destroy(&attributes);
-  if (r == 0)
-    spawner.owner = getpid();
-  return r;
+  if (mag_thread_start(spawner_main, NULL, NULL) < 0)
+    return EAGAIN;
+  spawner.owner = getpid();
+  return 0;
 }
 
 static int run_in_spawner(struct job *job)

@@ -3,7 +3,6 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "base/text.h"
 #include "host/config.h"
 #include "loader/file.h"
 #include "loader/registry.h"

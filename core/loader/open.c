@@ -2,7 +2,6 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "base/text.h"
 #include "loader/dl.h"
 #include "loader/file.h"
 

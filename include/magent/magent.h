@@ -119,14 +119,56 @@ MAGENT_API int magent_config_load(struct magent_config *config, const char *path
  * (MBP_E_UNSUPPORTED). */
 MAGENT_API int magent_agent_new(struct magent *magent, const struct magent_config *config,
                                 struct magent_agent **ret_agent, struct magent_error *error);
+/* The same from a stored agent, or an agent file, that `reference` names as `magent run --agent` does: "researcher",
+ * "researcher@2" (a version that is not the newest), an id, "./researcher.yaml". `config` (may be NULL) is laid over
+ * it. MBP_E_NOT_FOUND; MBP_E_READ_ONLY: it is archived. */
+MAGENT_API int magent_agent_open(struct magent *magent, const char *reference, const struct magent_config *config,
+                                 struct magent_agent **ret_agent, struct magent_error *error);
 /* Ends its sandbox; the session stays in the store, and can be resumed. No other function may be using the agent, and
  * its streams must be closed. Accepts NULL. */
 MAGENT_API void magent_agent_free(struct magent_agent *agent);
 
-/* Lays `changes` over the agent, from the next turn on; the conversation is kept. `expected_version`: the version that
- * you believe it to have (else MBP_E_CONFLICT, and nothing changes), or 0. Changing nothing makes no new version. */
+/* Lays `changes` over the agent, from the next turn on; the conversation is kept, and a stored agent stays as it is.
+ * `expected_version`: the version that you believe it to have (else MBP_E_CONFLICT, and nothing changes), or 0.
+ * Changing nothing makes no new version. */
 MAGENT_API int magent_update_agent(struct magent_agent *agent, const struct magent_config *changes,
                                    uint32_t expected_version, struct magent_error *error);
+
+/* ---- Stored agents ---------------------------------------------------------------------------------------------- */
+
+/* Agents that the store keeps under their names, with every version of each: those of `magent agent`. A session keeps
+ * the version that it was begun with. `reference`: a name or an id, with "@2" for a version that is not the newest. */
+struct magent_stored_agent {
+  const char *id, *name, *model, *environment_id;
+  const char *agent_json, *environment_json; /* the resources, in the shapes of the wire; a list leaves the second "" */
+  int64_t created_ms, updated_ms, archived_ms; /* since 1970; 0: never */
+  uint32_t version, environment_version;
+};
+
+struct magent_stored_agent_list {
+  size_t n;
+  const struct magent_stored_agent *const *agents; /* the newest version of each, newest first */
+};
+
+/* What comes out (ret_stored may be NULL but for get) is what is stored then. It is checked as by magent_agent_new, but
+ * that keys and variables of the environment may be missing here. */
+
+/* With the defaults of today filled in. MBP_E_INVALID: without a name; MBP_E_EXISTS: another one has it. */
+MAGENT_API int magent_create_stored_agent(struct magent *magent, const struct magent_config *config,
+                                          struct magent_stored_agent **ret_stored, struct magent_error *error);
+/* Lays `changes` over it, as a new version, if they change anything. MBP_E_CONFLICT: the newest version is not
+ * `expected_version` (0: any), or somebody else was faster; MBP_E_READ_ONLY: it is archived. */
+MAGENT_API int magent_update_stored_agent(struct magent *magent, const char *reference,
+                                          const struct magent_config *changes, uint32_t expected_version,
+                                          struct magent_stored_agent **ret_stored, struct magent_error *error);
+/* MBP_E_NOT_FOUND. */
+MAGENT_API int magent_get_stored_agent(struct magent *magent, const char *reference,
+                                       struct magent_stored_agent **ret_stored, struct magent_error *error);
+MAGENT_API int magent_list_stored_agents(struct magent *magent, int archived_too,
+                                         struct magent_stored_agent_list **ret_list, struct magent_error *error);
+/* No new versions and no new sessions from now on; its sessions go on. Twice is once. */
+MAGENT_API int magent_archive_stored_agent(struct magent *magent, const char *reference,
+                                           struct magent_stored_agent **ret_stored, struct magent_error *error);
 
 /* ---- Running ---------------------------------------------------------------------------------------------------- */
 
@@ -158,10 +200,11 @@ struct magent_event {
   const char *type; /* of an event: "agent.message", "agent.tool_use", ... */
   const char *id;   /* of an event; of a piece: of the event that will hold it, where it is known */
   const char *tool; /* the name of the tool that is called, or that prints */
-  const char *text; /* of "agent.message": its text; ends with a 0 that text_len does not count */
+  const char *text; /* of "agent.message", "user.message": its text; ends with a 0 that text_len does not count */
   size_t text_len;
   const char *json;
   size_t json_len;
+  uint64_t seq; /* of an event: its place in the session's log, from 1 on, with gaps; for magent_read_events */
 };
 
 /* The same as magent_execute, shown as it comes. `each` borrows the event; what it returns but 0 interrupts the turn,
@@ -346,20 +389,65 @@ struct magent_ids {
 };
 
 MAGENT_API int magent_save_ids(struct magent_agent *agent, struct magent_ids *ret_ids, struct magent_error *error);
-/* Takes them over after checking that each is known (MBP_E_NOT_FOUND), and resumes the session; without one (saved
- * after a reset) the next prompt begins one under these ids. Changes nothing that is stored. */
+/* Takes them over after checking that each is known (MBP_E_NOT_FOUND; also a version that there never was, and the
+ * message says which there are), and resumes the session; without one (saved after a reset) the next prompt begins one
+ * under these ids, with the stored agent if it is one that is stored (MBP_E_READ_ONLY: archived). Changes nothing that
+ * is stored. */
 MAGENT_API int magent_restore_ids(struct magent_agent *agent, const struct magent_ids *ids, struct magent_error *error);
-/* The same as a file of a few lines of JSON, written whole or not at all. */
+/* The same as a file, also that of `magent session save` and `restore`: a line of JSON, written whole or not at all,
+ * which only its owner may read. MBP_E_INVALID: what could not be read again; what is no such file, and the message
+ * names file and key. MBP_E_UNSUPPORTED: from a newer magent. */
 MAGENT_API int magent_ids_write(const struct magent_ids *ids, const char *path, struct magent_error *error);
 MAGENT_API int magent_ids_read(const char *path, struct magent_ids *ret_ids, struct magent_error *error);
 
-/* A new session that shares what happened up to now, or up to the event `event_id`. */
-MAGENT_API int magent_fork_session(struct magent *magent, const char *session_id, const char *event_id,
-                                   char ret_id[MAGENT_ID_SIZE], struct magent_error *error);
+/* A session of whatever process, by its id: also of one that runs elsewhere, or that no agent of this program has. From
+ * any thread. MBP_E_NOT_FOUND. */
+
+#define MAGENT_STEER 1     /* read at the next tool boundary of the running turn, as with magent_steer */
+#define MAGENT_FOLLOW_UP 2 /* read when the running turn has ended, as with magent_follow_up */
+
+/* Says `text` to it; durable when it returns. A session that does not run has it for its next turn. `delivery`: one of
+ * the two above. ret_event_id, *ret_running (may be NULL): the id of the user.message; whether a turn runs now, in
+ * whichever process. MBP_E_READ_ONLY: it is archived. */
+MAGENT_API int magent_send(struct magent *magent, const char *session_id, const char *text, int delivery,
+                           char ret_event_id[MAGENT_ID_SIZE], int *ret_running, struct magent_error *error);
+/* Ends the turn that runs now, within a moment, and does not wait for that. *ret_running (may be NULL) 0: none ran, and
+ * nothing was done; unlike magent_interrupt, it does not hold for the next one. */
+MAGENT_API int magent_interrupt_session(struct magent *magent, const char *session_id, int *ret_running,
+                                        struct magent_error *error);
+/* A page of what happened, also while the session runs, or once it is archived: at most `limit` events (0: 100; never
+ * more than 1000), from the place `from` in its log on (0 or 1: the beginning). `each` borrows the event, which is a
+ * MAGENT_EVENT; it is called before this returns, and what it returns but 0 ends the page behind that event. *ret_next:
+ * the next page's `from`, or `from` if there is nothing yet. A user event that was processed later says so in its
+ * processed_at, which is null while it waits.
+ *
+ *   uint64_t from, next = 1;
+ *   do
+ *     r = magent_read_events(magent, id, from = next, 0, show, NULL, &next, &error);
+ *   while (r == 0 && next > from);
+ */
+MAGENT_API int magent_read_events(struct magent *magent, const char *session_id, uint64_t from, uint32_t limit,
+                                  int (*each)(void *ctx, const struct magent_event *event), void *ctx,
+                                  uint64_t *ret_next, struct magent_error *error);
+
+struct magent_fork_options {
+  size_t size;
+  const char *event_id;  /* the last event that it keeps; NULL: all */
+  const char *title;     /* NULL: that of the old session */
+  int32_t without_files; /* 1: an empty private workspace instead of a copy */
+  int32_t reserved;
+};
+
+/* A new session that goes on from there; the budget is the same, and what was used of it begins at 0. The old one may
+ * run. `options` may be NULL. */
+MAGENT_API int magent_fork_session(struct magent *magent, const char *session_id,
+                                   const struct magent_fork_options *options, char ret_id[MAGENT_ID_SIZE],
+                                   struct magent_error *error);
 MAGENT_API int magent_set_title(struct magent *magent, const char *session_id, const char *title,
                                 struct magent_error *error);
 /* JSON or YAML, the keys and values of an agent file's budget: "{tokens: 100000, cost: 2.50, time: 30m}"; null removes
- * a bound. Also while it runs. */
+ * a bound, and what is not named stays. 0 is refused (MBP_E_INVALID), since it reads as "nothing at all" and as "no
+ * bound". Also while it runs. */
 MAGENT_API int magent_set_budget(struct magent *magent, const char *session_id, const char *budget,
                                  struct magent_error *error);
 /* No more turns; it can still be read and forked. MBP_E_BUSY while it is open. */

@@ -394,12 +394,16 @@ const struct mbp_compute_ops mag_provider_ops = {
 
 /* ---- Instance --------------------------------------------------------------------------------------------------- */
 
-int mag_provider_open(struct mbp_instance *instance, const struct mbp_host *host, const struct mbp_config *config,
-                      const char *name, uint32_t networks, mag_provider_launch launch, struct mbp_error *err)
+int mag_provider_open(const struct mbp_host *host, const struct mbp_config *config, const char *name,
+                      uint32_t networks, mag_provider_launch launch, struct mbp_instance **ret_instance,
+                      struct mbp_error *err)
 {
   const struct mbp_process_v1 *process = host->get_interface(host->ctx, MBP_PROCESS_V1);
   if (!process || !MBP_HAS(process, struct mbp_process_v1, group_free))
     return plug_error(err, MBP_E_UNSUPPORTED, "%s needs a host with %s", name, MBP_PROCESS_V1);
+  struct mbp_instance *instance = calloc(1, sizeof(*instance));
+  if (!instance)
+    return plug_no_memory(err);
   instance->host = host;
   instance->config = config;
   instance->process = process;
@@ -407,11 +411,14 @@ int mag_provider_open(struct mbp_instance *instance, const struct mbp_host *host
   instance->networks = networks;
   instance->launch = launch;
   (void) pthread_mutex_init(&instance->lock, NULL);
+  *ret_instance = instance;
   return 0;
 }
 
 void mag_provider_close(struct mbp_instance *instance)
 {
+  if (!instance)
+    return;
   while (instance->boxes) {
     struct mag_box *box = instance->boxes;
     instance->boxes = box->next;
@@ -420,6 +427,7 @@ void mag_provider_close(struct mbp_instance *instance)
     mag_box_unref(box);
   }
   (void) pthread_mutex_destroy(&instance->lock);
+  free(instance);
 }
 
 static const char *limits_cure(void)

@@ -9,7 +9,7 @@
 typedef int (*mag_provider_launch)(struct mbp_instance *instance, struct mbp_call *call,
                                    const struct mbp_sandbox_spec *spec, struct mag_box *box, struct mbp_error *err);
 
-/* Every instance of such a plugin begins with this. */
+/* The instance of such a plugin. */
 struct mbp_instance {
   const struct mbp_host *host;
   const struct mbp_config *config;
@@ -21,10 +21,10 @@ struct mbp_instance {
   struct mag_box *boxes;
 };
 
-/* `instance` is zeroed memory of the plugin's own, at least that large. */
-int mag_provider_open(struct mbp_instance *instance, const struct mbp_host *host, const struct mbp_config *config,
-                      const char *name, uint32_t networks, mag_provider_launch launch, struct mbp_error *err);
-void mag_provider_close(struct mbp_instance *instance); /* ends all sandboxes; does not free */
+int mag_provider_open(const struct mbp_host *host, const struct mbp_config *config, const char *name,
+                      uint32_t networks, mag_provider_launch launch, struct mbp_instance **ret_instance,
+                      struct mbp_error *err);
+void mag_provider_close(struct mbp_instance *instance); /* ends all sandboxes; accepts NULL */
 
 /* Makes a sandbox and ends it. */
 int mag_provider_probe(struct mbp_instance *instance, struct mbp_call *call, struct mbp_error *err);

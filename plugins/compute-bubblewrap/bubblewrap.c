@@ -1,7 +1,6 @@
 /* compute-bubblewrap: a sandbox of namespaces on this machine. bubblewrap builds it, magent-sandbox is PID 1 in it. */
 #include "plugins/compute-bubblewrap/bubblewrap.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -183,23 +182,7 @@ static const struct mbp_compute_info info = {
 static int plugin_open(const struct mbp_host *host, const struct mbp_config *config, struct mbp_instance **ret_instance,
                        struct mbp_error *err)
 {
-  struct mbp_instance *instance = calloc(1, sizeof(*instance));
-  if (!instance)
-    return plug_no_memory(err);
-  int r = mag_provider_open(instance, host, config, "bubblewrap", info.networks, launch, err);
-  if (r < 0)
-    free(instance);
-  else
-    *ret_instance = instance;
-  return r;
-}
-
-static void plugin_close(struct mbp_instance *instance)
-{
-  if (!instance)
-    return;
-  mag_provider_close(instance);
-  free(instance);
+  return mag_provider_open(host, config, "bubblewrap", info.networks, launch, ret_instance, err);
 }
 
 static const struct mbp_plugin plugin = {
@@ -232,7 +215,7 @@ static const struct mbp_plugin plugin = {
     .ops = &mag_provider_ops,
     .open = plugin_open,
     .probe = mag_provider_probe,
-    .close = plugin_close,
+    .close = mag_provider_close,
 };
 
 MBP_PLUGIN(plugin);

@@ -2,7 +2,6 @@
 #include "plugins/compute-bubblewrap/bubblewrap.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 
 /* A number in a file of /proc/sys, or -1 without one. */
 static long read_setting(const char *path)

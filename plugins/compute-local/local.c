@@ -76,7 +76,7 @@ static int launch(struct mbp_instance *instance, struct mbp_call *call, const st
 {
   static const char *const env[] = {"PATH=/usr/bin:/bin", NULL};
   struct mbp_fd fds[2];
-  char complaint[512];
+  char complaint[512] = "";
   struct mag_rlimits rlimits;
   /* Without a namespace the kernel's limit of processes would count everything that the user runs. */
   int r = mag_provider_limits(instance, spec, box, false, &rlimits, err);
@@ -144,23 +144,7 @@ static const struct mbp_compute_info info = {
 static int plugin_open(const struct mbp_host *host, const struct mbp_config *config,
                        struct mbp_instance **ret_instance, struct mbp_error *err)
 {
-  struct mbp_instance *instance = calloc(1, sizeof(*instance));
-  if (!instance)
-    return plug_no_memory(err);
-  int r = mag_provider_open(instance, host, config, "local", info.networks, launch, err);
-  if (r < 0)
-    free(instance);
-  else
-    *ret_instance = instance;
-  return r;
-}
-
-static void plugin_close(struct mbp_instance *instance)
-{
-  if (!instance)
-    return;
-  mag_provider_close(instance);
-  free(instance);
+  return mag_provider_open(host, config, "local", info.networks, launch, ret_instance, err);
 }
 
 static const struct mbp_plugin plugin = {
@@ -185,7 +169,7 @@ static const struct mbp_plugin plugin = {
     .ops = &mag_provider_ops,
     .open = plugin_open,
     .probe = mag_provider_probe,
-    .close = plugin_close,
+    .close = mag_provider_close,
 };
 
 MBP_PLUGIN(plugin);

@@ -72,25 +72,10 @@ void anthropic_decoder_free(struct anthropic_decoder *decoder)
   free(decoder);
 }
 
-static int broken_stream(struct mbp_error *err, const char *why)
-{
-  return llm_error_retry(err, MBP_E_PROTOCOL, "broken stream from the service: %s", why);
-}
-
 static void set(struct llm_buf *buf, struct mbp_str value)
 {
   llm_buf_clear(buf);
   llm_buf_str(buf, value);
-}
-
-/* Every byte that is kept passes here. */
-static int grow(struct anthropic_decoder *decoder, struct llm_buf *buf, struct mbp_str piece, struct mbp_error *err)
-{
-  if (piece.len > LLM_MAX_RESPONSE || decoder->received + piece.len > LLM_MAX_RESPONSE)
-    return llm_error(err, MBP_E_LIMIT, "the answer is larger than %zu MiB", LLM_MAX_RESPONSE >> 20);
-  decoder->received += piece.len;
-  llm_buf_str(buf, piece);
-  return buf->failed ? llm_no_memory(err) : 0;
 }
 
 /* ---- Usage ---------------------------------------------------------------------------------------------------- */
@@ -151,21 +136,21 @@ static int block_start(struct anthropic_decoder *decoder, const struct mbp_json 
   const struct mbp_json *content = json->get(event, "content_block");
   struct mbp_str type = json->str(json->get(content, "type")), raw;
   if (block->kind != KIND_NONE)
-    return broken_stream(err, "a block began inside another");
+    return llm_broken_stream(err, "a block began inside another");
   if (json->num(json->get(event, "index"), -1) != decoder->next_index)
-    return broken_stream(err, "a block has the wrong index");
+    return llm_broken_stream(err, "a block has the wrong index");
   if (type.len == 0 || !json->slice(data, "content_block", &raw))
-    return broken_stream(err, "a block without a type");
+    return llm_broken_stream(err, "a block without a type");
   if (decoder->broken)
-    return broken_stream(err, "the input of a tool call is not a JSON object");
+    return llm_broken_stream(err, "the input of a tool call is not a JSON object");
   block->kind = kind_of(type);
-  int r = grow(decoder, &block->start, raw, err);
+  int r = llm_buf_receive(&block->start, &decoder->received, raw, err);
   if (r < 0)
     return r;
   if (block->kind == KIND_TOOL) {
     struct mbp_str name = json->str(json->get(content, "name")), id = json->str(json->get(content, "id"));
     if (name.len == 0 || id.len == 0)
-      return broken_stream(err, "a tool call without a name or an id");
+      return llm_broken_stream(err, "a tool call without a name or an id");
     return llm_emit(&decoder->out, MBP_EV_LLM_TOOL_START, decoder->kept, name, id, err);
   }
   /* Some servers put the first words into the start. */
@@ -173,7 +158,7 @@ static int block_start(struct anthropic_decoder *decoder, const struct mbp_json 
   struct mbp_str text = json->str(json->get(content, key));
   if (text.len) {
     block->has_text = 1;
-    if ((r = grow(decoder, &block->text, text, err)) < 0)
+    if ((r = llm_buf_receive(&block->text, &decoder->received, text, err)) < 0)
       return r;
     if (block->kind == KIND_TEXT)
       return llm_emit(&decoder->out, MBP_EV_LLM_TEXT, decoder->kept, mbp_str(""), text, err);
@@ -187,7 +172,7 @@ static int take_text(struct anthropic_decoder *decoder, struct mbp_str text, uin
 {
   struct block *block = &decoder->block;
   block->has_text = 1;
-  int r = grow(decoder, &block->text, text, err);
+  int r = llm_buf_receive(&block->text, &decoder->received, text, err);
   if (r < 0 || text.len == 0)
     return r;
   return llm_emit(&decoder->out, event_type, decoder->kept, mbp_str(""), text, err);
@@ -195,7 +180,7 @@ static int take_text(struct anthropic_decoder *decoder, struct mbp_str text, uin
 
 static int take_input(struct anthropic_decoder *decoder, struct mbp_str piece, struct mbp_error *err)
 {
-  int r = grow(decoder, &decoder->block.input, piece, err);
+  int r = llm_buf_receive(&decoder->block.input, &decoder->received, piece, err);
   if (r < 0 || piece.len == 0 || decoder->block.kind != KIND_TOOL)
     return r;
   return llm_emit(&decoder->out, MBP_EV_LLM_TOOL_INPUT, decoder->kept, mbp_str(""), piece, err);
@@ -208,7 +193,7 @@ static int take_citation(struct anthropic_decoder *decoder, struct mbp_str data,
     return 0;
   if (decoder->block.citations.len)
     llm_buf_text(&decoder->block.citations, ",");
-  return grow(decoder, &decoder->block.citations, citation, err);
+  return llm_buf_receive(&decoder->block.citations, &decoder->received, citation, err);
 }
 
 static int take_compaction(struct anthropic_decoder *decoder, struct mbp_str data, struct mbp_error *err)
@@ -217,11 +202,11 @@ static int take_compaction(struct anthropic_decoder *decoder, struct mbp_str dat
   int r = 0;
   if (decoder->json->slice(data, "delta/content", &value)) {
     llm_buf_clear(&decoder->block.content);
-    r = grow(decoder, &decoder->block.content, value, err);
+    r = llm_buf_receive(&decoder->block.content, &decoder->received, value, err);
   }
   if (r == 0 && decoder->json->slice(data, "delta/encrypted_content", &value)) {
     llm_buf_clear(&decoder->block.encrypted_content);
-    r = grow(decoder, &decoder->block.encrypted_content, value, err);
+    r = llm_buf_receive(&decoder->block.encrypted_content, &decoder->received, value, err);
   }
   return r;
 }
@@ -234,9 +219,9 @@ static int block_delta(struct anthropic_decoder *decoder, const struct mbp_json 
   struct mbp_str type = json->str(json->get(delta, "type"));
   enum kind kind = decoder->block.kind, wants;
   if (kind == KIND_NONE)
-    return broken_stream(err, "a delta outside of a block");
+    return llm_broken_stream(err, "a delta outside of a block");
   if (json->num(json->get(event, "index"), -1) != decoder->next_index)
-    return broken_stream(err, "a delta has the wrong index");
+    return llm_broken_stream(err, "a delta has the wrong index");
   if (mbp_str_eq(type, "text_delta") || mbp_str_eq(type, "citations_delta"))
     wants = KIND_TEXT;
   else if (mbp_str_eq(type, "thinking_delta") || mbp_str_eq(type, "signature_delta"))
@@ -248,14 +233,15 @@ static int block_delta(struct anthropic_decoder *decoder, const struct mbp_json 
   else
     return 0;
   if (kind != wants && kind != KIND_OTHER)
-    return broken_stream(err, "a delta of another kind than its block");
+    return llm_broken_stream(err, "a delta of another kind than its block");
   switch (type.ptr[0]) {
   case 't':
     return wants == KIND_TEXT ? take_text(decoder, json->str(json->get(delta, "text")), MBP_EV_LLM_TEXT, err)
                               : take_text(decoder, json->str(json->get(delta, "thinking")), MBP_EV_LLM_THINKING, err);
   case 's':
     decoder->block.has_signature = 1;
-    return grow(decoder, &decoder->block.signature, json->str(json->get(delta, "signature")), err);
+    return llm_buf_receive(&decoder->block.signature, &decoder->received, json->str(json->get(delta, "signature")),
+                           err);
   case 'i':
     return take_input(decoder, json->str(json->get(delta, "partial_json")), err);
   default:
@@ -339,9 +325,9 @@ static int block_stop(struct anthropic_decoder *decoder, const struct mbp_json *
 {
   struct block *block = &decoder->block;
   if (block->kind == KIND_NONE)
-    return broken_stream(err, "a block ended that had not begun");
+    return llm_broken_stream(err, "a block ended that had not begun");
   if (decoder->json->num(decoder->json->get(event, "index"), -1) != decoder->next_index)
-    return broken_stream(err, "a block ended with the wrong index");
+    return llm_broken_stream(err, "a block ended with the wrong index");
   decoder->last_is_call = block->kind == KIND_TOOL;
   decoder->cut = is_unsigned(decoder);
   int r = finish_block(decoder, err);
@@ -366,9 +352,9 @@ static int message_start(struct anthropic_decoder *decoder, const struct mbp_jso
   const struct mbp_json_v1 *json = decoder->json;
   const struct mbp_json *message = json->get(event, "message");
   if (decoder->started)
-    return broken_stream(err, "two messages in one answer");
+    return llm_broken_stream(err, "two messages in one answer");
   if (json->type(message) != MBP_JSON_OBJECT)
-    return broken_stream(err, "message_start without a message");
+    return llm_broken_stream(err, "message_start without a message");
   decoder->started = 1;
   set(&decoder->model, json->str(json->get(message, "model")));
   take_usage(decoder, json->get(message, "usage"));
@@ -398,15 +384,15 @@ static int was_cut_off(const struct anthropic_decoder *decoder)
 static int message_stop(struct anthropic_decoder *decoder, struct mbp_error *err)
 {
   if (decoder->block.kind != KIND_NONE)
-    return broken_stream(err, "the message ended inside a block");
+    return llm_broken_stream(err, "the message ended inside a block");
   if (decoder->stop_reason.len == 0)
-    return broken_stream(err, "the message ended without a stop reason");
+    return llm_broken_stream(err, "the message ended without a stop reason");
   if (decoder->cut && was_cut_off(decoder)) {
     decoder->content.len = decoder->before_last;
     decoder->kept--;
     decoder->calls -= (size_t) decoder->last_is_call;
   } else if (decoder->broken) {
-    return broken_stream(err, "the input of a tool call is not a JSON object");
+    return llm_broken_stream(err, "the input of a tool call is not a JSON object");
   }
   llm_buf_text(&decoder->content, "]");
   if (decoder->content.failed || decoder->stop_reason.failed || decoder->stop_details.failed || decoder->model.failed)
@@ -508,7 +494,7 @@ int anthropic_decoder_feed(struct anthropic_decoder *decoder, struct mbp_str nam
   }
   int r = json->parse(data, &event, err);
   if (r < 0)
-    return r == -MBP_E_NO_MEMORY ? r : broken_stream(err, "an event that is not JSON");
+    return r == -MBP_E_NO_MEMORY ? r : llm_broken_stream(err, "an event that is not JSON");
   struct mbp_str type = json->str(json->get(event, "type"));
   if (type.len == 0)
     type = name;
@@ -516,7 +502,7 @@ int anthropic_decoder_feed(struct anthropic_decoder *decoder, struct mbp_str nam
   int of_block = mbp_str_eq(type, "content_block_start") || mbp_str_eq(type, "content_block_delta") ||
                  mbp_str_eq(type, "content_block_stop");
   if ((of_message || of_block) && !decoder->started)
-    r = broken_stream(err, "it did not begin with message_start");
+    r = llm_broken_stream(err, "it did not begin with message_start");
   else if (mbp_str_eq(type, "content_block_delta"))
     r = block_delta(decoder, event, data, err);
   else if (mbp_str_eq(type, "content_block_start"))

@@ -2,24 +2,18 @@
 #include "decoder.h"
 #include "request.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
 #define DEFAULT_BASE "https://api.anthropic.com"
-#define MAX_HEADERS 8
 
 struct mbp_instance {
-  const struct mbp_host *host;
-  const struct mbp_json_v1 *json;
-  const struct mbp_http_v1 *http;
-  struct llm_endpoint endpoint;
+  struct llm_service service;
   int is_default_base;
   struct mbp_str api_key;  /* of the configuration */
-  char *bearer;            /* "Bearer TOKEN", or NULL */
   struct mbp_str version;
   struct llm_buf betas;    /* comma-joined */
-  int64_t max_tokens, connect_timeout_ms, idle_timeout_ms;
+  int64_t max_tokens;
   int cache, sampling;
 };
 
@@ -64,41 +58,27 @@ static void instance_close(struct mbp_instance *instance)
 {
   if (!instance)
     return;
-  llm_endpoint_done(&instance->endpoint);
+  llm_service_done(&instance->service);
   llm_buf_done(&instance->betas);
-  if (instance->bearer)
-    explicit_bzero(instance->bearer, strlen(instance->bearer));
-  free(instance->bearer);
   free(instance);
 }
 
-static int read_config(struct mbp_instance *self, const struct mbp_config *config, struct mbp_error *err)
+static int read_config(struct mbp_instance *self, const struct mbp_host *host, const struct mbp_config *config,
+                       struct mbp_error *err)
 {
-  const struct mbp_host *host = self->host;
-  struct mbp_str url = mbp_str(DEFAULT_BASE), token = {0}, beta;
+  struct mbp_str beta;
   int64_t n = 0;
   (void) host->config_str(config, "api_key", &self->api_key);
-  (void) host->config_str(config, "auth_token", &token);
-  (void) host->config_str(config, "base_url", &url);
   if (host->config_str(config, "version", &self->version) && mbp_str_eq(self->version, "2023-06-01"))
     self->sampling = 1;
   (void) host->config_int(config, "max_tokens", &self->max_tokens);
-  (void) host->config_int(config, "connect_timeout", &self->connect_timeout_ms);
-  (void) host->config_int(config, "idle_timeout", &self->idle_timeout_ms);
   self->cache = host->config_int(config, "cache", &n) && n;
   for (size_t i = 0; host->config_item(config, "beta", i, &beta); i++) {
     llm_buf_text(&self->betas, i ? "," : "");
     llm_buf_str(&self->betas, beta);
   }
-  if (token.len) {
-    size_t cap = token.len + sizeof("Bearer ");
-    self->bearer = malloc(cap);
-    if (!self->bearer)
-      return llm_no_memory(err);
-    (void) snprintf(self->bearer, cap, "Bearer %.*s", (int) token.len, token.ptr);
-  }
-  int r = llm_endpoint_init(&self->endpoint, url, "/v1", err);
-  self->is_default_base = r == 0 && strcmp(self->endpoint.base, DEFAULT_BASE) == 0;
+  int r = llm_service_init(&self->service, host, config, "auth_token", DEFAULT_BASE, "/v1", err);
+  self->is_default_base = r == 0 && strcmp(self->service.endpoint.base, DEFAULT_BASE) == 0;
   return r == 0 && self->betas.failed ? llm_no_memory(err) : r;
 }
 
@@ -108,12 +88,7 @@ static int instance_open(const struct mbp_host *host, const struct mbp_config *c
   struct mbp_instance *self = calloc(1, sizeof(*self));
   if (!self)
     return llm_no_memory(err);
-  self->host = host;
-  self->json = host->get_interface(host->ctx, MBP_JSON_V1);
-  self->http = host->get_interface(host->ctx, MBP_HTTP_V1);
-  int r = self->json && self->http
-              ? read_config(self, config, err)
-              : llm_error(err, MBP_E_UNAVAILABLE, "this host lacks " MBP_JSON_V1 " or " MBP_HTTP_V1);
+  int r = read_config(self, host, config, err);
   if (r < 0) {
     instance_close(self);
     return r;
@@ -124,48 +99,27 @@ static int instance_open(const struct mbp_host *host, const struct mbp_config *c
 
 /* ---- Exchanges ------------------------------------------------------------------------------------------------ */
 
-struct exchange {
-  struct mbp_pair headers[MAX_HEADERS];
-  struct llm_buf url;
-  struct llm_fetch fetch;
-};
-
-static void add_header(struct exchange *exchange, const char *name, struct mbp_str value)
-{
-  if (value.len)
-    exchange->headers[exchange->fetch.request.n_headers++] = (struct mbp_pair){mbp_str(name), value};
-}
-
-static int prepare(const struct mbp_instance *self, struct exchange *exchange, const char *path, const char *what,
+static int prepare(const struct mbp_instance *self, struct llm_exchange *exchange, const char *path, const char *what,
                    struct mbp_error *err)
 {
-  *exchange = (struct exchange){.fetch = {.http = self->http, .json = self->json, .what = what}};
-  struct mbp_http_request *request = &exchange->fetch.request;
-  if (!self->api_key.len && !self->bearer && self->is_default_base)
+  int r = llm_exchange_init(exchange, &self->service, path, what, err);
+  if (r < 0)
+    return r;
+  if (!self->api_key.len && !self->service.bearer && self->is_default_base)
     return llm_error(err, MBP_E_AUTH,
                      "no API key for the Messages API: set ANTHROPIC_API_KEY, or ANTHROPIC_AUTH_TOKEN");
-  llm_buf_text(&exchange->url, self->endpoint.base);
-  llm_buf_text(&exchange->url, path);
-  if (exchange->url.failed)
-    return llm_no_memory(err);
-  request->size = MBP_SIZE(struct mbp_http_request, max_body);
-  request->url = llm_buf_view(&exchange->url);
-  request->unix_socket = mbp_str(self->endpoint.socket);
-  request->connect_timeout_ms = self->connect_timeout_ms;
-  request->idle_timeout_ms = self->idle_timeout_ms;
-  request->headers = exchange->headers;
   /* Never both: the service would take the key, and parts of it refuse the pair. */
   if (self->api_key.len)
-    add_header(exchange, "x-api-key", self->api_key);
+    llm_exchange_header(exchange, "x-api-key", self->api_key);
   else
-    add_header(exchange, "Authorization", mbp_str(self->bearer));
-  add_header(exchange, "anthropic-version", self->version);
-  add_header(exchange, "anthropic-beta", llm_buf_view(&self->betas));
+    llm_exchange_header(exchange, "Authorization", mbp_str(self->service.bearer));
+  llm_exchange_header(exchange, "anthropic-version", self->version);
+  llm_exchange_header(exchange, "anthropic-beta", llm_buf_view(&self->betas));
   return 0;
 }
 
 /* The error type in the body is more exact than the status. */
-static int refused(const struct exchange *exchange, struct mbp_http *http, struct mbp_error *err)
+static int refused(const struct llm_exchange *exchange, struct mbp_http *http, struct mbp_error *err)
 {
   const struct mbp_json_v1 *json = exchange->fetch.json;
   struct mbp_json *body = NULL;
@@ -185,7 +139,7 @@ static int read_stream(const struct mbp_instance *self, struct mbp_http *http, s
   int r;
   do {
     struct mbp_sse_event event = {.size = MBP_SIZE(struct mbp_sse_event, retry_ms)};
-    r = self->http->next_event(http, &event, err);
+    r = self->service.http->next_event(http, &event, err);
     if (r <= 0)
       break;
     r = anthropic_decoder_feed(decoder, event.event, event.data, err);
@@ -204,35 +158,34 @@ static int check_content_type(struct mbp_str type, struct mbp_error *err)
                    type.len < 60 ? (int) type.len : 60, type.ptr);
 }
 
-static int exchange_messages(struct mbp_instance *self, struct mbp_call *call, const struct exchange *exchange)
+static int exchange_messages(struct mbp_instance *self, struct mbp_call *call, const struct llm_exchange *exchange)
 {
   struct mbp_error error = {.size = MBP_SIZE(struct mbp_error, message)}, *err = &error;
-  struct llm_call to = {self->host, call};
+  struct llm_call to = {self->service.host, call};
   struct llm_out out = {llm_emit_to_call, &to};
   struct mbp_http *http = NULL;
   struct mbp_llm_response response;
-  struct anthropic_decoder *decoder = anthropic_decoder_new(self->json, &out);
-  int r = decoder ? self->http->open(call, &exchange->fetch.request, &http, err) : llm_no_memory(err);
+  struct anthropic_decoder *decoder = anthropic_decoder_new(self->service.json, &out);
+  int r = decoder ? self->service.http->open(call, &exchange->fetch.request, &http, err) : llm_no_memory(err);
   if (r < 0)
     goto out;
-  struct mbp_str request_id = self->http->header(http, "request-id");
-  int status = self->http->status(http);
+  struct mbp_str request_id = self->service.http->header(http, "request-id");
+  int status = self->service.http->status(http);
   if (status < 200 || status > 299)
     r = refused(exchange, http, err);
   if (r == 0)
-    r = check_content_type(self->http->header(http, "content-type"), err);
+    r = check_content_type(self->service.http->header(http, "content-type"), err);
   if (r == 0)
     r = read_stream(self, http, decoder, err);
   if (r == 0)
     r = anthropic_decoder_answer(decoder, &response, err);
   if (r == 0)
     response.request_id = request_id;
-  else if (error.upstream_request[0] == 0 && request_id.len)
-    (void) snprintf(error.upstream_request, sizeof(error.upstream_request), "%.*s",
-                    request_id.len < 60 ? (int) request_id.len : 60, request_id.ptr);
+  else
+    llm_error_request(err, request_id);
 out:
-  (void) llm_done(self->host, call, r, &response, err);
-  self->http->close(http);
+  (void) llm_done(self->service.host, call, r, &response, err);
+  self->service.http->close(http);
   anthropic_decoder_free(decoder);
   return 0;
 }
@@ -240,58 +193,56 @@ out:
 static int generate(struct mbp_instance *self, struct mbp_call *call, const struct mbp_llm_request *request,
                     struct mbp_error *err)
 {
-  struct exchange exchange;
-  llm_autobuf body = {0};
+  struct llm_exchange exchange;
   struct anthropic_options options = {.max_tokens = self->max_tokens, .cache = self->cache, .sampling = self->sampling};
   int r = prepare(self, &exchange, "/v1/messages", "model request", err);
   if (r == 0)
-    r = anthropic_request_write(self->json, request, &options, &body, err);
+    r = anthropic_request_write(self->service.json, request, &options, &exchange.body, err);
   if (r == 0) {
-    add_header(&exchange, "content-type", mbp_str("application/json"));
-    exchange.fetch.request.body = llm_buf_view(&body);
+    llm_exchange_header(&exchange, "content-type", mbp_str("application/json"));
+    exchange.fetch.request.body = llm_buf_view(&exchange.body);
     exchange.fetch.request.flags |= MBP_HTTP_BODY_STAYS;
     r = exchange_messages(self, call, &exchange);
   }
-  llm_buf_done(&exchange.url);
+  llm_exchange_done(&exchange);
   return r;
 }
 
 static int count_tokens(struct mbp_instance *self, struct mbp_call *call, const struct mbp_llm_request *request,
                         struct mbp_error *err)
 {
-  struct exchange exchange;
+  struct llm_exchange exchange;
   struct mbp_json *document = NULL;
-  llm_autobuf body = {0};
   struct anthropic_options options = {.sampling = self->sampling, .count = 1};
   int r = prepare(self, &exchange, "/v1/messages/count_tokens", "count tokens", err);
   if (r == 0)
-    r = anthropic_request_write(self->json, request, &options, &body, err);
+    r = anthropic_request_write(self->service.json, request, &options, &exchange.body, err);
   if (r == 0) {
-    add_header(&exchange, "content-type", mbp_str("application/json"));
-    exchange.fetch.request.body = llm_buf_view(&body);
+    llm_exchange_header(&exchange, "content-type", mbp_str("application/json"));
+    exchange.fetch.request.body = llm_buf_view(&exchange.body);
     r = llm_fetch_json(&exchange.fetch, call, &document, err);
   }
-  llm_buf_done(&exchange.url);
+  llm_exchange_done(&exchange);
   if (r < 0)
     return r;
   struct mbp_usage usage = {.size = MBP_SIZE(struct mbp_usage, cache_write)};
-  usage.input = self->json->num(self->json->get(document, "input_tokens"), -1);
-  self->json->free(document);
+  usage.input = self->service.json->num(self->service.json->get(document, "input_tokens"), -1);
+  self->service.json->free(document);
   if (usage.input < 0)
     return llm_error(err, MBP_E_PROTOCOL, "count tokens: the service did not tell a number");
-  self->host->done(call, &usage, NULL);
+  self->service.host->done(call, &usage, NULL);
   return 0;
 }
 
 static int emit_models(struct mbp_instance *self, struct mbp_call *call, const struct mbp_json *data,
                        struct mbp_str *ret_last)
 {
-  const struct mbp_json_v1 *json = self->json;
+  const struct mbp_json_v1 *json = self->service.json;
   for (const struct mbp_json *model = json->first(data); model; model = json->next(model)) {
     struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_LLM_MODEL,
                               .name = json->str(json->get(model, "id"))};
     *ret_last = event.name;
-    if (event.name.len && self->host->emit(call, &event) < 0)
+    if (event.name.len && self->service.host->emit(call, &event) < 0)
       return -MBP_E_CANCELLED;
   }
   return 0;
@@ -300,22 +251,22 @@ static int emit_models(struct mbp_instance *self, struct mbp_call *call, const s
 static int list_page(struct mbp_instance *self, struct mbp_call *call, struct llm_buf *path, int *ret_more,
                      struct mbp_error *err)
 {
-  struct exchange exchange;
+  struct llm_exchange exchange;
   struct mbp_json *document = NULL;
   struct mbp_str last = {0};
   int r = prepare(self, &exchange, path->ptr, "list models", err);
   if (r == 0)
     r = llm_fetch_json(&exchange.fetch, call, &document, err);
-  llm_buf_done(&exchange.url);
+  llm_exchange_done(&exchange);
   if (r < 0)
     return r;
-  if (emit_models(self, call, self->json->get(document, "data"), &last) < 0)
+  if (emit_models(self, call, self->service.json->get(document, "data"), &last) < 0)
     r = llm_error(err, MBP_E_CANCELLED, "listing models was stopped");
-  *ret_more = self->json->truth(self->json->get(document, "has_more"), 0) && last.len;
+  *ret_more = self->service.json->truth(self->service.json->get(document, "has_more"), 0) && last.len;
   llm_buf_clear(path);
   llm_buf_text(path, "/v1/models?limit=1000&after_id=");
   llm_buf_str(path, last);
-  self->json->free(document);
+  self->service.json->free(document);
   return r == 0 && path->failed ? llm_no_memory(err) : r;
 }
 
@@ -327,23 +278,23 @@ static int list_models(struct mbp_instance *self, struct mbp_call *call, struct 
   for (int page = 0; page < 20 && more && r == 0; page++)
     r = path.failed ? llm_no_memory(err) : list_page(self, call, &path, &more, err);
   if (r == 0)
-    self->host->done(call, NULL, NULL);
+    self->service.host->done(call, NULL, NULL);
   return r;
 }
 
 static int probe(struct mbp_instance *self, struct mbp_call *call, struct mbp_error *err)
 {
-  struct exchange exchange;
+  struct llm_exchange exchange;
   struct mbp_json *document = NULL;
   int r = prepare(self, &exchange, "/v1/models?limit=1", "check of the key", err);
   if (r == 0)
     r = llm_fetch_json(&exchange.fetch, call, &document, err);
-  llm_buf_done(&exchange.url);
-  self->json->free(document);
+  llm_exchange_done(&exchange);
+  self->service.json->free(document);
   /* Gateways that only have /v1/messages are usable. */
   if (r < 0 && r != -MBP_E_NOT_FOUND)
     return r;
-  self->host->done(call, NULL, NULL);
+  self->service.host->done(call, NULL, NULL);
   return 0;
 }
 

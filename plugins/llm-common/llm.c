@@ -84,6 +84,15 @@ void llm_buf_printf(struct llm_buf *buf, const char *format, ...)
     llm_buf_add(buf, piece, (size_t) n);
 }
 
+int llm_buf_receive(struct llm_buf *buf, size_t *received, struct mbp_str piece, struct mbp_error *err)
+{
+  if (piece.len > LLM_MAX_RESPONSE || *received + piece.len > LLM_MAX_RESPONSE)
+    return llm_error(err, MBP_E_LIMIT, "the answer is larger than %zu MiB", LLM_MAX_RESPONSE >> 20);
+  *received += piece.len;
+  llm_buf_str(buf, piece);
+  return buf->failed ? llm_no_memory(err) : 0;
+}
+
 /* ---- Errors --------------------------------------------------------------------------------------------------- */
 
 /* Control characters become spaces and a character that was cut in two is removed. */
@@ -200,6 +209,11 @@ int llm_emit(const struct llm_out *out, uint32_t type, size_t index, struct mbp_
   if (out->emit(out->ctx, &event) < 0)
     return llm_error(err, MBP_E_CANCELLED, "the request was stopped");
   return 0;
+}
+
+int llm_broken_stream(struct mbp_error *err, const char *why)
+{
+  return llm_error_retry(err, MBP_E_PROTOCOL, "broken stream from the service: %s", why);
 }
 
 int llm_emit_to_call(void *ctx, const struct mbp_event *event)

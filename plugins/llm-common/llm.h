@@ -28,6 +28,9 @@ void llm_buf_str(struct llm_buf *buf, struct mbp_str s);
 void llm_buf_text(struct llm_buf *buf, const char *text);
 void llm_buf_printf(struct llm_buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* For a piece of a response: `received` counts the bytes of all of its buffers, LLM_MAX_RESPONSE at most. */
+int llm_buf_receive(struct llm_buf *buf, size_t *received, struct mbp_str piece, struct mbp_error *err);
+
 static inline struct mbp_str llm_buf_view(const struct llm_buf *buf)
 {
   return mbp_str_n(buf->len ? buf->ptr : "", buf->len);
@@ -44,6 +47,7 @@ int llm_error_retry(struct mbp_error *err, int code, const char *format, ...) __
 int llm_no_memory(struct mbp_error *err);
 /* Writes "text: " before the message. */
 void llm_error_prefix(struct mbp_error *err, const char *text);
+int llm_broken_stream(struct mbp_error *err, const char *why);
 
 /* The entry of a NULL-terminated list that is nearest to `text`, or NULL if none is near. */
 const char *llm_nearest(struct mbp_str text, const char *const *names);
@@ -113,5 +117,37 @@ int llm_fetch_json(const struct llm_fetch *fetch, struct mbp_call *call, struct 
  */
 int llm_http_error(const struct llm_fetch *fetch, struct mbp_http *exchange, struct mbp_json **ret_body,
                    struct mbp_str *ret_text, struct mbp_error *err);
+
+/* ---- Services: what an instance knows of the one that it speaks to ---- */
+
+struct llm_service {
+  const struct mbp_host *host;
+  const struct mbp_json_v1 *json;
+  const struct mbp_http_v1 *http;
+  struct llm_endpoint endpoint;
+  char *bearer; /* "Bearer TOKEN", or NULL */
+  int64_t connect_timeout_ms, idle_timeout_ms;
+};
+
+/* From the parameters base_url, connect_timeout, idle_timeout and `token_key`. `base`: where there is no base_url.
+ * A zeroed service may be given to `done` whatever came of it. */
+int llm_service_init(struct llm_service *service, const struct mbp_host *host, const struct mbp_config *config,
+                     const char *token_key, const char *base, const char *suffix, struct mbp_error *err);
+void llm_service_done(struct llm_service *service);
+
+/* One request and what it borrows. */
+struct llm_exchange {
+  struct mbp_pair headers[8];
+  struct llm_buf url, body;
+  struct llm_fetch fetch;
+};
+
+int llm_exchange_init(struct llm_exchange *exchange, const struct llm_service *service, const char *path,
+                      const char *what, struct mbp_error *err);
+void llm_exchange_header(struct llm_exchange *exchange, const char *name, struct mbp_str value); /* if it has a value */
+void llm_exchange_done(struct llm_exchange *exchange); /* also where `init` failed */
+
+/* The id that the service gave the request that failed, unless one is known. */
+void llm_error_request(struct mbp_error *err, struct mbp_str id);
 
 #endif

@@ -44,20 +44,6 @@ void openai_decoder_free(struct openai_decoder *decoder)
   free(decoder);
 }
 
-static int broken_stream(struct mbp_error *err, const char *why)
-{
-  return llm_error_retry(err, MBP_E_PROTOCOL, "broken stream from the service: %s", why);
-}
-
-static int grow(struct openai_decoder *decoder, struct llm_buf *buf, struct mbp_str piece, struct mbp_error *err)
-{
-  if (piece.len > LLM_MAX_RESPONSE || decoder->received + piece.len > LLM_MAX_RESPONSE)
-    return llm_error(err, MBP_E_LIMIT, "the answer is larger than %zu MiB", LLM_MAX_RESPONSE >> 20);
-  decoder->received += piece.len;
-  llm_buf_str(buf, piece);
-  return buf->failed ? llm_no_memory(err) : 0;
-}
-
 static size_t number_of(const struct openai_decoder *decoder, const struct block *block)
 {
   return (size_t) (block - decoder->blocks.list);
@@ -76,7 +62,7 @@ static int take_words(struct openai_decoder *decoder, enum kind kind, const char
     return r;
   if (block->name.len == 0)
     llm_buf_text(&block->name, field);
-  if ((r = grow(decoder, &block->text, piece, err)) < 0)
+  if ((r = llm_buf_receive(&block->text, &decoder->received, piece, err)) < 0)
     return r;
   return llm_emit(&decoder->out, kind == KIND_TEXT ? MBP_EV_LLM_TEXT : MBP_EV_LLM_THINKING, number_of(decoder, block),
                   mbp_str(""), piece, err);
@@ -109,7 +95,7 @@ static int take_name(struct openai_decoder *decoder, struct block *call, struct 
   int r = 0;
   /* Repeated in every piece by some, cut into pieces by others. */
   if (name.len && (known.len != name.len || memcmp(known.ptr, name.ptr, name.len) != 0) && call->text.len == 0)
-    r = grow(decoder, &call->name, name, err);
+    r = llm_buf_receive(&call->name, &decoder->received, name, err);
   if (r < 0 || call->shown || call->name.len == 0)
     return r;
   call->shown = 1;
@@ -129,10 +115,10 @@ static int take_function(struct openai_decoder *decoder, struct block *call, con
   if (json->type(arguments) == MBP_JSON_OBJECT) {
     (void) snprintf(whole, sizeof(whole), "%s/arguments", path);
     if (!json->slice(data, whole, &piece) || call->text.len)
-      return broken_stream(err, "a tool call with its arguments twice");
+      return llm_broken_stream(err, "a tool call with its arguments twice");
   }
   if (r == 0 && piece.len)
-    r = grow(decoder, &call->text, piece, err);
+    r = llm_buf_receive(&call->text, &decoder->received, piece, err);
   if (r < 0 || piece.len == 0)
     return r;
   return llm_emit(&decoder->out, MBP_EV_LLM_TOOL_INPUT, number_of(decoder, call), mbp_str(""), piece, err);
@@ -151,13 +137,13 @@ static int take_calls(struct openai_decoder *decoder, const struct mbp_json *pie
     struct mbp_str extra;
     char inner[80];
     if (json->type(piece) != MBP_JSON_OBJECT)
-      return broken_stream(err, "a tool call that is no object");
+      return llm_broken_stream(err, "a tool call that is no object");
     if ((r = blocks_find_call(&decoder->blocks, piece, position, count, &call, err)) < 0)
       return r;
     (void) snprintf(inner, sizeof(inner), "%s/%zu/extra_content", path, position);
     if (json->type(json->get(piece, "extra_content")) == MBP_JSON_OBJECT && json->slice(data, inner, &extra)) {
       llm_buf_clear(&call->extra);
-      if ((r = grow(decoder, &call->extra, extra, err)) < 0)
+      if ((r = llm_buf_receive(&call->extra, &decoder->received, extra, err)) < 0)
         return r;
     }
     (void) snprintf(inner, sizeof(inner), "%s/%zu/function", path, position);
@@ -189,7 +175,7 @@ static int take_choice(struct openai_decoder *decoder, const struct mbp_json *ch
   int r = take_reasoning(decoder, delta, err);
   if (r == 0)
     r = take_content(decoder, json->get(delta, "content"), err);
-  if (r == 0 && refusal.len && (r = grow(decoder, &decoder->refusal, refusal, err)) == 0)
+  if (r == 0 && refusal.len && (r = llm_buf_receive(&decoder->refusal, &decoder->received, refusal, err)) == 0)
     r = take_words(decoder, KIND_TEXT, "refusal", refusal, err);
   (void) snprintf(path, sizeof(path), "choices/%zu/%s/tool_calls", position, field);
   if (r == 0)
@@ -254,7 +240,7 @@ static int take_chunk(struct openai_decoder *decoder, const struct mbp_json *chu
   const struct mbp_json *error = json->get(chunk, "error");
   size_t position = 0;
   if (json->type(chunk) != MBP_JSON_OBJECT)
-    return broken_stream(err, "a chunk that is no object");
+    return llm_broken_stream(err, "a chunk that is no object");
   if (json->type(error) == MBP_JSON_OBJECT || json->type(error) == MBP_JSON_STRING)
     return in_stream_error(decoder, chunk, err);
   if (decoder->model.len == 0)
@@ -281,11 +267,11 @@ int openai_decoder_feed(struct openai_decoder *decoder, struct mbp_str data, str
     return decoder->done;
   if (mbp_str_eq(data, "[DONE]")) {
     decoder->done = 1;
-    return openai_decoder_complete(decoder) ? 1 : broken_stream(err, "it ended without a finish reason");
+    return openai_decoder_complete(decoder) ? 1 : llm_broken_stream(err, "it ended without a finish reason");
   }
   int r = decoder->json->parse(data, &chunk, err);
   if (r < 0)
-    return r == -MBP_E_NO_MEMORY ? r : broken_stream(err, "a chunk that is not JSON");
+    return r == -MBP_E_NO_MEMORY ? r : llm_broken_stream(err, "a chunk that is not JSON");
   r = take_chunk(decoder, chunk, data, err);
   decoder->json->free(chunk);
   if (r < 0)
@@ -322,13 +308,13 @@ static int input_of(const struct openai_decoder *decoder, const struct block *ca
   if (was_cut_off(decoder) && ((empty && last) || call->name.len == 0))
     return 0;
   if (call->name.len == 0)
-    return broken_stream(err, "a tool call without a name");
+    return llm_broken_stream(err, "a tool call without a name");
   if (empty)
     *ret_input = mbp_str("{}");
   else if (llm_is_object(decoder->json, text))
     *ret_input = text;
   else if (!was_cut_off(decoder))
-    return broken_stream(err, "the arguments of a tool call are not a JSON object");
+    return llm_broken_stream(err, "the arguments of a tool call are not a JSON object");
   return 0;
 }
 
@@ -430,7 +416,7 @@ int openai_decoder_answer(struct openai_decoder *decoder, struct mbp_llm_respons
     return r;
   if ((finished_as(decoder, "tool_calls") || finished_as(decoder, "function_call")) && !decoder->has_calls &&
       !is_refusal(decoder))
-    return broken_stream(err, "tool calls were announced and none came");
+    return llm_broken_stream(err, "tool calls were announced and none came");
   if (is_refusal(decoder) && (r = write_refusal(decoder, err)) < 0)
     return r;
   *ret_response = (struct mbp_llm_response){

@@ -10,7 +10,6 @@ struct writing {
   const struct mbp_llm_request *request;
   const struct openai_options *options;
   struct llm_buf *body;
-  int any; /* a message was written */
 };
 
 /* The user message in the making: what a run of user messages holds besides tool results. */
@@ -28,10 +27,15 @@ static int quote(struct writing *w, struct mbp_str text, struct llm_buf *buf, st
 
 static void begin_message(struct writing *w, const char *role)
 {
-  llm_buf_text(w->body, w->any ? ",{\"role\":\"" : "{\"role\":\"");
+  llm_buf_text(w->body, "{\"role\":\"");
   llm_buf_text(w->body, role);
   llm_buf_text(w->body, "\"");
-  w->any = 1;
+}
+
+/* Each ends with a comma, so that what was written can be written again without looking at what stands around it. */
+static void end_message(struct writing *w)
+{
+  llm_buf_text(w->body, "},");
 }
 
 static struct mbp_str type_of(struct writing *w, const struct mbp_json *block)
@@ -135,7 +139,7 @@ static int tool_message(struct writing *w, const struct mbp_json *block, struct 
   llm_buf_text(w->body, ",\"content\":");
   if (r == 0)
     r = quote(w, llm_buf_view(&text), w->body, err);
-  llm_buf_text(w->body, "}");
+  end_message(w);
   return r == 0 && (text.failed || result.failed) ? llm_no_memory(err) : r;
 }
 
@@ -187,7 +191,7 @@ static int end_user(struct writing *w, struct user *user, struct mbp_error *err)
   } else {
     r = quote(w, llm_buf_view(&user->text), w->body, err);
   }
-  llm_buf_text(w->body, "}");
+  end_message(w);
   return r == 0 && (user->text.failed || user->images.failed || user->parts.failed) ? llm_no_memory(err) : r;
 }
 
@@ -293,33 +297,69 @@ static int assistant_message(struct writing *w, size_t index, struct mbp_error *
     llm_buf_str(w->body, llm_buf_view(&calls));
     llm_buf_text(w->body, "]");
   }
-  llm_buf_text(w->body, "}");
+  end_message(w);
   return r == 0 && (text.failed || calls.failed || reasoning.failed) ? llm_no_memory(err) : r;
+}
+
+static int system_message(struct writing *w, struct mbp_error *err)
+{
+  if (w->request->system.len == 0)
+    return 0;
+  begin_message(w, w->options->system_role);
+  llm_buf_text(w->body, ",\"content\":");
+  int r = quote(w, w->request->system, w->body, err);
+  end_message(w);
+  return r;
+}
+
+/* From message `i` on. *ret_n and *ret_end: the messages up to the model's last one, and where they end in the body.
+ * What stands behind it may be one message together with what is said next. */
+static int messages_from(struct writing *w, size_t i, size_t *ret_n, size_t *ret_end, struct mbp_error *err)
+{
+  const struct mbp_llm_request *request = w->request;
+  int r = 0;
+  *ret_n = i;
+  *ret_end = w->body->len;
+  while (i < request->n_messages && r == 0) {
+    size_t end = i + 1;
+    if (request->messages[i].role == MBP_ROLE_ASSISTANT) {
+      r = assistant_message(w, i, err);
+      *ret_n = end;
+      *ret_end = w->body->len;
+    } else {
+      while (end < request->n_messages && request->messages[end].role != MBP_ROLE_ASSISTANT)
+        end++;
+      r = user_run(w, i, end, err);
+    }
+    i = end;
+  }
+  return r;
+}
+
+static void drop_last_comma(struct llm_buf *body)
+{
+  if (body->len && body->ptr[body->len - 1] == ',')
+    body->ptr[--body->len] = 0;
 }
 
 int openai_messages_write(const struct mbp_json_v1 *json, const struct mbp_llm_request *request,
                           const struct openai_options *options, struct llm_buf *body, struct mbp_error *err)
 {
   struct writing w = {.json = json, .request = request, .options = options, .body = body};
-  int r = 0;
+  struct mbp_str known = {0};
+  size_t n = 0, end = 0;
   llm_buf_text(body, ",\"messages\":[");
-  if (request->system.len) {
-    begin_message(&w, options->system_role);
-    llm_buf_text(body, ",\"content\":");
-    r = quote(&w, request->system, body, err);
-    llm_buf_text(body, "}");
-  }
-  for (size_t i = 0; i < request->n_messages && r == 0;) {
-    size_t end = i + 1;
-    if (request->messages[i].role == MBP_ROLE_ASSISTANT) {
-      r = assistant_message(&w, i, err);
-    } else {
-      while (end < request->n_messages && request->messages[end].role != MBP_ROLE_ASSISTANT)
-        end++;
-      r = user_run(&w, i, end, err);
-    }
-    i = end;
-  }
+  int r = system_message(&w, err);
+  int ours = r == 0 && openai_history_take(options->history, request, &n, &known);
+  llm_buf_reserve(body, known.len + known.len / 8);
+  llm_buf_str(body, known);
+  size_t from = body->len;
+  if (r == 0)
+    r = messages_from(&w, n, &n, &end, err);
+  if (ours) /* what failed is not known */
+    openai_history_give(options->history, request, r == 0 && !body->failed ? n : 0,
+                        r == 0 && !body->failed ? mbp_str_n(body->ptr + from, end - from) : mbp_str(""));
+  drop_last_comma(body);
   llm_buf_text(body, "]");
   return r;
 }

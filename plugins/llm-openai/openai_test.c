@@ -388,6 +388,64 @@ START_TEST(requests_are_what_they_were)
 }
 END_TEST
 
+/* With a history and without, for the same request. */
+static void is_written_as_ever(const struct mbp_llm_request *request, struct openai_options *options)
+{
+  struct openai_history *known = options->history;
+  llm_autobuf with = write_request(request, options);
+  options->history = NULL;
+  llm_autobuf without = write_request(request, options);
+  options->history = known;
+  ck_assert_str_eq(with.ptr, without.ptr);
+}
+
+START_TEST(what_is_known_of_a_history_changes_no_byte)
+{
+  struct openai_options options = {.max_tokens_field = "max_tokens", .system_role = "system", .send_reasoning = 1,
+                                   .history = openai_history_new()};
+  struct mbp_message other[6], messages[12];
+  memcpy(other, history, sizeof(other));
+  other[2].content = mbp_str("[" TEXT("something else") "]");
+  memcpy(messages, history, sizeof(history));
+  memcpy(messages + 6, history, sizeof(history));
+  for (size_t n = 1; n <= 12; n++) {
+    struct mbp_llm_request request = request_of(n, n == 5 ? "another" : "", "");
+    request.messages = messages;
+    is_written_as_ever(&request, &options);
+    is_written_as_ever(&request, &options);
+  }
+  for (size_t n = 1; n <= 6; n++) { /* two conversations by turns, also shorter ones */
+    struct mbp_llm_request request = request_of(n, "system", ""), branch = request;
+    branch.messages = other;
+    is_written_as_ever(&request, &options);
+    is_written_as_ever(&branch, &options);
+    branch.n_messages = 7 - n;
+    is_written_as_ever(&branch, &options);
+  }
+  openai_history_free(options.history);
+}
+END_TEST
+
+START_TEST(a_message_that_cannot_be_written_is_not_known)
+{
+  struct openai_options options = {.max_tokens_field = "max_tokens", .system_role = "system",
+                                   .history = openai_history_new()};
+  struct mbp_message messages[4];
+  struct mbp_error err = MAG_ERROR_INIT;
+  memcpy(messages, history, sizeof(messages));
+  messages[2].content = mbp_str("3");
+  struct mbp_llm_request request = request_of(4, "", "");
+  request.messages = messages;
+  for (int i = 0; i < 2; i++) {
+    llm_autobuf body = {0};
+    ck_assert_int_eq(openai_request_write(&mag_json_table, &request, &options, &body, &err), -MBP_E_INVALID);
+  }
+  request.messages = history;
+  is_written_as_ever(&request, &options);
+  openai_history_free(options.history);
+}
+END_TEST
+
 START_TEST(parameters_that_make_no_sense_are_refused_with_the_reason)
 {
   static const struct {
@@ -616,6 +674,8 @@ int main(void)
   suite_add_tcase(suite, t);
   t = tcase_create("request");
   tcase_add_test(t, requests_are_what_they_were);
+  tcase_add_test(t, what_is_known_of_a_history_changes_no_byte);
+  tcase_add_test(t, a_message_that_cannot_be_written_is_not_known);
   tcase_add_test(t, parameters_that_make_no_sense_are_refused_with_the_reason);
   suite_add_tcase(suite, t);
   t = tcase_create("plugin");

@@ -8,19 +8,13 @@
 #include <strings.h>
 
 #define DEFAULT_BASE "https://api.openai.com/v1"
-#define MAX_HEADERS 6
 
 struct mbp_instance {
-  const struct mbp_host *host;
-  const struct mbp_json_v1 *json;
-  const struct mbp_http_v1 *http;
-  struct llm_endpoint endpoint;
+  struct llm_service service;
   int is_default_base;
-  char *bearer; /* "Bearer KEY", or NULL */
   struct mbp_str organization, project;
   struct openai_options options;
   atomic_int no_stream_options; /* the server has refused them once */
-  int64_t connect_timeout_ms, idle_timeout_ms;
 };
 
 /* ---- Configuration -------------------------------------------------------------------------------------------- */
@@ -77,10 +71,8 @@ static void instance_close(struct mbp_instance *instance)
 {
   if (!instance)
     return;
-  llm_endpoint_done(&instance->endpoint);
-  if (instance->bearer)
-    explicit_bzero(instance->bearer, strlen(instance->bearer));
-  free(instance->bearer);
+  llm_service_done(&instance->service);
+  openai_history_free(instance->options.history);
   free(instance);
 }
 
@@ -100,9 +92,8 @@ static int add_default_path(struct llm_endpoint *endpoint, struct mbp_error *err
   return 0;
 }
 
-static int read_options(struct mbp_instance *self, const struct mbp_config *config)
+static void read_options(struct mbp_instance *self, const struct mbp_host *host, const struct mbp_config *config)
 {
-  const struct mbp_host *host = self->host;
   struct mbp_str choice;
   int64_t n = 1;
   (void) host->config_int(config, "max_tokens", &self->options.max_tokens);
@@ -114,31 +105,21 @@ static int read_options(struct mbp_instance *self, const struct mbp_config *conf
   self->options.max_tokens_field = self->is_default_base ? "max_completion_tokens" : "max_tokens";
   if (host->config_str(config, "max_tokens_field", &choice) && !mbp_str_eq(choice, "auto"))
     self->options.max_tokens_field = mbp_str_eq(choice, "max_tokens") ? "max_tokens" : "max_completion_tokens";
-  return 0;
 }
 
-static int read_config(struct mbp_instance *self, const struct mbp_config *config, struct mbp_error *err)
+static int read_config(struct mbp_instance *self, const struct mbp_host *host, const struct mbp_config *config,
+                       struct mbp_error *err)
 {
-  const struct mbp_host *host = self->host;
-  struct mbp_str url = mbp_str(DEFAULT_BASE), key = {0};
-  (void) host->config_str(config, "api_key", &key);
-  (void) host->config_str(config, "base_url", &url);
   (void) host->config_str(config, "organization", &self->organization);
   (void) host->config_str(config, "project", &self->project);
-  (void) host->config_int(config, "connect_timeout", &self->connect_timeout_ms);
-  (void) host->config_int(config, "idle_timeout", &self->idle_timeout_ms);
-  if (key.len) {
-    size_t cap = key.len + sizeof("Bearer ");
-    self->bearer = malloc(cap);
-    if (!self->bearer)
-      return llm_no_memory(err);
-    (void) snprintf(self->bearer, cap, "Bearer %.*s", (int) key.len, key.ptr);
-  }
-  int r = llm_endpoint_init(&self->endpoint, url, "/chat/completions", err);
+  int r = llm_service_init(&self->service, host, config, "api_key", DEFAULT_BASE, "/chat/completions", err);
   if (r == 0)
-    r = add_default_path(&self->endpoint, err);
-  self->is_default_base = r == 0 && strcmp(self->endpoint.base, DEFAULT_BASE) == 0;
-  return r == 0 ? read_options(self, config) : r;
+    r = add_default_path(&self->service.endpoint, err);
+  if (r < 0)
+    return r;
+  self->is_default_base = strcmp(self->service.endpoint.base, DEFAULT_BASE) == 0;
+  read_options(self, host, config);
+  return 0;
 }
 
 static int instance_open(const struct mbp_host *host, const struct mbp_config *config,
@@ -147,80 +128,49 @@ static int instance_open(const struct mbp_host *host, const struct mbp_config *c
   struct mbp_instance *self = calloc(1, sizeof(*self));
   if (!self)
     return llm_no_memory(err);
-  self->host = host;
-  self->json = host->get_interface(host->ctx, MBP_JSON_V1);
-  self->http = host->get_interface(host->ctx, MBP_HTTP_V1);
-  int r = self->json && self->http
-              ? read_config(self, config, err)
-              : llm_error(err, MBP_E_UNAVAILABLE, "this host lacks " MBP_JSON_V1 " or " MBP_HTTP_V1);
+  int r = read_config(self, host, config, err);
   if (r < 0) {
     instance_close(self);
     return r;
   }
+  self->options.history = openai_history_new(); /* without memory it goes without */
   *ret_instance = self;
   return 0;
 }
 
 /* ---- Exchanges ------------------------------------------------------------------------------------------------ */
 
-struct exchange {
-  struct mbp_pair headers[MAX_HEADERS];
-  struct llm_buf url, body;
-  struct llm_fetch fetch;
-};
-
-static void add_header(struct exchange *exchange, const char *name, struct mbp_str value)
-{
-  if (value.len)
-    exchange->headers[exchange->fetch.request.n_headers++] = (struct mbp_pair){mbp_str(name), value};
-}
-
-static int prepare(const struct mbp_instance *self, struct exchange *exchange, const char *path, const char *what,
+static int prepare(const struct mbp_instance *self, struct llm_exchange *exchange, const char *path, const char *what,
                    struct mbp_error *err)
 {
-  *exchange = (struct exchange){.fetch = {.http = self->http, .json = self->json, .what = what}};
-  struct mbp_http_request *request = &exchange->fetch.request;
-  if (!self->bearer && self->is_default_base)
+  int r = llm_exchange_init(exchange, &self->service, path, what, err);
+  if (r < 0)
+    return r;
+  if (!self->service.bearer && self->is_default_base)
     return llm_error(err, MBP_E_AUTH,
                      "no API key for Chat Completions: set OPENAI_API_KEY, or OPENAI_BASE_URL for a server "
                      "that needs none");
-  llm_buf_text(&exchange->url, self->endpoint.base);
-  llm_buf_text(&exchange->url, path);
-  if (exchange->url.failed)
-    return llm_no_memory(err);
-  request->size = MBP_SIZE(struct mbp_http_request, max_body);
-  request->url = llm_buf_view(&exchange->url);
-  request->unix_socket = mbp_str(self->endpoint.socket);
-  request->connect_timeout_ms = self->connect_timeout_ms;
-  request->idle_timeout_ms = self->idle_timeout_ms;
-  request->headers = exchange->headers;
-  add_header(exchange, "Authorization", mbp_str(self->bearer));
-  add_header(exchange, "OpenAI-Organization", self->organization);
-  add_header(exchange, "OpenAI-Project", self->project);
+  llm_exchange_header(exchange, "Authorization", mbp_str(self->service.bearer));
+  llm_exchange_header(exchange, "OpenAI-Organization", self->organization);
+  llm_exchange_header(exchange, "OpenAI-Project", self->project);
   return 0;
-}
-
-static void exchange_done(struct exchange *exchange)
-{
-  llm_buf_done(&exchange->url);
-  llm_buf_done(&exchange->body);
 }
 
 static int status_is_ok(const struct mbp_instance *self, struct mbp_http *http)
 {
-  int status = self->http->status(http);
+  int status = self->service.http->status(http);
   return status >= 200 && status <= 299;
 }
 
 /* The body's `error` is more exact than the status. 1: stream_options were refused, ask again without. */
-static int refused(const struct mbp_instance *self, const struct exchange *exchange, struct mbp_http *http,
+static int refused(const struct mbp_instance *self, const struct llm_exchange *exchange, struct mbp_http *http,
                    struct mbp_error *err)
 {
-  const struct mbp_json_v1 *json = self->json;
+  const struct mbp_json_v1 *json = self->service.json;
   struct mbp_json *body = NULL;
   struct mbp_str text = {0};
   uint32_t flags = 0;
-  int status = self->http->status(http);
+  int status = self->service.http->status(http);
   int r = llm_http_error(&exchange->fetch, http, &body, &text, err);
   const struct mbp_json *error = json->get(json->type(body) == MBP_JSON_ARRAY ? json->first(body) : body, "error");
   int code = json->str(json->get(error, "code")).len || json->str(json->get(error, "type")).len
@@ -246,7 +196,7 @@ static int read_stream(const struct mbp_instance *self, struct mbp_http *http, s
   int r;
   do {
     struct mbp_sse_event event = {.size = MBP_SIZE(struct mbp_sse_event, retry_ms)};
-    r = self->http->next_event(http, &event, err);
+    r = self->service.http->next_event(http, &event, err);
     if (r <= 0)
       break;
     r = openai_decoder_feed(decoder, event.data, err);
@@ -261,9 +211,9 @@ static int read_stream(const struct mbp_instance *self, struct mbp_http *http, s
 static int read_answer(const struct mbp_instance *self, struct mbp_http *http, struct openai_decoder *decoder,
                        struct mbp_error *err)
 {
-  struct mbp_str type = self->http->header(http, "content-type"), body;
+  struct mbp_str type = self->service.http->header(http, "content-type"), body;
   if (type.len >= 16 && strncasecmp(type.ptr, "application/json", 16) == 0) {
-    int r = self->http->body(http, &body, err);
+    int r = self->service.http->body(http, &body, err);
     if (r == 0)
       r = openai_decoder_feed(decoder, body, err);
     return r < 0 ? r : 0;
@@ -277,40 +227,39 @@ static int read_answer(const struct mbp_instance *self, struct mbp_http *http, s
 
 /* 1: to be tried again without stream_options. */
 static int try_once(struct mbp_instance *self, struct mbp_call *call, const struct mbp_llm_request *request,
-                    const struct exchange *exchange, struct mbp_error *err)
+                    const struct llm_exchange *exchange, struct mbp_error *err)
 {
-  struct llm_call to = {self->host, call};
+  struct llm_call to = {self->service.host, call};
   struct llm_out out = {llm_emit_to_call, &to};
   struct mbp_http *http = NULL;
   struct mbp_llm_response response;
-  struct openai_decoder *decoder = openai_decoder_new(self->json, &out, request);
-  int r = decoder ? self->http->open(call, &exchange->fetch.request, &http, err) : llm_no_memory(err);
+  struct openai_decoder *decoder = openai_decoder_new(self->service.json, &out, request);
+  int r = decoder ? self->service.http->open(call, &exchange->fetch.request, &http, err) : llm_no_memory(err);
   if (r < 0)
     goto out;
-  struct mbp_str request_id = self->http->header(http, "x-request-id");
+  struct mbp_str request_id = self->service.http->header(http, "x-request-id");
   r = status_is_ok(self, http) ? read_answer(self, http, decoder, err) : refused(self, exchange, http, err);
   if (r == 0)
     r = openai_decoder_answer(decoder, &response, err);
   if (r == 0)
     response.request_id = request_id;
-  else if (r < 0 && err->upstream_request[0] == 0 && request_id.len)
-    (void) snprintf(err->upstream_request, sizeof(err->upstream_request), "%.*s",
-                    request_id.len < 60 ? (int) request_id.len : 60, request_id.ptr);
+  else if (r < 0)
+    llm_error_request(err, request_id);
 out:
   if (r <= 0)
-    (void) llm_done(self->host, call, r, &response, err);
-  self->http->close(http);
+    (void) llm_done(self->service.host, call, r, &response, err);
+  self->service.http->close(http);
   openai_decoder_free(decoder);
   return r > 0;
 }
 
-static int write_body(struct mbp_instance *self, const struct mbp_llm_request *request, struct exchange *exchange,
+static int write_body(struct mbp_instance *self, const struct mbp_llm_request *request, struct llm_exchange *exchange,
                       struct mbp_error *err)
 {
   struct openai_options options = self->options;
   options.stream_usage = !atomic_load(&self->no_stream_options);
   llm_buf_clear(&exchange->body);
-  int r = openai_request_write(self->json, request, &options, &exchange->body, err);
+  int r = openai_request_write(self->service.json, request, &options, &exchange->body, err);
   exchange->fetch.request.body = llm_buf_view(&exchange->body);
   exchange->fetch.request.flags |= MBP_HTTP_BODY_STAYS;
   return r;
@@ -319,11 +268,11 @@ static int write_body(struct mbp_instance *self, const struct mbp_llm_request *r
 static int generate(struct mbp_instance *self, struct mbp_call *call, const struct mbp_llm_request *request,
                     struct mbp_error *err)
 {
-  struct exchange exchange;
+  struct llm_exchange exchange;
   struct mbp_error failed = {.size = MBP_SIZE(struct mbp_error, message)};
   int r = prepare(self, &exchange, "/chat/completions", "model request", err);
   if (r == 0) {
-    add_header(&exchange, "content-type", mbp_str("application/json"));
+    llm_exchange_header(&exchange, "content-type", mbp_str("application/json"));
     r = write_body(self, request, &exchange, err);
   }
   if (r == 0 && try_once(self, call, request, &exchange, &failed)) {
@@ -332,24 +281,24 @@ static int generate(struct mbp_instance *self, struct mbp_call *call, const stru
     if (r == 0)
       (void) try_once(self, call, request, &exchange, &failed);
   }
-  exchange_done(&exchange);
+  llm_exchange_done(&exchange);
   return r;
 }
 
 static int fetch_models(struct mbp_instance *self, struct mbp_call *call, const char *what,
                         struct mbp_json **ret_document, struct mbp_error *err)
 {
-  struct exchange exchange;
+  struct llm_exchange exchange;
   int r = prepare(self, &exchange, "/models", what, err);
   if (r == 0)
     r = llm_fetch_json(&exchange.fetch, call, ret_document, err);
-  exchange_done(&exchange);
+  llm_exchange_done(&exchange);
   return r;
 }
 
 static int list_models(struct mbp_instance *self, struct mbp_call *call, struct mbp_error *err)
 {
-  const struct mbp_json_v1 *json = self->json;
+  const struct mbp_json_v1 *json = self->service.json;
   struct mbp_json *document = NULL;
   int r = fetch_models(self, call, "list models", &document, err);
   if (r < 0)
@@ -359,22 +308,22 @@ static int list_models(struct mbp_instance *self, struct mbp_call *call, struct 
     struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_LLM_MODEL,
                               .name = json->str(json->get(model, "id"))};
     if (event.name.len)
-      r = self->host->emit(call, &event);
+      r = self->service.host->emit(call, &event);
   }
   json->free(document);
   struct mbp_error stopped = {.size = MBP_SIZE(struct mbp_error, message)};
   if (r < 0)
     r = llm_error(&stopped, MBP_E_CANCELLED, "listing models was stopped");
-  return llm_done(self->host, call, r, NULL, &stopped);
+  return llm_done(self->service.host, call, r, NULL, &stopped);
 }
 
 static int probe(struct mbp_instance *self, struct mbp_call *call, struct mbp_error *err)
 {
   struct mbp_json *document = NULL;
   int r = fetch_models(self, call, "check of the server", &document, err);
-  self->json->free(document);
+  self->service.json->free(document);
   /* Servers without a list of models are usable. */
-  return r < 0 && r != -MBP_E_NOT_FOUND ? r : llm_done(self->host, call, 0, NULL, NULL);
+  return r < 0 && r != -MBP_E_NOT_FOUND ? r : llm_done(self->service.host, call, 0, NULL, NULL);
 }
 
 /* ---- Plugin --------------------------------------------------------------------------------------------------- */

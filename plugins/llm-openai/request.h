@@ -1,6 +1,6 @@
 /* request.h - the body of a Chat Completions request.
  *
- * Pure: needs only the JSON table. Canonical blocks become messages like this:
+ * Needs only the JSON table; a history changes nothing but the time that it takes. Canonical blocks become messages like this:
  *   system            a message of role `system_role`
  *   tool_use          an entry of the assistant's tool_calls; the input goes as the text it was
  *   tool_result       a message of role tool; "Error: " stands before the text of a failed one
@@ -13,7 +13,7 @@
 #ifndef LLM_OPENAI_REQUEST_H
 #define LLM_OPENAI_REQUEST_H
 
-#include "../llm-common/llm.h"
+#include "history.h"
 
 struct openai_options {
   int64_t max_tokens;           /* where neither request nor params say; 0: the server decides */
@@ -21,6 +21,7 @@ struct openai_options {
   const char *system_role;      /* "system" or "developer" */
   int send_reasoning;
   int stream_usage;             /* ask for usage; old servers refuse stream_options */
+  struct openai_history *history; /* what was written with the same options before, or NULL */
 };
 
 /* Appends the body to `ret_body`. MBP_E_INVALID names a parameter that is not known; MBP_E_UNSUPPORTED a block. */

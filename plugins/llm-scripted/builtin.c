@@ -1,8 +1,6 @@
 /* What is built in, by the model's name: scripted, scripted-echo, scripted-endless, scripted-error. */
 #include "play.h"
 
-#include <strings.h>
-
 static const char stand_in[] = "I am a scripted stand-in, not a language model: I can only play a small demonstration "
                                "(ask for a Python script that "
                                "prints Hello World). For a real model set ANTHROPIC_API_KEY, or OPENAI_API_KEY, or "

@@ -1,7 +1,5 @@
 #include "play.h"
 
-#include <stdlib.h>
-
 #define DEFAULT_CHUNK 24
 
 void play_done(struct play *play)
@@ -9,14 +7,14 @@ void play_done(struct play *play)
   llm_buf_done(&play->content);
 }
 
-int play_pause(struct play *play, int64_t ms, struct mbp_error *err)
+static int take_a_while(struct play *play, int64_t ms, struct mbp_error *err)
 {
   if (ms > 0 && play->wait && play->wait(play->wait_ctx, ms) < 0)
     return llm_error(err, MBP_E_CANCELLED, "the request was stopped");
   return 0;
 }
 
-int play_block(struct play *play, struct mbp_str block, struct mbp_error *err)
+static int add_block(struct play *play, struct mbp_str block, struct mbp_error *err)
 {
   if (play->content.len + block.len > LLM_MAX_RESPONSE)
     return llm_error(err, MBP_E_LIMIT, "the reply is larger than %zu MiB", LLM_MAX_RESPONSE >> 20);
@@ -45,7 +43,7 @@ int play_text(struct play *play, uint32_t event, struct mbp_str text, int64_t ch
     r = llm_emit(&play->out, event, play->n_blocks, mbp_str(""), piece, err);
     rest = mbp_str_n(rest.ptr + piece.len, rest.len - piece.len);
     if (r == 0 && rest.len)
-      r = play_pause(play, pace_ms, err);
+      r = take_a_while(play, pace_ms, err);
   }
   if (r < 0)
     return r;
@@ -55,7 +53,7 @@ int play_text(struct play *play, uint32_t event, struct mbp_str text, int64_t ch
   llm_buf_text(&block, event == MBP_EV_LLM_TEXT ? "}" : ",\"signature\":\"scripted\"}");
   if (r == 0 && block.failed)
     r = llm_no_memory(err);
-  return r < 0 ? r : play_block(play, llm_buf_view(&block), err);
+  return r < 0 ? r : add_block(play, llm_buf_view(&block), err);
 }
 
 int play_call(struct play *play, struct mbp_str name, struct mbp_str id, struct mbp_str input, struct mbp_error *err)
@@ -80,7 +78,7 @@ int play_call(struct play *play, struct mbp_str name, struct mbp_str id, struct 
   llm_buf_text(&block, "}");
   if (r == 0 && (block.failed || made.failed))
     r = llm_no_memory(err);
-  return r < 0 ? r : play_block(play, llm_buf_view(&block), err);
+  return r < 0 ? r : add_block(play, llm_buf_view(&block), err);
 }
 
 /* ---- Replies of a script -------------------------------------------------------------------------------------- */
@@ -155,9 +153,9 @@ static int play_step(struct play *play, struct script_step *step, const struct v
     r = fill_in(play, step->json, view, 1, &text, err);
     return r < 0 ? r : play_call(play, mbp_str(step->name), mbp_str(step->id), llm_buf_view(&text), err);
   case STEP_BLOCK:
-    return play_block(play, mbp_str(step->json), err);
+    return add_block(play, mbp_str(step->json), err);
   case STEP_DELAY:
-    return play_pause(play, step->delay_ms, err);
+    return take_a_while(play, step->delay_ms, err);
   default:
     return play_error(step, err);
   }

@@ -37,8 +37,6 @@ int play_text(struct play *play, uint32_t event, struct mbp_str text, int64_t ch
               struct mbp_error *err);
 /* `id` may be empty: one is made. */
 int play_call(struct play *play, struct mbp_str name, struct mbp_str id, struct mbp_str input, struct mbp_error *err);
-int play_block(struct play *play, struct mbp_str block, struct mbp_error *err);
-int play_pause(struct play *play, int64_t ms, struct mbp_error *err);
 
 /* Plays a reply of a script; {{user}}, {{tool_result}} and {{recall:WORDS}} stand for what the view holds. */
 int play_reply(struct play *play, struct script_reply *reply, const struct view *view, struct mbp_error *err);

@@ -428,7 +428,7 @@ static int read_document(struct reading *reading, const char *name, struct mbp_s
     (void) snprintf(reading->place, sizeof(reading->place), "%s%zu", is_array ? "" : "replies/", i);
     (void) json->slice(all, reading->place, &raw);
     (void) snprintf(reading->place, sizeof(reading->place), "%s%zu/", is_array ? "" : "replies/", i);
-    if ((r = add_reply(reading, value, err)) < 0)
+    if (add_reply(reading, value, err) < 0)
       return at_line(name, line_of(whole, raw.ptr), err);
   }
   return 0;
@@ -484,13 +484,14 @@ int script_parse(const struct mbp_json_v1 *json, const char *name, struct mbp_st
 
 static int read_file(int fd, size_t size, const char *path, struct llm_buf *ret_text, struct mbp_error *err)
 {
-  char piece[16384];
+  char piece[16384], why[128];
   while (ret_text->len <= size) {
     ssize_t n = read(fd, piece, sizeof(piece));
     if (n < 0 && errno == EINTR)
       continue;
     if (n < 0)
-      return llm_error(err, MBP_E_INVALID, "script %.200s: cannot be read (errno %d)", path, errno);
+      return llm_error(err, MBP_E_INVALID, "script %.200s: cannot be read: %s", path,
+                       strerror_r(errno, why, sizeof(why))); /* GNU's: the text, which is not always in `why` */
     if (n == 0)
       break;
     llm_buf_add(ret_text, piece, (size_t) n);

@@ -1,8 +1,6 @@
 /* Documents: every version is kept until the document is removed. */
 #include "store.h"
 
-#include <limits.h>
-
 struct document {
   int64_t number;
   uint64_t version; /* 0: there is none */

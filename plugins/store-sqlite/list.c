@@ -5,7 +5,6 @@
 #include "store.h"
 
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -13,7 +13,8 @@ plugins_store_sqlite_magent_store_sqlite_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 plugins_store_sqlite_magent_store_sqlite_la_LIBADD = $(SQLITE_LIBS)
 if HAVE_CHECK
 check_PROGRAMS += plugins/store-sqlite/store_sqlite_test
-plugins_store_sqlite_store_sqlite_test_SOURCES = plugins/store-sqlite/store_sqlite_test.c $(store_contract_sources) \
+plugins_store_sqlite_store_sqlite_test_SOURCES = plugins/store-sqlite/store_sqlite_test.c \
+  plugins/store-sqlite/store_sqlite_test.h plugins/store-sqlite/store_damage_test.c $(store_contract_sources) \
   $(store_sqlite_sources)
 plugins_store_sqlite_store_sqlite_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/lib
 plugins_store_sqlite_store_sqlite_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(SQLITE_CFLAGS)

@@ -1,7 +1,6 @@
 /* Reading logs: a piece is fetched in one read transaction, the connection is given back, then the piece is emitted. */
 #include "store.h"
 
-#include <limits.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>

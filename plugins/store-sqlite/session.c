@@ -1,13 +1,13 @@
 /* Jobs of sessions, run by the writer inside a transaction. Checks first, changes after. */
 #include "store.h"
 
-#include <limits.h>
 #include <string.h>
 
 #define GARBAGE_PIECE 2000 /* records in one transaction: others should not wait long */
 
-int store_session_find(struct store_conn *conn, struct mbp_str name, struct store_session *ret_session,
-                       struct mbp_error *err)
+/* 0, or -MBP_E_NOT_FOUND and others. */
+static int find_session(struct store_conn *conn, struct mbp_str name, struct store_session *ret_session,
+                        struct mbp_error *err)
 {
   store_autoreset *statement = store_statement(conn, SQL_SESSION_FIND, err);
   if (!statement)
@@ -39,7 +39,7 @@ static int64_t wall_ms(struct store_conn *conn)
 static int must_not_exist(struct store_conn *conn, struct mbp_str name, struct mbp_error *err)
 {
   struct store_session other;
-  int r = store_session_find(conn, name, &other, err);
+  int r = find_session(conn, name, &other, err);
   if (r == 0)
     return store_error(err, MBP_E_EXISTS, "session %.*s exists already", (int) name.len, name.ptr);
   return r == -MBP_E_NOT_FOUND && !conn->fault ? 0 : r;
@@ -112,7 +112,7 @@ int store_run_append(struct store_conn *conn, struct store_job *job, struct mbp_
   bool create = append->flags & MBP_APPEND_CREATE;
   int64_t now = wall_ms(conn);
   int r =
-      create ? must_not_exist(conn, append->session, err) : store_session_find(conn, append->session, &session, err);
+      create ? must_not_exist(conn, append->session, err) : find_session(conn, append->session, &session, err);
   if (r == 0 && append->summary.len)
     r = store_summary_check(conn, append->summary, err);
   if (r == 0)
@@ -133,15 +133,24 @@ int store_run_append(struct store_conn *conn, struct store_job *job, struct mbp_
 
 /* ---- Claim ---------------------------------------------------------------------------------------------------- */
 
+/* Finds the session and claims it, until the job is settled at least. */
+static int find_and_claim(struct store_conn *conn, struct store_job *job, struct store_session *ret_session,
+                          struct mbp_error *err)
+{
+  int r = find_session(conn, job->session, ret_session, err);
+  if (r == 0)
+    r = store_claim_take(conn->instance, ret_session->id, job->session, err);
+  if (r == 0)
+    job->locked = ret_session->id;
+  return r;
+}
+
 int store_run_claim(struct store_conn *conn, struct store_job *job, struct mbp_error *err)
 {
   struct store_session session;
-  int r = store_session_find(conn, job->session, &session, err);
-  if (r == 0)
-    r = store_claim_take(conn->instance, session.id, job->session, err);
+  int r = find_and_claim(conn, job, &session, err);
   if (r < 0)
     return r;
-  job->locked = session.id;
   store_autoreset *statement = store_statement(conn, SQL_SESSION_EPOCH, err);
   if (!statement)
     return -err->code;
@@ -195,7 +204,7 @@ int store_run_fork(struct store_conn *conn, struct store_job *job, struct mbp_er
   int64_t now = wall_ms(conn);
   int r = must_not_exist(conn, job->other, err);
   if (r == 0)
-    r = store_session_find(conn, job->session, &old, err);
+    r = find_session(conn, job->session, &old, err);
   if (r == 0 && job->text.len)
     r = store_summary_check(conn, job->text, err);
   if (r < 0)
@@ -223,13 +232,8 @@ int store_run_fork(struct store_conn *conn, struct store_job *job, struct mbp_er
 int store_run_remove(struct store_conn *conn, struct store_job *job, struct mbp_error *err)
 {
   struct store_session session;
-  int r = store_session_find(conn, job->session, &session, err);
-  if (r == 0)
-    r = store_claim_take(conn->instance, session.id, job->session, err);
-  if (r < 0)
-    return r;
-  job->locked = session.id;
-  return store_summary_remove(conn, session.id, err);
+  int r = find_and_claim(conn, job, &session, err);
+  return r < 0 ? r : store_summary_remove(conn, session.id, err);
 }
 
 void store_settle_remove(struct mbp_instance *instance, struct store_job *job, bool committed)

@@ -225,9 +225,6 @@ int store_run_doc_put(struct store_conn *conn, struct store_job *job, struct mbp
 /* One bounded piece of work on what removed sessions left. 1: there is more; 0: nothing is left. */
 int store_collect_garbage(struct store_conn *conn, struct mbp_error *err);
 
-/* 0, or -MBP_E_NOT_FOUND and others. */
-int store_session_find(struct store_conn *conn, struct mbp_str name, struct store_session *ret_session,
-                       struct mbp_error *err);
 /* Is `text` a JSON object? */
 int store_summary_check(struct store_conn *conn, struct mbp_str text, struct mbp_error *err);
 int store_summary_set(struct store_conn *conn, int64_t id, struct mbp_str text, struct mbp_error *err);

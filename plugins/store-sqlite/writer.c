@@ -14,7 +14,6 @@
 
 #define BATCH_JOBS 512
 #define BATCH_BYTES (16u * 1024 * 1024)
-#define STACK_BYTES (256u * 1024)
 #define LOOK_MS 25           /* how often, for commits of other processes */
 #define LAST_GARBAGE_MS 1000 /* at most, when the instance is closed */
 
@@ -344,18 +343,13 @@ static void *work(void *arg)
 static int start(struct mbp_instance *instance, struct mbp_error *err)
 {
   struct store_writer *writer = &instance->writer;
-  pthread_attr_t attributes;
   sigset_t all, old;
   if (writer->started)
     return 0;
-  if (pthread_attr_init(&attributes) != 0)
-    return store_no_memory(err);
-  (void) pthread_attr_setstacksize(&attributes, STACK_BYTES);
   sigfillset(&all);
   (void) pthread_sigmask(SIG_SETMASK, &all, &old);
-  int number = pthread_create(&writer->thread, &attributes, work, instance);
+  int number = pthread_create(&writer->thread, NULL, work, instance);
   (void) pthread_sigmask(SIG_SETMASK, &old, NULL);
-  pthread_attr_destroy(&attributes);
   if (number)
     return store_error(err, MBP_E_LIMIT, "cannot start the store's thread: too many threads or too little memory");
   writer->started = true;

@@ -5,16 +5,14 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "base/text.h"
 #include "fake_compute.h"
 #include "host/services.h"
 #include "loader/registry.h"
-#include "plugins/toolset-agent/output.h"
+#include "plugins/toolset-agent/agent_test.h"
 
 #include <check.h>
 #include <ftw.h>
 #include <limits.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,9 +22,8 @@
 
 const struct mbp_plugin *agent_entry(void);
 
-#define TYPE "{\"type\":\"agent_toolset_20260401\""
-
-static struct mag_instance *compute, *toolset;
+struct mag_instance *toolset;
+static struct mag_instance *compute;
 static struct mag_sandbox *sandbox;
 static struct mag_registry *registry;
 static char workspace[64], helper[PATH_MAX];
@@ -137,14 +134,6 @@ static void teardown(void)
 
 /* ---- Calling ----------------------------------------------------------------------------------------------------- */
 
-struct answer {
-  struct mag_buf text, shown;
-  bool is_error;
-  int r;
-  struct mbp_error err;
-  struct mbp_call *cancel_on_output; /* cancelled with the first preview */
-};
-
 static int see(void *ctx, const struct mbp_event *event)
 {
   struct answer *answer = ctx;
@@ -167,7 +156,7 @@ static int take(void *ctx, const void *result, struct mbp_error *err)
   return 0;
 }
 
-static void invoke(struct answer *answer, const char *tool, struct mbp_str input, bool cancel)
+void invoke(struct answer *answer, const char *tool, struct mbp_str input, bool cancel)
 {
   const struct mbp_toolset_ops *ops = mag_instance_ops(toolset);
   struct mag_call_options scope_options = {.session = mbp_str("sesn_test")};
@@ -184,7 +173,7 @@ static void invoke(struct answer *answer, const char *tool, struct mbp_str input
   mag_call_unref(scope);
 }
 
-static struct answer said;
+struct answer said;
 
 /* bash with a command (and more JSON members, or ""). */
 static const char *bash(const char *command, const char *more)
@@ -215,9 +204,6 @@ static void bash_says(const char *command, const char *wanted, bool is_error)
   ck_assert_str_eq(bash(command, ""), wanted);
   ck_assert_int_eq(said.is_error, is_error);
 }
-
-#define HAS(text, part) ck_assert_msg(strstr(text, part) != NULL, "%.600s", text)
-#define HAS_NOT(text, part) ck_assert_msg(strstr(text, part) == NULL, "%.600s", text)
 
 /* ---- bash -------------------------------------------------------------------------------------------------------- */
 
@@ -507,185 +493,6 @@ START_TEST(large_files_pass_whole)
 }
 END_TEST
 
-/* ---- Configuration ----------------------------------------------------------------------------------------------- */
-
-static int list_seen(void *ctx, const struct mbp_event *event)
-{
-  mag_autojson json = NULL;
-  struct mbp_error err = MAG_ERROR_INIT;
-  ck_assert_int_eq(event->type, MBP_EV_TOOL);
-  ck_assert_int_eq(mag_json_parse(event->data, &json, &err), 0);
-  ck_assert_uint_gt(mag_json_str(mag_json_get(json, "description")).len, 80);
-  ck_assert(mbp_str_eq(mag_json_str(mag_json_get(mag_json_get(json, "input_schema"), "type")), "object"));
-  mag_buf_printf(ctx, "%.*s:%x ", (int) event->name.len, event->name.ptr, event->flags);
-  return 0;
-}
-
-static struct mag_buf listed;
-
-static int list(const char *config, struct mbp_error *err)
-{
-  const struct mbp_toolset_ops *ops = mag_instance_ops(toolset);
-  struct mag_call_options options = {.sink = list_seen, .ctx = &listed};
-  mag_buf_clear(&listed);
-  mag_buf_add_text(&listed, "");
-  mag_buf_reserve(&listed, 1);
-  listed.ptr[0] = 0;
-  mag_error_clear(err);
-  return MAG_RUN(toolset, &options, err, ops->list_tools(plugin, call, mbp_str(config), err));
-}
-
-static void lists(const char *config, const char *wanted)
-{
-  struct mbp_error err = MAG_ERROR_INIT;
-  ck_assert_msg(list(config, &err) == 0, "%s", err.message);
-  ck_assert_str_eq(listed.ptr, wanted);
-}
-
-static void refuses(const char *config, int code, const char *wanted)
-{
-  struct mbp_error err = MAG_ERROR_INIT;
-  ck_assert_int_eq(list(config, &err), -code);
-  HAS(err.message, wanted);
-  ck_assert_str_eq(listed.ptr, "");
-}
-
-#define NAME(n) "{\"name\":\"" n "\""
-
-START_TEST(tools_are_enabled_and_disabled)
-{
-  const char *all = "bash:1 read:d write:9 edit:1 glob:d grep:d ";
-  lists(TYPE "}", all);
-  lists(TYPE ",\"default_config\":null,\"configs\":[]}", all);
-  lists(TYPE ",\"default_config\":{\"enabled\":true,\"permission_policy\":{\"type\":\"always_ask\"}}}", all);
-  lists(TYPE ",\"default_config\":{\"enabled\":false}}", "");
-  lists(TYPE ",\"configs\":[" NAME("bash") ",\"enabled\":false}]}", "read:d write:9 edit:1 glob:d grep:d ");
-  lists(TYPE ",\"default_config\":{\"enabled\":false},\"configs\":[" NAME(
-            "read") ",\"type\":\"read\",\"enabled\":true}," NAME("grep") "}]}",
-        "read:d ");
-  lists(TYPE ",\"configs\":[" NAME("web_fetch") ",\"enabled\":false,\"allowed_domains\":[]}]}", all);
-}
-END_TEST
-
-START_TEST(what_is_not_understood_is_refused)
-{
-  refuses(TYPE ",\"configs\":[" NAME("bsh") "}]}", MBP_E_INVALID, "unknown tool \"bsh\"; did you mean \"bash\"?");
-  refuses(TYPE ",\"configs\":[" NAME("zzzzzzzz") "}]}", MBP_E_INVALID, "there are bash, read, write, edit, glob and grep");
-  refuses(TYPE ",\"config\":[]}", MBP_E_INVALID, "\"config\"; did you mean \"configs\"?");
-  refuses(TYPE ",\"configs\":[" NAME("bash") ",\"enable\":false}]}", MBP_E_INVALID, "did you mean \"enabled\"?");
-  refuses(TYPE ",\"configs\":[" NAME("bash") ",\"enabled\":\"no\"}]}", MBP_E_INVALID, "true or false");
-  refuses(TYPE ",\"configs\":[" NAME("bash") "}," NAME("bash") "}]}", MBP_E_INVALID, "twice");
-  refuses(TYPE ",\"configs\":[" NAME("bash") ",\"type\":\"read\"}]}", MBP_E_INVALID, "type of bash");
-  refuses(TYPE ",\"configs\":[{}]}", MBP_E_INVALID, "no name");
-  refuses(TYPE ",\"configs\":{}}", MBP_E_INVALID, "array");
-  refuses(TYPE ",\"configs\":[1]}", MBP_E_INVALID, "objects");
-  refuses(TYPE ",\"default_config\":1}", MBP_E_INVALID, "default_config must be an object");
-  refuses(TYPE ",\"default_config\":{\"permission_policy\":{\"type\":\"alway_allow\"}}}", MBP_E_INVALID,
-          "did you mean \"always_allow\"?");
-  refuses(TYPE ",\"default_config\":{\"permission_policy\":{\"kind\":\"x\"}}}", MBP_E_INVALID,
-          "key in permission_policy");
-  refuses(TYPE ",\"configs\":[" NAME("web_fetch") ",\"enabled\":true}]}", MBP_E_UNSUPPORTED, "web_fetch comes with");
-  refuses(TYPE ",\"configs\":[" NAME("web_search") "}]}", MBP_E_UNSUPPORTED, "set its enabled to false");
-  refuses("{\"type\":\"other\"}", MBP_E_INVALID, "type");
-  refuses("{}", MBP_E_INVALID, "type");
-  refuses("[]", MBP_E_INVALID, "object");
-}
-END_TEST
-
-/* Names of other systems: this table never changes (behaviour 85). */
-START_TEST(every_alias_means_the_same_for_ever)
-{
-  static const struct {
-    const char *alias, *listed;
-  } frozen[] = {{"execute_command", "bash:1 "}, {"read_file", "read:d "},  {"write_file", "write:9 "},
-                {"apply_diff", "edit:1 "},      {"list_files", "glob:d "}, {"search_file", "grep:d "}};
-  char config[256];
-  for (size_t i = 0; i < sizeof(frozen) / sizeof(frozen[0]); i++) {
-    (void) snprintf(config, sizeof(config),
-                    TYPE ",\"default_config\":{\"enabled\":false},\"configs\":[{\"name\":\"%s\",\"enabled\":true}]}",
-                    frozen[i].alias);
-    lists(config, frozen[i].listed);
-  }
-  refuses(TYPE ",\"configs\":[" NAME("search_web") "}]}", MBP_E_UNSUPPORTED, "web_search comes with");
-  refuses(TYPE ",\"configs\":[" NAME("search") "}]}", MBP_E_UNSUPPORTED, "web_search comes with");
-  refuses(TYPE ",\"configs\":[" NAME("bash") "}," NAME("execute_command") "}]}", MBP_E_INVALID, "names bash twice");
-  refuses(TYPE ",\"configs\":[" NAME("list_file") "}]}", MBP_E_INVALID, "did you mean \"list_files\"?");
-}
-END_TEST
-
-START_TEST(a_disabled_tool_cannot_be_run)
-{
-  lists(TYPE ",\"configs\":[" NAME("bash") ",\"enabled\":false}]}", "read:d write:9 edit:1 glob:d grep:d ");
-  invoke(&said, "bash", mbp_str("{\"command\":\"echo\"}"), false);
-  ck_assert_int_eq(said.r, -MBP_E_NOT_FOUND);
-  HAS(said.err.message, "disabled");
-  invoke(&said, "format_disk", mbp_str("{}"), false);
-  ck_assert_int_eq(said.r, -MBP_E_NOT_FOUND);
-}
-END_TEST
-
-/* ---- The scanner ------------------------------------------------------------------------------------------------- */
-
-START_TEST(a_mark_is_found_however_the_stream_is_split)
-{
-  static const char nonce[] = "0123456789abcdef0123456789abcdef";
-  static const char stream[] = "a\x1e"
-                               "b\x1e"
-                               "0123\033[1mX\033[0m\x1e"
-                               "0123456789abcdef0123456789abcdef 127\x1e"
-                               "rest";
-  size_t len = sizeof(stream) - 1;
-  for (size_t split = 0; split <= len; split++) {
-    struct scanner scanner;
-    struct text fresh = {0};
-    scanner_start(&scanner, nonce);
-    size_t used = scanner_feed(&scanner, stream, split, &fresh);
-    if (!scanner.found)
-      used += scanner_feed(&scanner, stream + split, len - split, &fresh);
-    ck_assert_int_eq(scanner.found, 1);
-    ck_assert_int_eq(scanner.exit_code, 127);
-    ck_assert_uint_eq(used, len - 4);
-    ck_assert_str_eq(fresh.ptr, "ab0123X");
-    text_done(&fresh);
-  }
-}
-END_TEST
-
-START_TEST(head_and_tail_meet_at_every_size)
-{
-  for (size_t total = 1; total < 30000; total += 997)
-    for (size_t piece = 1; piece < 9000; piece = piece * 3 + 1) {
-      struct collector collector = {.limit = 8192};
-      struct text print = {0};
-      char bytes[9000];
-      size_t done = 0;
-      while (done < total) {
-        size_t n = piece < total - done ? piece : total - done;
-        for (size_t i = 0; i < n; i++)
-          bytes[i] = (char) ('a' + (done + i) % 26);
-        (void) collector_add(&collector, bytes, n);
-        done += n;
-      }
-      collector_print(&collector, "note", &print);
-      if (total <= 8192) {
-        ck_assert_uint_eq(print.len, total);
-      } else {
-        const char *head = strstr(print.ptr, "note]\n") + 6, *gap = strstr(print.ptr, "\n\n[... "),
-                   *tail = strstr(print.ptr, "...]\n\n") + 6;
-        size_t tail_len = print.len - (size_t) (tail - print.ptr);
-        ck_assert_uint_eq((size_t) (gap - head), 2048);
-        ck_assert_uint_eq(tail_len, 4096);
-        for (size_t i = 0; i < 2048; i++)
-          ck_assert_int_eq(head[i], 'a' + (int) (i % 26));
-        for (size_t i = 0; i < tail_len; i++)
-          ck_assert_int_eq(tail[i], 'a' + (int) ((total - tail_len + i) % 26));
-      }
-      text_done(&print);
-      collector_done(&collector);
-    }
-}
-END_TEST
-
 /* ---- Bench ------------------------------------------------------------------------------------------------------- */
 
 static int by_value(const void *a, const void *b)
@@ -753,12 +560,8 @@ static void add_tests(TCase *fake, TCase *own)
   add_common(own);
   tcase_add_test(fake, bash_checks_its_input);
   tcase_add_test(fake, without_bash_there_is_sh);
-  tcase_add_test(fake, tools_are_enabled_and_disabled);
-  tcase_add_test(fake, what_is_not_understood_is_refused);
-  tcase_add_test(fake, every_alias_means_the_same_for_ever);
-  tcase_add_test(fake, a_disabled_tool_cannot_be_run);
-  tcase_add_test(fake, a_mark_is_found_however_the_stream_is_split);
-  tcase_add_test(fake, head_and_tail_meet_at_every_size);
+  agent_config_tests(fake);
+  agent_output_tests(fake);
 }
 
 int main(int argc, char **argv)

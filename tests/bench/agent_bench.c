@@ -6,7 +6,6 @@
  *   agent_bench --deltas, --sessions   the parts that measure themselves (see delta_bench.h, sessions_bench.h)
  */
 #include "base/clock.h"
-#include "base/text.h"
 #include "client.h"
 #include "delta_bench.h"
 #include "model_server.h"

@@ -6,7 +6,6 @@
 
 #include <poll.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 /* Behaviour 22. */
 START_TEST(output_codes_and_signals_come_back)

@@ -6,11 +6,7 @@
 #include "engine.h"
 
 #include "base/cleanup.h"
-#include "base/clock.h"
-#include "base/text.h"
-#include "host/call.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>

@@ -28,8 +28,8 @@ tests_fuzz_sse_fuzz_LDADD = libmagcore.la
 EXTRA_DIST += tests/fuzz/corpus/sse
 
 fuzz_targets += tests/fuzz/anthropic_fuzz
-tests_fuzz_anthropic_fuzz_SOURCES = tests/fuzz/anthropic_fuzz.c plugins/llm-anthropic/decoder.c plugins/llm-anthropic/decoder.h \
-  plugins/llm-common/llm.c plugins/llm-common/llm.h $(fuzz_main)
+tests_fuzz_anthropic_fuzz_SOURCES = tests/fuzz/anthropic_fuzz.c plugins/llm-anthropic/decoder.c \
+  plugins/llm-anthropic/decoder.h plugins/llm-common/llm.c plugins/llm-common/llm.h $(fuzz_main)
 tests_fuzz_anthropic_fuzz_CFLAGS = $(AM_CFLAGS)
 tests_fuzz_anthropic_fuzz_LDFLAGS = $(fuzz_link)
 tests_fuzz_anthropic_fuzz_LDADD = libmagcore.la
@@ -97,6 +97,12 @@ tests_fuzz_price_fuzz_SOURCES = tests/fuzz/price_fuzz.c $(fuzz_main)
 tests_fuzz_price_fuzz_LDFLAGS = $(fuzz_link)
 tests_fuzz_price_fuzz_LDADD = libmagcore.la
 EXTRA_DIST += tests/fuzz/corpus/price
+
+fuzz_targets += tests/fuzz/ids_fuzz
+tests_fuzz_ids_fuzz_SOURCES = tests/fuzz/ids_fuzz.c $(fuzz_main)
+tests_fuzz_ids_fuzz_LDFLAGS = $(fuzz_link)
+tests_fuzz_ids_fuzz_LDADD = libmagcore.la
+EXTRA_DIST += tests/fuzz/corpus/ids
 
 fuzz_targets += tests/fuzz/schema_fuzz
 tests_fuzz_schema_fuzz_SOURCES = tests/fuzz/schema_fuzz.c $(fuzz_main)

@@ -5,7 +5,6 @@
  */
 #include "agent/project.h"
 #include "agent/state.h"
-#include "base/cleanup.h"
 #include "base/error.h"
 
 #include <stdint.h>

@@ -1,6 +1,4 @@
-/* Price tables and files of ids: any bytes give a table or an error of one line; costs never overflow; ids survive the
- * way into text and back. */
-#include "agent/ids.h"
+/* Price tables: any bytes give a table or an error of one line; costs never overflow. */
 #include "agent/price.h"
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -39,7 +37,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
   struct mbp_error err = MAG_ERROR_INIT;
   struct mag_prices *prices = NULL;
-  struct mag_ids ids, back;
   mag_autofree char *text = mag_str_dup(mbp_str_n((const char *) data, size));
   if (!text)
     return 0;
@@ -49,14 +46,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ask(prices, "a");
     ask(prices, "model-1");
     mag_prices_free(prices);
-  }
-  mag_error_clear(&err);
-  r = mag_ids_read(mbp_str_n(text, size), "file", &ids, &err);
-  check_error(r, &err);
-  if (r == 0) {
-    mag_autofree char *again = mag_ids_text(&ids);
-    must(again && mag_ids_read(mbp_str(again), "text", &back, &err) == 0);
-    must(strcmp(ids.session_id, back.session_id) == 0 && ids.agent_version == back.agent_version);
   }
   return 0;
 }

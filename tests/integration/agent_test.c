@@ -1,7 +1,7 @@
 /* Agents as a user keeps them: stored with versions, with a project's environment beneath, with references to
  * variables, and with what cannot be done refused before anything is made. Numbers of behaviours are those of
  * docs/BEHAVIOURS.md. */
-#include "command.h"
+#include "command_check.h"
 #include "rig.h"
 
 #include <errno.h>
@@ -9,37 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-static void expect(struct command *command, int status, const char *out, const char *err)
-{
-  ck_assert_msg(command->status == status, "status %d instead of %d (\"%s\" is wanted): \"%s\" \"%s\"", command->status,
-                status, err ? err : "", command->stdout_text.ptr, command->stderr_text.ptr);
-  if (out)
-    ck_assert_msg(strstr(command->stdout_text.ptr, out), "no \"%s\" on stdout: \"%s\" \"%s\"", out,
-                  command->stdout_text.ptr, command->stderr_text.ptr);
-  if (err)
-    ck_assert_msg(strstr(command->stderr_text.ptr, err), "no \"%s\" on stderr: \"%s\"", err, command->stderr_text.ptr);
-}
-
-static void check(const char *line, int status, const char *out, const char *err)
-{
-  struct command command = command_run(line);
-  expect(&command, status, out, err);
-  command_done(&command);
-}
-
-static void check_no_session(void)
-{
-  struct command command = command_run("session list --json");
-  expect(&command, 0, NULL, NULL);
-  ck_assert_str_eq(command.stdout_text.ptr, "");
-  command_done(&command);
-}
-
-static const char *compute(void)
-{
-  return rig_has_bubblewrap() ? "bubblewrap" : rig_has_plugin("compute-local") ? "local" : NULL;
-}
 
 static const char agent_file[] = "name: rev\nmodel: {id: scripted/scripted-echo, temperature: 0.5}\ntools: []\n"
                                  "compute: {memory: 1G, env: {CI: 1}}\n";
@@ -192,7 +161,8 @@ START_TEST(options_and_keys_are_the_same)
   check("run --set compute.memroy=1G hello", 2, NULL,
         "magent: --set: compute.memroy: unknown key; did you mean \"memory\"?");
   check("run --set compute.memory hello", 2, NULL, "--set compute.memory: expected KEY=VALUE");
-  check("run --set budget.cost=free hello", 2, NULL, "budget.cost: expected an amount such as 2.50, without a currency");
+  check("run --set budget.cost=free hello", 2, NULL,
+        "budget.cost: expected an amount such as 2.50, without a currency");
   check("run --tools none --model scripted/scripted-echo one", 0, "one", NULL);
   mag_autofree char *go_on = mag_sprintf("run --session %s --set compute.memory=1G two", command_session());
   check(go_on, 2, NULL, "--compute.memory cannot be changed");
@@ -278,7 +248,7 @@ static bool state_holds(const char *text)
 
 START_TEST(a_reference_is_filled_in_inside_and_shows_nowhere)
 {
-  if (!compute())
+  if (!rig_compute())
     return;
   command_begin();
   command_script("[{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"echo $TOKEN; echo ${#TOKEN}; echo "
@@ -286,7 +256,7 @@ START_TEST(a_reference_is_filled_in_inside_and_shows_nowhere)
   command_env("LATE_SECRET=very-secret-value");
   mag_autofree char *text = mag_sprintf("name: late\ncompute: {provider: %s, env: {TOKEN: \"${LATE_SECRET}\", PLAIN: "
                                         "\"$${x}\"}}\n",
-                                        compute());
+                                        rig_compute());
   command_write_file("late.yaml", text);
   mag_autofree char *run = mag_sprintf("run --agent %s go", command_path("late.yaml"));
   struct command command = command_run(run);
@@ -320,13 +290,13 @@ START_TEST(keys_of_providers_that_are_not_used_stay_outside)
        "{K: \"${DISGUISE}\"}}]\n",
        "the value of K is a key of this program"},
   };
-  if (!compute())
+  if (!rig_compute())
     return;
   command_begin();
   mag_autofree char *defaults = mag_sprintf(
       "{\"models\":[{\"model\":\"scripted/x\"},{\"env\":[\"OTHER_KEY\",\"OTHER_SHORT\",\"OTHER_URL\"],\"model\":"
       "\"other/x\"}],\"tools\":[{\"type\":\"agent_toolset_20260401\"}],\"compute\":\"%s\"}",
-      compute());
+      rig_compute());
   command_write_file("conf/defaults.json", defaults);
   command_script("[{\"text\":\"it is other-providers-key at http://127.0.0.1:9\"}]");
   command_env("OTHER_KEY=other-providers-key");
@@ -367,17 +337,18 @@ END_TEST
 
 START_TEST(setup_runs_before_the_first_tool)
 {
-  if (!compute())
+  if (!rig_compute())
     return;
   command_begin();
   command_script(
       "[{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"cat made\"}}},{\"text\":\"{{tool_result}}\"}]");
   mag_autofree char *run =
-      mag_sprintf("run --compute %s --set 'compute.setup=[echo one > made, echo two >> made]' go", compute());
+      mag_sprintf("run --compute %s --set 'compute.setup=[echo one > made, echo two >> made]' go", rig_compute());
   check(run, 0, "one\ntwo", NULL);
   mag_autofree char *fails =
-      mag_sprintf("run --compute %s --set 'compute.setup=echo it is broken; exit 7' go", compute());
-  check(fails, 0, "compute.setup: `echo it is broken; exit 7` failed with status 7: it is broken", NULL);
+      mag_sprintf("run --compute %s --set 'compute.setup=echo it is broken; exit 7' go", rig_compute());
+  check(fails, 1, NULL,
+        "the sandbox could not be made: compute.setup: `echo it is broken; exit 7` failed with status 7: it is broken");
   command_end();
 }
 END_TEST

@@ -1,5 +1,5 @@
 /* Tool calls that wait, as a user meets them: the question on a terminal, and `magent session answer` from anywhere. */
-#include "command.h"
+#include "command_check.h"
 
 #include "base/cleanup.h"
 #include "base/text.h"
@@ -21,21 +21,6 @@ static void begin(const char *agent, const char *script)
   command_begin();
   command_write_file("agent.json", agent);
   command_script(script);
-}
-
-static void expect(struct command *command, int status, const char *out, const char *err)
-{
-  const char *said = command->stdout_text.ptr, *complained = command->stderr_text.ptr;
-  ck_assert_msg(command->status == status, "status %d: \"%s\" \"%s\"", command->status, said, complained);
-  ck_assert_msg(!out || strstr(said, out), "no \"%s\" in \"%s\"", out, said);
-  ck_assert_msg(!err || strstr(complained, err), "no \"%s\" in \"%s\"", err, complained);
-}
-
-static void check(const char *line, int status, const char *out, const char *err)
-{
-  struct command command = command_run(line);
-  expect(&command, status, out, err);
-  command_done(&command);
 }
 
 /* `magent session VERB ID MORE` */

@@ -1,6 +1,6 @@
 /* The magent command as a user meets it: exit statuses, what goes to which stream, signals, and errors that say what
  * to do. */
-#include "command.h"
+#include "command_check.h"
 #include "rig.h"
 #include "service.h"
 
@@ -12,64 +12,18 @@
 
 #define CALLS(command) "{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"" command "\"}}}"
 
-static void expect(struct command *command, int status, const char *out, const char *err)
-{
-  ck_assert_msg(command->status == status, "status %d instead of %d (\"%s\" is wanted): \"%s\" \"%s\"", command->status,
-                status, err ? err : "", command->stdout_text.ptr, command->stderr_text.ptr);
-  if (out)
-    ck_assert_msg(strstr(command->stdout_text.ptr, out), "no \"%s\" on stdout: \"%s\" \"%s\"", out,
-                  command->stdout_text.ptr, command->stderr_text.ptr);
-  if (err)
-    ck_assert_msg(strstr(command->stderr_text.ptr, err), "no \"%s\" on stderr: \"%s\"", err, command->stderr_text.ptr);
-}
-
-/* Runs it and compares; the last error line is one line. */
-static void check(const char *line, int status, const char *out, const char *err)
-{
-  struct command command = command_run(line);
-  expect(&command, status, out, err);
-  command_done(&command);
-}
-
-static void check_no_session(void)
-{
-  struct command command = command_run("session list --json");
-  expect(&command, 0, NULL, NULL);
-  ck_assert_str_eq(command.stdout_text.ptr, "");
-  command_done(&command);
-}
-
-/* One line that begins with "magent: ", and nothing on stdout. */
-static void check_error_line(const char *line, int status, const char *text)
-{
-  struct command command = command_run(line);
-  expect(&command, status, NULL, text);
-  ck_assert_str_eq(command.stdout_text.ptr, "");
-  const char *newline = strchr(command.stderr_text.ptr, '\n');
-  ck_assert_msg(newline && (newline[1] == 0 || strncmp(newline + 1, "Try `magent", 11) == 0), "%s",
-                command.stderr_text.ptr);
-  ck_assert_int_eq(strncmp(command.stderr_text.ptr, "magent: ", 8), 0);
-  command_done(&command);
-}
-
-static const char *compute(void)
-{
-  return rig_has_bubblewrap() ? "bubblewrap" : rig_has_plugin("compute-local") ? "local" : NULL;
-}
-
 /* "run --compute C ARGUMENTS" */
 static struct command run_with_tools(const char *arguments)
 {
-  mag_autofree char *line = mag_sprintf("run --compute %s %s", compute(), arguments);
+  mag_autofree char *line = mag_sprintf("run --compute %s %s", rig_compute(), arguments);
   return command_run(line);
 }
 
-/* ---- Streams and statuses
- * -------------------------------------------------------------------------------------------- */
+/* ---- Streams and statuses ------------------------------------------------------------------------------------- */
 
 START_TEST(the_answer_goes_to_stdout_and_activity_to_stderr)
 {
-  if (!compute())
+  if (!rig_compute())
     return;
   command_begin();
   command_script("[{\"text\":\"I run it.\",\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"echo "
@@ -88,7 +42,7 @@ END_TEST
 /* Behaviour 3. */
 START_TEST(json_prints_events_and_nothing_else)
 {
-  if (!compute())
+  if (!rig_compute())
     return;
   command_begin();
   command_script("[" CALLS("echo hi") ",{\"text\":\"done\"}]");
@@ -160,14 +114,14 @@ END_TEST
 
 START_TEST(a_question_ends_with_3_and_yes_answers_it)
 {
-  if (!compute())
+  if (!rig_compute())
     return;
   command_begin();
   command_script("[" CALLS("echo ran") ",{\"text\":\"it {{tool_result}}\"}]");
   mag_autofree char *agent =
       mag_sprintf("name: careful\ncompute: %s\ntools:\n  - type: agent_toolset_20260401\n    default_config:\n"
                   "      permission_policy: {type: always_ask}\n",
-                  compute());
+                  rig_compute());
   command_write_file("agent.yaml", agent);
   mag_autofree char *run = mag_sprintf("run --agent %s go", command_path("agent.yaml"));
   check(run, 3, NULL, "magent session answer sesn_");
@@ -183,7 +137,7 @@ END_TEST
 
 START_TEST(max_turns_ends_with_4_and_the_session_goes_on)
 {
-  if (!compute())
+  if (!rig_compute())
     return;
   command_begin();
   command_script("[" CALLS("echo one") "," CALLS("echo two") ",{\"text\":\"three\"}]");
@@ -196,8 +150,7 @@ START_TEST(max_turns_ends_with_4_and_the_session_goes_on)
 }
 END_TEST
 
-/* ---- Input
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Input ---------------------------------------------------------------------------------------------------- */
 
 START_TEST(a_prompt_may_come_from_stdin)
 {
@@ -261,7 +214,7 @@ END_TEST
 
 START_TEST(tools_can_be_chosen)
 {
-  if (!compute())
+  if (!rig_compute())
     return;
   command_begin();
   command_script("[" CALLS("echo x > made") ",{\"text\":\"so: {{tool_result}}\"}]");
@@ -309,7 +262,7 @@ END_TEST
 
 START_TEST(a_workspace_of_the_host_is_worked_in)
 {
-  if (!compute())
+  if (!rig_compute())
     return;
   command_begin();
   command_script("[" CALLS("pwd; cat given; echo made > made") ",{\"text\":\"{{tool_result}}\"}]");
@@ -327,7 +280,7 @@ END_TEST
 /* Who writes there decides what runs outside of the sandbox: another session's log names its provider. */
 START_TEST(a_workspace_with_what_decides_about_sandboxes_is_refused)
 {
-  if (!compute() || strcmp(compute(), "local") == 0)
+  if (!rig_compute() || strcmp(rig_compute(), "local") == 0)
     return;
   command_begin();
   command_script("[{\"text\":\"never\"}]");
@@ -409,8 +362,7 @@ START_TEST(local_compute_runs_and_says_what_it_is)
 }
 END_TEST
 
-/* ---- Sessions
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Sessions ------------------------------------------------------------------------------------------------- */
 
 /* Behaviour 139. */
 START_TEST(sessions_are_listed_shown_continued_and_removed)
@@ -536,8 +488,7 @@ START_TEST(a_session_that_another_process_runs_is_busy)
 }
 END_TEST
 
-/* ---- Signals
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Signals -------------------------------------------------------------------------------------------------- */
 
 START_TEST(a_plugin_that_crashes_when_it_is_asked_does_not_crash_a_run)
 {
@@ -559,11 +510,11 @@ END_TEST
 
 START_TEST(after_a_kill_in_a_tool_the_model_is_told_what_it_had_printed)
 {
-  if (!compute())
+  if (!rig_compute())
     return;
   command_begin();
   command_script("[" CALLS("echo half-way 4$((1+1)); sleep 20; echo end") ",{\"text\":\"Told: {{tool_result}}\"}]");
-  mag_autofree char *line = mag_sprintf("run --compute %s go", compute());
+  mag_autofree char *line = mag_sprintf("run --compute %s go", rig_compute());
   struct command killed = command_start(line, false);
   command_await(&killed, "| half-way 42");
   ck_assert_int_eq(kill(killed.pid, SIGKILL), 0);
@@ -586,12 +537,12 @@ START_TEST(an_interrupt_ends_the_turn_and_keeps_the_session)
       "[{\"steps\":[{\"text\":\"begun\"},{\"delay_ms\":20000}]},{\"text\":\"later\"},{\"text\":\"later\"}]",
       "[" CALLS("echo begun; sleep 20") ",{\"text\":\"later\"}]",
   };
-  if (!compute())
+  if (!rig_compute())
     return;
   for (size_t i = 0; i < MAG_COUNT(scripts); i++) {
     command_begin();
     command_script(scripts[i]);
-    mag_autofree char *run = mag_sprintf("run --compute %s go", compute());
+    mag_autofree char *run = mag_sprintf("run --compute %s go", rig_compute());
     struct command command = command_start(run, false);
     command_await(&command, i ? "| begun" : "begun");
     (void) kill(command.pid, SIGINT);
@@ -611,12 +562,12 @@ END_TEST
 
 START_TEST(a_call_that_runs_out_of_time_says_so)
 {
-  if (!compute())
+  if (!rig_compute())
     return;
   command_begin();
   command_script("[{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"echo begun; sleep 20\",\"timeout_ms\":300}}},"
                  "{\"text\":\"so\"}]");
-  mag_autofree char *run = mag_sprintf("run --compute %s go", compute());
+  mag_autofree char *run = mag_sprintf("run --compute %s go", rig_compute());
   check(run, 0, "so", "! failed: [timed out after 300 ms: ");
   command_end();
 }
@@ -624,12 +575,12 @@ END_TEST
 
 START_TEST(a_second_interrupt_ends_the_program_at_once)
 {
-  if (!compute())
+  if (!rig_compute())
     return;
   command_begin();
   /* A tool that does not listen. */
   command_script("[" CALLS("trap '' INT TERM; echo begun; sleep 20; sleep 20") "]");
-  mag_autofree char *run = mag_sprintf("run --compute %s go", compute());
+  mag_autofree char *run = mag_sprintf("run --compute %s go", rig_compute());
   struct command command = command_start(run, false);
   command_await(&command, "begun");
   (void) kill(command.pid, SIGINT);
@@ -642,106 +593,7 @@ START_TEST(a_second_interrupt_ends_the_program_at_once)
 }
 END_TEST
 
-/* ---- Terminals and pipes
- * --------------------------------------------------------------------------------------------- */
-
-START_TEST(what_a_model_says_does_not_drive_the_terminal)
-{
-  command_begin();
-  command_script("[{\"text\":\"a\\u001b]0;title\\u0007b\\u009b2Jc\\u001b[2Jd\\u007fe\\tf\\u20ac\",\"chunk\":1}]");
-  struct command command = command_start("run --tools none --title t hello", true);
-  command_finish(&command);
-  ck_assert_int_eq(command.status, 0);
-  ck_assert_ptr_nonnull(strstr(command.stdout_text.ptr, "a]0;titleb2Jc[2Jde\tf\u20ac"));
-  command_done(&command);
-  /* To a file or a pipe it goes as it is. */
-  struct command piped = command_run("run --tools none hello");
-  expect(&piped, 0, "a\033]0;title", NULL);
-  command_done(&piped);
-  command_end();
-}
-END_TEST
-
-/* No byte 0x9b but inside of a character that is none of C1. */
-static void check_no_c1(const struct command *command)
-{
-  const char *text = command->stdout_text.ptr;
-  for (const char *c = text; (c = strchr(c, '\x9b')); c++)
-    ck_assert_msg(c > text && c[-1] != '\xc2', "a control came: %s", text);
-}
-
-START_TEST(a_control_in_two_pieces_does_not_drive_the_terminal)
-{
-  if (!compute())
-    return;
-  command_begin();
-  /* Cut in the middle; with something between that is left out; and a character that only begins alike. */
-  command_script("[" CALLS(
-      "printf 'a\\\\302'; sleep 0.4; printf '\\\\2332Jb\\\\n'; printf 'c\\\\302\\\\302\\\\233\\\\2332Jd\\\\n';"
-      "printf 'e\\\\302\\\\033\\\\2332Jf\\\\n'; printf 'g\\\\302'; sleep 0.4; printf '\\\\251h\\\\n'") ",{\"text\":"
-                                                                                                       "\"ok\"}]");
-  mag_autofree char *run = mag_sprintf("run --compute %s --title t go", compute());
-  struct command command = command_start(run, true);
-  command_finish(&command);
-  ck_assert_int_eq(command.status, 0);
-  check_no_c1(&command);
-  ck_assert_msg(strstr(command.stdout_text.ptr, "a2Jb"), "%s", command.stdout_text.ptr);
-  ck_assert_msg(strstr(command.stdout_text.ptr, "g\u00a9h"), "%s", command.stdout_text.ptr);
-  command_done(&command);
-  command_end();
-}
-END_TEST
-
-START_TEST(errors_do_not_drive_the_terminal)
-{
-  command_begin();
-  command_script("[{\"error\":{\"code\":\"billing\",\"message\":\"no\\u009b2J money\\u001b[2J\"}}]");
-  struct command command = command_start("run --tools none hello", true);
-  command_finish(&command);
-  ck_assert_int_eq(command.status, 1);
-  check_no_c1(&command);
-  ck_assert_msg(strstr(command.stdout_text.ptr, "magent: no 2J money [2J"), "%s", command.stdout_text.ptr);
-  command_done(&command);
-  command_end();
-}
-END_TEST
-
-START_TEST(names_of_tools_and_titles_do_not_drive_the_terminal)
-{
-  command_begin();
-  command_script(
-      "[{\"tool_call\":{\"name\":\"b\\u001b[2Jad\",\"input\":{\"command\":\"x\\u001b[2J\"}}},{\"text\":\"ok\"}]");
-  struct command command = command_start("run --tools none --title '\033[2Jtitle' hello", true);
-  command_finish(&command);
-  ck_assert_int_eq(command.status, 0);
-  ck_assert_msg(!strstr(command.stdout_text.ptr, "\033[2J"), "%s", command.stdout_text.ptr);
-  command_done(&command);
-  command = command_start("session list", true);
-  command_finish(&command);
-  ck_assert_msg(!strstr(command.stdout_text.ptr, "\033[2J"), "%s", command.stdout_text.ptr);
-  command_done(&command);
-  command_end();
-}
-END_TEST
-
-START_TEST(a_closed_pipe_is_an_error_and_no_signal)
-{
-  command_begin();
-  command_script("[{\"steps\":[{\"delay_ms\":300},{\"text\":\"one two three\",\"chunk\":1}]}]");
-  struct command command = command_start("run --tools none hello", false);
-  (void) close(command.out);
-  command.out = -1;
-  command_finish(&command);
-  expect(&command, 1, NULL, "stdout could not be written");
-  command_done(&command);
-  /* The turn itself was not lost. */
-  check("session list", 0, "idle", NULL);
-  command_end();
-}
-END_TEST
-
-/* ---- Starting in bad weather
- * ------------------------------------------------------------------------------------------ */
+/* ---- Starting in bad weather ---------------------------------------------------------------------------------- */
 
 /* Behaviour 142. */
 START_TEST(bad_weather_gives_one_clear_line)
@@ -978,11 +830,6 @@ int main(void)
   tcase_add_test(t, an_interrupt_ends_the_turn_and_keeps_the_session);
   tcase_add_test(t, a_call_that_runs_out_of_time_says_so);
   tcase_add_test(t, a_second_interrupt_ends_the_program_at_once);
-  tcase_add_test(t, what_a_model_says_does_not_drive_the_terminal);
-  tcase_add_test(t, a_control_in_two_pieces_does_not_drive_the_terminal);
-  tcase_add_test(t, errors_do_not_drive_the_terminal);
-  tcase_add_test(t, names_of_tools_and_titles_do_not_drive_the_terminal);
-  tcase_add_test(t, a_closed_pipe_is_an_error_and_no_signal);
   tcase_add_test(t, bad_weather_gives_one_clear_line);
   tcase_add_test(t, doctor_never_fails_for_what_is_not_used);
   tcase_add_test(t, doctor_tells_every_trouble_once);

@@ -2,13 +2,11 @@
 #include "embed_rig.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 static struct magent_agent *agent_on(struct place *place, const char *compute, const char *more)
 {

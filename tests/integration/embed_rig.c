@@ -2,6 +2,7 @@
 
 #include <ftw.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,6 +118,60 @@ void place_end(struct place *place)
   magent_close(place->magent);
   (void) nftw(place->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
+
+/* ---- Another process -------------------------------------------------------------------------------------------- */
+
+struct other other_start(const char *argument, ...)
+{
+  const char *arguments[32] = {"magent", "--plugin-dir", "plugins-0"};
+  struct other other;
+  int ends[2];
+  va_list list;
+  va_start(list, argument);
+  for (size_t n = 3; n < 31 && argument; argument = va_arg(list, const char *))
+    arguments[n++] = argument;
+  va_end(list);
+  ck_assert_int_eq(pipe(ends), 0);
+  other.pid = fork();
+  ck_assert_int_ge(other.pid, 0);
+  if (other.pid == 0) {
+    (void) dup2(ends[1], STDOUT_FILENO);
+    (void) close(ends[0]);
+    (void) close(ends[1]);
+    execv("magent", (char **) (uintptr_t) arguments);
+    _exit(127);
+  }
+  (void) close(ends[1]);
+  other.out = ends[0];
+  return other;
+}
+
+const char *other_await(struct other *other, const char *text)
+{
+  static char seen[65536];
+  size_t len = 0;
+  seen[0] = 0;
+  while (!strstr(seen, text)) {
+    ssize_t n = read(other->out, seen + len, sizeof(seen) - 1 - len);
+    ck_assert_msg(n > 0, "no \"%s\" in \"%s\"", text, seen);
+    len += (size_t) n;
+    seen[len] = 0;
+  }
+  return seen;
+}
+
+int other_end(struct other *other)
+{
+  char rest[4096];
+  int status = -1;
+  while (read(other->out, rest, sizeof(rest)) > 0)
+    ;
+  (void) close(other->out);
+  ck_assert_int_eq(waitpid(other->pid, &status, 0), other->pid);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+/* ---- Agents ------------------------------------------------------------------------------------------------------ */
 
 struct magent_agent *agent_of(struct place *place, const char *yaml)
 {

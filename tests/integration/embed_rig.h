@@ -38,6 +38,16 @@ struct magent_agent *agent_of(struct place *place, const char *yaml);
 /* "local" and, where this machine has it, "bubblewrap"; NULL-terminated. */
 const char *const *computes(void);
 
+/* Another process on the same state: `magent ARGUMENTS... NULL` of the build tree. */
+struct other {
+  int pid, out; /* out: what it prints on stdout */
+};
+struct other other_start(const char *argument, ...);
+/* Reads on until `text` has come; what has come so far, in a buffer that the next call overwrites. Asserts. */
+const char *other_await(struct other *other, const char *text);
+/* Its exit status. */
+int other_end(struct other *other);
+
 /* Small files. */
 void file_write(const char *path, const void *data, size_t len);
 /* Caller frees; NULL: there is none. */
@@ -47,6 +57,8 @@ TCase *embed_run_tests(void);
 TCase *embed_guest_tests(void);
 TCase *embed_compute_tests(void);
 TCase *embed_session_tests(void);
+TCase *embed_reach_tests(void);
+TCase *embed_stored_tests(void);
 TCase *embed_tool_tests(void);
 /* What a child of the session tests does. */
 int embed_child(char **argv);

@@ -8,8 +8,8 @@ int main(int argc, char **argv)
   if (argc == 5 && strcmp(argv[1], "--child") == 0)
     return embed_child(argv + 2);
   Suite *suite = suite_create("embed");
-  TCase *const cases[] = {embed_run_tests(), embed_guest_tests(), embed_compute_tests(), embed_session_tests(),
-                          embed_tool_tests()};
+  TCase *const cases[] = {embed_run_tests(),   embed_guest_tests(),  embed_compute_tests(), embed_session_tests(),
+                          embed_reach_tests(), embed_stored_tests(), embed_tool_tests()};
   for (size_t i = 0; i < COUNT(cases); i++) {
     tcase_set_timeout(cases[i], 120);
     suite_add_tcase(suite, cases[i]);

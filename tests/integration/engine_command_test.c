@@ -1,8 +1,6 @@
 /* Custom tools that are programs: in the sandbox, and on the host where the agent says so. */
 #include "engine_test.h"
 
-#include "base/clock.h"
-
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>

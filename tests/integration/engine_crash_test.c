@@ -3,7 +3,6 @@
 #include "engine_test.h"
 
 #include "agent/output.h"
-#include "base/clock.h"
 
 #include <spawn.h>
 #include <stdio.h>
@@ -24,6 +23,17 @@ static void die_at_text(struct rig *rig, const struct mag_preview *preview)
   (void) rig;
   if (preview->kind == MAG_PREVIEW_TEXT)
     _exit(CRASHED);
+}
+
+/* What it was starting then is not there yet, and has what it had. */
+static void die_while_spawning(struct rig *rig, const struct mag_preview *preview)
+{
+  (void) rig;
+  (void) preview;
+  if (fork() != 0)
+    _exit(CRASHED);
+  (void) usleep(100000);
+  _exit(0);
 }
 
 static void die_at_output(struct rig *rig, const struct mag_preview *preview)
@@ -47,7 +57,7 @@ static const char prog[] =
 static char **child_argv;
 
 /* DIR URL COMPUTE WHERE N: runs a new session until it dies: "before" or "after" the N-th append, or at the first
- * "text" or "output" that is shown. */
+ * "text" or "output" that is shown, or while it would "spawn". */
 START_TEST(child)
 {
   struct rig rig;
@@ -61,6 +71,8 @@ START_TEST(child)
     rig.on_preview = die_at_text;
   else if (strcmp(child_argv[3], "output") == 0)
     rig.on_preview = die_at_output;
+  else if (strcmp(child_argv[3], "spawn") == 0)
+    rig.on_preview = die_while_spawning;
   else if (mag_parse_int(mbp_str(child_argv[4]), &n) == 0)
     rig_crash_at((unsigned) n, strcmp(child_argv[3], "after") == 0);
   (void) rig_run(&rig, "go", NULL);
@@ -354,6 +366,26 @@ START_TEST(a_read_only_tool_is_repeated_after_a_death)
 }
 END_TEST
 
+START_TEST(a_death_while_a_process_is_being_started_does_not_keep_the_session)
+{
+  static const struct answer answers[] = {{.content = TEXT("Done.")}, {.content = TEXT("Done.")}};
+  const char *compute = *computes();
+  if (!compute)
+    return;
+  struct rig rig;
+  struct service *service = service_new(answers, 2);
+  service_by_results(service);
+  make_place(&rig, service);
+  ck_assert_int_eq(run_child(rig.dir, service_url(service), compute, "spawn", 0), CRASHED);
+  rig_open(&rig, service_url(service), rig.dir);
+  mag_autofree char *id = rig_read_file(&rig, "id");
+  rig_resume(&rig, id);
+  ck_assert_int_eq(rig_run(&rig, NULL, NULL), MAG_END_TURN);
+  rig_close(&rig);
+  service_free(service);
+}
+END_TEST
+
 /* The model is told what it cannot see: that the shell it left is not the shell it comes back to. */
 START_TEST(a_lost_sandbox_is_told_with_the_next_tool_result)
 {
@@ -395,6 +427,7 @@ TCase *crash_tests(void)
   tcase_add_test(t, what_a_tool_had_printed_before_a_death_is_quoted);
   tcase_add_test(t, of_a_long_output_beginning_and_end_are_quoted);
   tcase_add_test(t, a_read_only_tool_is_repeated_after_a_death);
+  tcase_add_test(t, a_death_while_a_process_is_being_started_does_not_keep_the_session);
   tcase_add_test(t, a_lost_sandbox_is_told_with_the_next_tool_result);
   return t;
 }

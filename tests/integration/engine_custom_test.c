@@ -3,7 +3,6 @@
 #include "engine_test.h"
 
 #include "agent/custom.h"
-#include "base/clock.h"
 
 #include <poll.h>
 #include <pthread.h>

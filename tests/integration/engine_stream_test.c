@@ -3,8 +3,6 @@
 
 #include "base/clock.h"
 
-#include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 
 static const char *const models[] = {"anthropic/claude-test", "openai/gpt-test"};

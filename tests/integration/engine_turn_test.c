@@ -1,7 +1,6 @@
 /* Whole turns: what is asked, what is run, and exactly which records come in which batches. */
 #include "engine_test.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 

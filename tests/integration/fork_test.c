@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* The n-th is the answer to a conversation with n tool results. */
 static const struct answer rich[] = {

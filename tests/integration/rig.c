@@ -57,6 +57,11 @@ bool rig_has_bubblewrap(void)
   return known;
 }
 
+const char *rig_compute(void)
+{
+  return rig_has_bubblewrap() ? "bubblewrap" : rig_has_plugin("compute-local") ? "local" : NULL;
+}
+
 /* ---- The store, listened to ---------------------------------------------------------------------------------------
  * */
 

@@ -51,6 +51,8 @@ bool rig_has_plugin(const char *name); /* "compute-local" */
 void rig_skip(const char *why);
 /* Can this machine run bubblewrap? */
 bool rig_has_bubblewrap(void);
+/* A provider for the command's tools: "bubblewrap", else "local"; NULL: there is none. */
+const char *rig_compute(void);
 
 /* Sets up the environment (state directory, keys, base URLs at `url`, NULL: none) and opens an engine. `dir`: the
  * directory of an earlier rig, or NULL for a new one. */

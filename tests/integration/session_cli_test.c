@@ -1,5 +1,5 @@
 /* `magent session` with real processes: one that runs, and others that look at it, speak to it and stop it. */
-#include "command.h"
+#include "command_check.h"
 #include "rig.h"
 
 #include "base/clock.h"
@@ -7,23 +7,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-
-static void expect(struct command *command, int status, const char *out, const char *err)
-{
-  ck_assert_msg(command->status == status, "status %d instead of %d: \"%s\" \"%s\"", command->status, status,
-                command->stdout_text.ptr, command->stderr_text.ptr);
-  if (out)
-    ck_assert_msg(strstr(command->stdout_text.ptr, out), "no \"%s\" on stdout: \"%s\"", out, command->stdout_text.ptr);
-  if (err)
-    ck_assert_msg(strstr(command->stderr_text.ptr, err), "no \"%s\" on stderr: \"%s\"", err, command->stderr_text.ptr);
-}
-
-static void check(const char *line, int status, const char *out, const char *err)
-{
-  struct command command = command_run(line);
-  expect(&command, status, out, err);
-  command_done(&command);
-}
 
 /* "session VERB ID REST" */
 static void session(const char *verb, const char *id, const char *rest, int status, const char *out, const char *err)
@@ -302,6 +285,32 @@ START_TEST(a_running_session_is_tailed_until_it_is_idle)
 }
 END_TEST
 
+/* The tool goes on in one of them, and is not run once more in the other. */
+START_TEST(a_running_session_can_be_forked_but_not_archived_or_removed)
+{
+  char *id = NULL;
+  if (!compute())
+    return;
+  command_begin();
+  struct command command = start_waiting("[" WAIT ",{\"text\":\"It was {{tool_result}}\"}]", &id);
+  mag_autofree char *busy = mag_sprintf("magent: session %s is being run by another process; `magent session tail`", id);
+  session("archive", id, "", 1, NULL, busy);
+  session("rm", id, "", 1, NULL, busy);
+  mag_autofree char *fork_it = mag_sprintf("session fork %s", id);
+  mag_autofree char *fork = mag_str_dup(mbp_str(output_of(fork_it)));
+  session("resume", fork, "", 0, "Whether it had an effect is unknown", NULL);
+  session("info", id, "", 0, "running", NULL);
+  command_write_file("work/go", "");
+  command_finish(&command);
+  expect(&command, 0, "It was begun", NULL);
+  session("rm", id, "", 0, NULL, NULL);
+  session("show", fork, "", 0, "begin", NULL); /* what it shares stays */
+  command_done(&command);
+  free(id);
+  command_end();
+}
+END_TEST
+
 START_TEST(show_and_tail_print_results_on_stdout)
 {
   if (!compute())
@@ -410,6 +419,7 @@ int main(void)
   tcase_add_test(t, an_interrupt_from_another_process_ends_a_tool);
   tcase_add_test(t, an_interrupt_from_another_process_ends_an_answer);
   tcase_add_test(t, a_running_session_is_tailed_until_it_is_idle);
+  tcase_add_test(t, a_running_session_can_be_forked_but_not_archived_or_removed);
   tcase_add_test(t, show_and_tail_print_results_on_stdout);
   tcase_add_test(t, a_tail_ends_when_the_runner_dies);
   tcase_add_test(t, of_many_processes_one_runs_and_the_log_stays_whole);

@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -256,18 +255,53 @@ START_TEST(ids_are_saved_at_once_and_restored_only_if_the_session_is_there)
   ck_assert_int_eq(stat(path, &st), 0);
   ck_assert_uint_eq(st.st_mode & 0777, 0600);
   unsigned appends = rig_appends();
-  ck_assert_int_eq(mag_ids_restore(rig.engine, path, &back, &err), 0);
-  ck_assert_uint_eq(rig_appends(), appends); /* restoring writes nothing */
+  ck_assert_int_eq(mag_ids_load(path, &back, &err), 0);
   ck_assert_mem_eq(&ids, &back, sizeof(ids));
+  ck_assert_int_eq(mag_ids_check(rig.engine, &back, &err), 0);
+  ck_assert_uint_eq(rig_appends(), appends); /* looking writes nothing */
   ck_assert_int_eq(mag_ids_of(rig.engine, "sesn_none", &ids, &err), -MBP_E_NOT_FOUND);
-  rig_write_file(&rig, "ids.json", "{\"version\":1,\"session_id\":\"sesn_none\"}");
-  ck_assert_int_eq(mag_ids_restore(rig.engine, path, &back, &err), -MBP_E_NOT_FOUND);
-  rig_write_file(&rig, "ids.json", "{\"version\":2,\"session_id\":\"sesn_none\"}");
-  ck_assert_int_eq(mag_ids_restore(rig.engine, path, &back, &err), -MBP_E_UNSUPPORTED);
-  rig_write_file(&rig, "ids.json", "{\"session_id\":7}");
-  ck_assert_int_eq(mag_ids_restore(rig.engine, path, &back, &err), -MBP_E_INVALID);
-  ck_assert_int_eq(mag_ids_restore(rig.engine, rig_path(&rig, "none"), &back, &err), -MBP_E_NOT_FOUND);
+  (void) snprintf(back.session_id, sizeof(back.session_id), "sesn_none");
+  ck_assert_int_eq(mag_ids_check(rig.engine, &back, &err), -MBP_E_NOT_FOUND);
+  ck_assert_int_eq(mag_ids_load(rig_path(&rig, "none"), &back, &err), -MBP_E_NOT_FOUND);
+  ck_assert_int_eq(mag_ids_load(rig_path(&rig, ""), &back, &err), -MBP_E_INVALID); /* a directory */
   ck_assert_int_lt(mag_ids_save(&ids, rig_path(&rig, "no/such/place"), &err), 0);
+  (void) snprintf(ids.agent_id, sizeof(ids.agent_id), "no id");
+  ck_assert_int_eq(mag_ids_save(&ids, path, &err), -MBP_E_INVALID);
+  ck_assert_int_eq(mag_ids_load(path, &back, &err), 0); /* it is as it was */
+  sessions_close(&rig, NULL);
+}
+END_TEST
+
+START_TEST(a_bad_file_of_ids_is_told_with_file_and_key)
+{
+  static const struct {
+    const char *text;
+    int r;
+    const char *message;
+  } bad[] = {
+      {"", -MBP_E_INVALID, ""},
+      {"[]", -MBP_E_INVALID, "expected a JSON object with a session_id"},
+      {"{\"agent_id\":\"agent_1\"}", -MBP_E_INVALID, "session_id is missing"},
+      {"{\"session_id\":7}", -MBP_E_INVALID, "session_id: expected an id, or null"},
+      {"{\"session_id\":\"../x\"}", -MBP_E_INVALID, "session_id: expected an id, or null"},
+      {"{\"session_id\":\"sesn_1\",\"agent_id\":[]}", -MBP_E_INVALID, "agent_id: expected an id"},
+      {"{\"session_id\":\"sesn_1\",\"agent_version\":1.5}", -MBP_E_INVALID, "agent_version: expected a whole number"},
+      {"{\"session_id\":\"sesn_1\",\"environment_version\":4294967296}", -MBP_E_INVALID, "environment_version: "},
+      {"{\"session_id\":\"sesn_1\",\"version\":\"1\"}", -MBP_E_INVALID, "version: expected a whole number"},
+      {"{\"session_id\":\"sesn_1\",\"version\":2}", -MBP_E_UNSUPPORTED, "written by a newer magent (version 2)"},
+  };
+  struct rig rig;
+  struct mag_ids ids = {.agent_version = 7};
+  sessions_open(&rig, NULL);
+  const char *path = rig_path(&rig, "ids.json");
+  for (size_t i = 0; i < MAG_COUNT(bad); i++) {
+    struct mbp_error err = MAG_ERROR_INIT;
+    rig_write_file(&rig, "ids.json", bad[i].text);
+    ck_assert_msg(mag_ids_load(path, &ids, &err) == bad[i].r, "%s: %s", bad[i].text, err.message);
+    ck_assert_msg(strstr(err.message, path) == err.message, "%s", err.message);
+    ck_assert_msg(strstr(err.message, bad[i].message) != NULL, "%s", err.message);
+    ck_assert_uint_eq(ids.agent_version, 7);
+  }
   sessions_close(&rig, NULL);
 }
 END_TEST
@@ -281,5 +315,6 @@ TCase *view_tests(void)
   tcase_add_test(t, a_session_whose_runner_died_is_idle_and_interrupted);
   tcase_add_test(t, an_archived_session_can_be_read_and_forked_but_not_run);
   tcase_add_test(t, ids_are_saved_at_once_and_restored_only_if_the_session_is_there);
+  tcase_add_test(t, a_bad_file_of_ids_is_told_with_file_and_key);
   return t;
 }

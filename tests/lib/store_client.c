@@ -1,6 +1,5 @@
 #include "store_client.h"
 
-#include "base/cleanup.h"
 #include "host/config.h"
 #include "host/host.h"
 

@@ -1,4 +1,4 @@
-#include "store_contract.h"
+#include "store_subject.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -11,37 +11,28 @@
 static const struct store_subject *subject;
 static char options[1024];
 
-static struct store_client open_again(void)
+struct store_client subject_again(void)
 {
   struct store_client client;
   ck_assert_msg(store_client_open(&client, subject->plugin, options) == 0, "%s", client.err.message);
   return client;
 }
 
-static struct store_client open_fresh(void)
+struct store_client subject_fresh(void)
 {
   subject->fresh(options, sizeof(options));
-  return open_again();
+  return subject_again();
 }
 
-/* What failed belongs into the message. */
-#define OK(client_, operation_) ck_assert_msg((operation_) == 0, "%s", (client_)->err.message)
-#define FAILS(client_, operation_, code_)                                                                              \
-  do {                                                                                                                 \
-    int r_ = (operation_);                                                                                             \
-    ck_assert_msg(r_ == -(code_), "%d: %s", r_, (client_)->err.message);                                               \
-    ck_assert_msg((client_)->err.message[0] && !strchr((client_)->err.message, '\n'), "no message");                   \
-  } while (0)
-
-static void log_is(struct store_client *client, const char *session, const char *wanted)
+void log_is(struct store_client *client, const char *session, const char *wanted)
 {
   mag_autobuf text = MAG_BUF_INIT;
   OK(client, store_client_read(client, session, 1, 0, &text, NULL));
   ck_assert_str_eq(text.len ? text.ptr : "", wanted);
 }
 
-static void list_is(struct store_client *client, const char *collection, const char *filter, bool descending,
-                    const char *wanted)
+void list_is(struct store_client *client, const char *collection, const char *filter, bool descending,
+             const char *wanted)
 {
   mag_autobuf text = MAG_BUF_INIT;
   OK(client, store_client_list(client, collection, filter, 0, descending, NULL, &text));
@@ -67,7 +58,7 @@ static int check_record(void *ctx, const struct mbp_event *event)
 
 START_TEST(a_record_comes_back_byte_for_byte)
 {
-  struct store_client client = open_fresh();
+  struct store_client client = subject_fresh();
   static const char payload[] = "{\"t\":\"\\u0000 \xc3\xa4 ' \\\" -- ; %s\"}";
   struct mbp_record record = {.klass = 77, .type = mbp_str("of.a.newer.class"), .payload = mbp_str(payload)};
   struct mbp_appended appended = {0};
@@ -92,7 +83,7 @@ END_TEST
 
 START_TEST(a_log_is_numbered_from_one_and_outlives_its_instance)
 {
-  struct store_client client = open_fresh();
+  struct store_client client = subject_fresh();
   FAILS(&client, store_client_event(&client, "s", "x"), MBP_E_NOT_FOUND);
   FAILS(&client, store_client_read(&client, "s", 1, 0, NULL, NULL), MBP_E_NOT_FOUND);
   OK(&client, store_client_create(&client, "s", "a", NULL));
@@ -100,7 +91,7 @@ START_TEST(a_log_is_numbered_from_one_and_outlives_its_instance)
   OK(&client, store_client_event(&client, "s", "b"));
   OK(&client, store_client_create(&client, "t", "c", NULL));
   store_client_close(&client);
-  client = open_again();
+  client = subject_again();
   OK(&client, store_client_event(&client, "s", ""));
   log_is(&client, "s", "1:a 2:b 3: ");
   log_is(&client, "t", "1:c ");
@@ -117,7 +108,7 @@ END_TEST
 
 START_TEST(reading_begins_and_ends_where_it_is_told)
 {
-  struct store_client client = open_fresh();
+  struct store_client client = subject_fresh();
   struct mbp_record records[700];
   uint64_t count;
   for (size_t i = 0; i < MAG_COUNT(records); i++)
@@ -151,7 +142,7 @@ END_TEST
 
 START_TEST(an_append_that_expects_another_log_changes_nothing)
 {
-  struct store_client client = open_fresh();
+  struct store_client client = subject_fresh();
   OK(&client, store_client_create(&client, "s", "a", NULL));
   OK(&client, store_client_claim(&client, "s", NULL));
   FAILS(&client, store_client_private(&client, "s", 1, 0, "x"), MBP_E_CONFLICT);
@@ -183,7 +174,7 @@ END_TEST
 
 START_TEST(one_runner_at_a_time_and_the_older_one_cannot_write)
 {
-  struct store_client one = open_fresh(), two = open_again();
+  struct store_client one = subject_fresh(), two = subject_again();
   struct mbp_claim claim;
   struct mbp_head head;
   FAILS(&one, store_client_claim(&one, "s", &claim), MBP_E_NOT_FOUND);
@@ -239,7 +230,7 @@ START_TEST(threads_append_beside_each_other)
 {
   static const char *const sessions[] = {"s", "s", "s", "s", "a", "b", "c", "d"};
   struct appender appenders[8];
-  struct store_client client = open_fresh();
+  struct store_client client = subject_fresh();
   uint64_t count;
   for (size_t i = 0; i < 8; i++) {
     if (i == 0 || i >= 4)
@@ -300,7 +291,7 @@ static void wait_seen(struct watch *watch, int wanted)
 
 START_TEST(a_watcher_sees_the_past_and_what_is_appended_anywhere)
 {
-  struct store_client client = open_fresh(), other = open_again();
+  struct store_client client = subject_fresh(), other = subject_again();
   struct watch watch = {.client = client};
   OK(&client, store_client_create(&client, "s", "1", NULL));
   OK(&client, store_client_event(&client, "s", "2"));
@@ -332,7 +323,7 @@ END_TEST
 
 START_TEST(a_watch_ends_at_its_deadline_or_with_its_session)
 {
-  struct store_client client = open_fresh();
+  struct store_client client = subject_fresh();
   struct watch watch = {.client = client};
   OK(&client, store_client_create(&client, "s", "1", NULL));
   watch.call = mag_call_new(&(struct mag_call_options){.sink = see, .ctx = &watch, .timeout_ms = 50});
@@ -356,7 +347,7 @@ END_TEST
 
 START_TEST(sessions_are_listed_by_creation_and_filtered_by_summary)
 {
-  struct store_client client = open_fresh();
+  struct store_client client = subject_fresh();
   list_is(&client, NULL, NULL, false, "");
   OK(&client,
      store_client_create(&client, "c", "x", "{\"status\":\"idle\",\"agent\":\"a1\",\"n\":1,\"deep\":{\"x\":1}}"));
@@ -412,7 +403,7 @@ static void pages_are(struct store_client *client, const char *filter, bool desc
 
 START_TEST(pages_follow_each_other_and_tokens_belong_to_their_list)
 {
-  struct store_client client = open_fresh();
+  struct store_client client = subject_fresh();
   for (char name[] = "a"; name[0] <= 'f'; name[0]++)
     OK(&client, store_client_create(&client, name, "x", name[0] == 'c' ? "{\"k\":2}" : "{\"k\":1}"));
   pages_are(&client, NULL, false, "a=1 b=1 |c=1 d=1 |e=1 f=1 |");
@@ -445,7 +436,7 @@ END_TEST
 
 START_TEST(forks_share_the_past_and_go_their_own_ways)
 {
-  struct store_client client = open_fresh();
+  struct store_client client = subject_fresh();
   struct mbp_head head;
   OK(&client, store_client_create(&client, "s", "1", "{\"k\":1}"));
   for (char text[] = "2"; text[0] <= '5'; text[0]++)
@@ -481,7 +472,7 @@ END_TEST
 
 START_TEST(a_removed_session_leaves_what_its_forks_share)
 {
-  struct store_client client = open_fresh();
+  struct store_client client = subject_fresh();
   OK(&client, store_client_create(&client, "s", "1", "{\"k\":1}"));
   OK(&client, store_client_event(&client, "s", "2"));
   OK(&client, store_client_fork(&client, "s", 2, "f", NULL));
@@ -498,7 +489,7 @@ START_TEST(a_removed_session_leaves_what_its_forks_share)
   OK(&client, store_client_create(&client, "s", "new", NULL));
   log_is(&client, "s", "1:new ");
   store_client_close(&client);
-  client = open_again();
+  client = subject_again();
   log_is(&client, "g", "1:1 2:2 3:f3 ");
   OK(&client, store_client_event(&client, "g", "4"));
   log_is(&client, "g", "1:1 2:2 3:f3 4:4 ");
@@ -519,7 +510,7 @@ static void doc_is(struct store_client *client, const char *id, uint64_t version
 
 START_TEST(documents_keep_their_versions)
 {
-  struct store_client client = open_fresh();
+  struct store_client client = subject_fresh();
   uint64_t version = 0;
   FAILS(&client, store_client_get(&client, "agents", "a", 0, NULL), MBP_E_NOT_FOUND);
   FAILS(&client, store_client_put(&client, "agents", "a", 1, "{}", NULL), MBP_E_NOT_FOUND);
@@ -564,7 +555,7 @@ END_TEST
 
 START_TEST(names_are_checked)
 {
-  struct store_client client = open_fresh();
+  struct store_client client = subject_fresh();
   char longest[300];
   memset(longest, 'n', sizeof(longest) - 1);
   longest[sizeof(longest) - 1] = 0;
@@ -582,7 +573,7 @@ END_TEST
 
 START_TEST(a_cancelled_append_is_not_written)
 {
-  struct store_client client = open_fresh();
+  struct store_client client = subject_fresh();
   OK(&client, store_client_create(&client, "s", "1", NULL));
   struct mbp_record record = {.klass = MBP_RECORD_EVENT, .type = mbp_str("t"), .payload = mbp_str("p")};
   struct mbp_append append = {.size = MBP_SIZE(struct mbp_append, summary),
@@ -596,170 +587,6 @@ START_TEST(a_cancelled_append_is_not_written)
   ck_assert_int_eq(r, -MBP_E_CANCELLED);
   mag_call_unref(call);
   log_is(&client, "s", "1:1 ");
-  store_client_close(&client);
-}
-END_TEST
-
-/* ---- Random operations against a simple model ----------------------------------------------------------------- */
-
-#define MODEL_SESSIONS 6
-#define MODEL_RECORDS 64
-
-struct model {
-  bool exists[MODEL_SESSIONS], claimed[MODEL_SESSIONS];
-  unsigned epoch[MODEL_SESSIONS], k[MODEL_SESSIONS], born[MODEL_SESSIONS];
-  unsigned n[MODEL_SESSIONS], records[MODEL_SESSIONS][MODEL_RECORDS];
-  unsigned next, births;
-};
-
-static unsigned random_state;
-
-static unsigned below(unsigned n)
-{
-  random_state = random_state * 1103515245u + 12345u;
-  return (random_state >> 16) % n;
-}
-
-static const char *name_of(unsigned i)
-{
-  static const char *const names[MODEL_SESSIONS] = {"s0", "s1", "s2", "s3", "s4", "s5"};
-  return names[i];
-}
-
-static void check_model(struct store_client *client, const struct model *model)
-{
-  mag_autobuf sessions = MAG_BUF_INIT;
-  for (unsigned birth = 1; birth <= model->births; birth++)
-    for (unsigned i = 0; i < MODEL_SESSIONS; i++)
-      if (model->exists[i] && model->born[i] == birth && model->k[i] == 1)
-        mag_buf_printf(&sessions, "%s=%u ", name_of(i), model->n[i]);
-  list_is(client, NULL, "{\"k\":1}", false, sessions.len ? sessions.ptr : "");
-  for (unsigned i = 0; i < MODEL_SESSIONS; i++) {
-    mag_autobuf log = MAG_BUF_INIT;
-    struct mbp_head head;
-    for (unsigned j = 0; j < model->n[i]; j++)
-      mag_buf_printf(&log, "%u:%u ", j + 1, model->records[i][j]);
-    if (!model->exists[i]) {
-      FAILS(client, store_client_head(client, name_of(i), &head), MBP_E_NOT_FOUND);
-      continue;
-    }
-    log_is(client, name_of(i), log.len ? log.ptr : "");
-    OK(client, store_client_head(client, name_of(i), &head));
-    ck_assert_uint_eq(head.epoch, model->epoch[i]);
-    ck_assert_uint_eq(head.last, model->n[i]);
-    ck_assert_uint_eq(head.claimed, model->claimed[i]);
-  }
-}
-
-static void model_create(struct store_client *client, struct model *model, unsigned i)
-{
-  char payload[16];
-  (void) snprintf(payload, sizeof(payload), "%u", ++model->next);
-  unsigned k = below(2);
-  int r = store_client_create(client, name_of(i), payload, k ? "{\"k\":1}" : "{\"k\":0}");
-  ck_assert_int_eq(r, model->exists[i] ? -MBP_E_EXISTS : 0);
-  if (r < 0)
-    return;
-  model->exists[i] = true;
-  model->claimed[i] = false;
-  model->epoch[i] = 0;
-  model->k[i] = k;
-  model->born[i] = ++model->births;
-  model->n[i] = 1;
-  model->records[i][0] = model->next;
-}
-
-static void model_append(struct store_client *client, struct model *model, unsigned i)
-{
-  char payload[16];
-  uint64_t epoch = below(3) ? model->epoch[i] : below(4), expected = below(3) ? MBP_SEQ_ANY : model->n[i] + below(2);
-  if (model->n[i] == MODEL_RECORDS)
-    return;
-  (void) snprintf(payload, sizeof(payload), "%u", ++model->next);
-  int wanted = epoch == 0                                           ? -MBP_E_INVALID
-               : !model->exists[i]                                  ? -MBP_E_NOT_FOUND
-               : epoch != model->epoch[i]                           ? -MBP_E_CONFLICT
-               : expected != MBP_SEQ_ANY && expected != model->n[i] ? -MBP_E_CONFLICT
-                                                                    : 0;
-  ck_assert_int_eq(store_client_private(client, name_of(i), epoch, expected, payload), wanted);
-  if (wanted == 0)
-    model->records[i][model->n[i]++] = model->next;
-}
-
-static void model_fork(struct store_client *client, struct model *model, unsigned i, unsigned j)
-{
-  unsigned upto = below(model->n[i] + 2);
-  int wanted = model->exists[j]     ? -MBP_E_EXISTS
-               : !model->exists[i]  ? -MBP_E_NOT_FOUND
-               : upto > model->n[i] ? -MBP_E_INVALID
-                                    : 0;
-  ck_assert_int_eq(store_client_fork(client, name_of(i), upto, name_of(j), "{\"k\":1}"), wanted);
-  if (wanted < 0)
-    return;
-  model->exists[j] = true;
-  model->claimed[j] = false;
-  model->epoch[j] = model->epoch[i];
-  model->k[j] = 1;
-  model->born[j] = ++model->births;
-  model->n[j] = upto;
-  memcpy(model->records[j], model->records[i], upto * sizeof(model->records[i][0]));
-}
-
-static void model_step(struct store_client *client, struct model *model)
-{
-  unsigned i = below(MODEL_SESSIONS), j = below(MODEL_SESSIONS);
-  switch (below(10)) {
-  case 0:
-    model_create(client, model, i);
-    break;
-  case 1:
-    model_fork(client, model, i, j);
-    break;
-  case 2: {
-    int wanted = !model->exists[i] ? -MBP_E_NOT_FOUND : model->claimed[i] ? -MBP_E_BUSY : 0;
-    ck_assert_int_eq(store_client_remove(client, name_of(i)), wanted);
-    if (wanted == 0) {
-      model->exists[i] = false;
-      model->n[i] = 0;
-    }
-    break;
-  }
-  case 3:
-  case 4: {
-    int wanted = !model->exists[i] ? -MBP_E_NOT_FOUND : model->claimed[i] ? -MBP_E_BUSY : 0;
-    ck_assert_int_eq(store_client_claim(client, name_of(i), NULL), wanted);
-    if (wanted == 0) {
-      model->claimed[i] = true;
-      model->epoch[i]++;
-    }
-    break;
-  }
-  case 5:
-    store_client_release(client, name_of(i));
-    model->claimed[i] = false;
-    break;
-  default:
-    model_append(client, model, i);
-  }
-}
-
-START_TEST(random_operations_agree_with_a_simple_model)
-{
-  struct model model = {.next = 0};
-  struct store_client client = open_fresh();
-  random_state = (unsigned) mag_clock_monotonic_ns();
-  (void) printf("# random operations: seed %u\n", random_state);
-  for (int i = 0; i < 1500; i++) {
-    model_step(&client, &model);
-    if (i % 50 == 0)
-      check_model(&client, &model);
-    if (i % 300 == 299) {
-      store_client_close(&client); /* frees the claims */
-      memset(model.claimed, 0, sizeof(model.claimed));
-      client = open_again();
-    }
-  }
-  check_model(&client, &model);
   store_client_close(&client);
 }
 END_TEST
@@ -784,6 +611,6 @@ void store_contract_add(Suite *suite, const struct store_subject *for_subject)
   tcase_add_test(t, documents_keep_their_versions);
   tcase_add_test(t, names_are_checked);
   tcase_add_test(t, a_cancelled_append_is_not_written);
-  tcase_add_test(t, random_operations_agree_with_a_simple_model);
+  store_model_add(t);
   suite_add_tcase(suite, t);
 }

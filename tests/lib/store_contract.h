@@ -5,6 +5,19 @@
 #include "store_client.h"
 
 #include <check.h>
+#include <string.h>
+
+/* What failed belongs into the message. */
+#define OK(client_, operation_) ck_assert_msg((operation_) == 0, "%s", (client_)->err.message)
+#define FAILS(client_, operation_, code_)                                                                              \
+  do {                                                                                                                 \
+    int r_ = (operation_);                                                                                             \
+    ck_assert_msg(r_ == -(code_), "%d: %s", r_, (client_)->err.message);                                               \
+    ck_assert_msg((client_)->err.message[0] && !strchr((client_)->err.message, '\n'), "no message");                   \
+  } while (0)
+#define SAYS(client_, text_)                                                                                           \
+  ck_assert_msg(strstr((client_)->err.message, (text_)) != NULL, "\"%s\" is not in: %s", (text_),                      \
+                (client_)->err.message)
 
 struct store_subject {
   const struct mbp_plugin *plugin;

@@ -1,7 +1,6 @@
 #include "fixture.h"
 
 #include "base/cleanup.h"
-#include "base/error.h"
 #include "loader/file.h"
 
 #include <check.h>

@@ -98,7 +98,8 @@ check_PROGRAMS += tests/loader/check_test tests/loader/loader_test tests/loader/
 tests_loader_check_test_SOURCES = tests/loader/check_test.c
 tests_loader_check_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_loader_check_test_LDADD = $(TEST_LIBS)
-tests_loader_loader_test_SOURCES = tests/loader/loader_test.c tests/loader/fixture.c tests/loader/fixture.h
+tests_loader_loader_test_SOURCES = tests/loader/loader_test.c tests/loader/loader_test.h tests/loader/asking_test.c \
+  tests/loader/fixture.c tests/loader/fixture.h
 tests_loader_loader_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_loader_loader_test_LDADD = $(TEST_LIBS)
 tests_loader_plugin_command_test_SOURCES = tests/loader/plugin_command_test.c tests/loader/fixture.c \

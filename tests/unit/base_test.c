@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/json_members.h"
 #include "base/text.h"
+#include "base/thread.h"
 
 #include <check.h>
 
@@ -205,13 +206,10 @@ START_TEST(json_writer_refuses_what_is_not_balanced)
 }
 END_TEST
 
-START_TEST(utf8_knows_halves_from_errors)
+START_TEST(utf8_ends_before_halves_and_errors)
 {
-  size_t pending;
-  ck_assert_uint_eq(mag_utf8_stream_prefix("a\xe2\x82", 3, &pending), 1);
-  ck_assert_uint_eq(pending, 2);
-  ck_assert_uint_eq(mag_utf8_stream_prefix("a\xff", 2, &pending), 1);
-  ck_assert_uint_eq(pending, 0);
+  ck_assert_uint_eq(mag_utf8_valid_prefix("a\xe2\x82", 3), 1);
+  ck_assert_uint_eq(mag_utf8_valid_prefix("a\xff", 2), 1);
   ck_assert(!mag_utf8_valid("\xc0\xaf", 2));
   ck_assert(!mag_utf8_valid("\xed\xa0\x80", 3));
   ck_assert(!mag_utf8_valid("\xf4\x90\x80\x80", 4));
@@ -359,6 +357,28 @@ START_TEST(nearest_name_is_offered)
 }
 END_TEST
 
+/* It lies in the stacks of all threads. */
+static _Thread_local char local_storage[1 << 20];
+
+static void *use_stack(void *argument)
+{
+  volatile char stack[160 << 10];
+  for (size_t i = 0; i < sizeof(stack); i += 512)
+    stack[i] = local_storage[i] = 1;
+  *(bool *) argument = stack[0] && local_storage[512];
+  return NULL;
+}
+
+START_TEST(a_small_stack_has_room_in_a_program_with_much_thread_local_storage)
+{
+  pthread_t thread;
+  bool used = false;
+  ck_assert_int_eq(mag_thread_start(use_stack, &used, &thread), 0);
+  ck_assert_int_eq(pthread_join(thread, NULL), 0);
+  ck_assert(used && !local_storage[512]);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("base");
@@ -371,7 +391,7 @@ int main(void)
   tcase_add_test(t, json_slices_keep_every_digit);
   tcase_add_test(t, json_writes_what_it_reads);
   tcase_add_test(t, json_writer_refuses_what_is_not_balanced);
-  tcase_add_test(t, utf8_knows_halves_from_errors);
+  tcase_add_test(t, utf8_ends_before_halves_and_errors);
   tcase_add_test(t, globs_match_whole_names);
   tcase_add_test(t, numbers_with_units);
   tcase_add_test(t, amounts_are_exact_to_a_millionth);
@@ -379,6 +399,7 @@ int main(void)
   tcase_add_test(t, times_are_read_as_they_are_written);
   tcase_add_test(t, errors_are_one_line_and_wrapped);
   tcase_add_test(t, nearest_name_is_offered);
+  tcase_add_test(t, a_small_stack_has_room_in_a_program_with_much_thread_local_storage);
   suite_add_tcase(suite, t);
   SRunner *runner = srunner_create(suite);
   srunner_run_all(runner, CK_ENV);

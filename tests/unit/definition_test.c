@@ -5,7 +5,6 @@
 #include "agent/yaml.h"
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "base/json.h"
 #include "base/text.h"
 #include "host/late.h"
 #include "host/redact.h"

@@ -140,6 +140,10 @@ static int fake_attach(struct mbp_instance *instance, struct mbp_call *call, str
   (void) instance;
   (void) key;
   fake_state.attaches++;
+  if (fake_state.fail_attaches > 0) {
+    fake_state.fail_attaches--;
+    return mag_error(err, MBP_E_UNAVAILABLE, "the fake is out of reach");
+  }
   struct fake_box *box = find_box(id);
   if (!box)
     return mag_error(err, MBP_E_NOT_FOUND, "no such sandbox");
@@ -414,8 +418,20 @@ static int fake_signal(struct mbp_instance *instance, struct mbp_call *call, str
 static int fake_list_processes(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str id,
                                struct mbp_error *err)
 {
-  (void) id;
-  return fake_list(instance, call, err);
+  struct fake_process copies[MAX_PROCESSES];
+  (void) instance;
+  (void) err;
+  pthread_mutex_lock(&lock);
+  memcpy(copies, processes, sizeof(copies));
+  pthread_mutex_unlock(&lock);
+  for (int i = 0; i < MAX_PROCESSES; i++) {
+    struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data), .type = MBP_EV_PROCESS, .number = 1,
+                              .name = mbp_str(copies[i].key)};
+    if (copies[i].pid && mbp_str_eq(id, copies[i].id))
+      (void) mag_call_emit(call, &event);
+  }
+  mag_call_done(call, NULL, NULL);
+  return 0;
 }
 
 /* ---- Files ------------------------------------------------------------------------------------------------------- */

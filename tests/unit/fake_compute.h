@@ -12,7 +12,7 @@ extern const struct mbp_plugin fake_compute;
 /* What the test wants and what has happened. */
 extern struct fake_state {
   atomic_int create_delay_ms;
-  atomic_int fail_creates; /* the next so many fail */
+  atomic_int fail_creates, fail_attaches; /* the next so many fail */
   atomic_int creates, attaches, destroys, execs, puts, statuses;
   atomic_int alive;        /* sandboxes */
   atomic_bool no_helper;   /* says that no helper is inside */

@@ -1,6 +1,5 @@
 /* What plugins lean on: calls, configuration, redaction. */
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/error.h"
 #include "host/call.h"
 #include "host/config.h"

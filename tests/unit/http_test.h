@@ -24,6 +24,8 @@ struct mbp_http_request request_for(struct test_server *server, const char *path
 struct mbp_http *must_open(const struct mbp_http_request *request);
 /* The whole body as a string of the exchange's; asserts. */
 const char *must_body(struct mbp_http *exchange);
+/* Opens and reads all of it; the error of whichever failed. */
+int fetch(const struct mbp_http_request *request, struct mag_buf *body, struct mbp_error *err);
 struct mbp_call *call_new(int64_t timeout_ms);
 void call_free(struct mbp_call *call); /* done, for caller and plugin */
 /* Checks an error: its code, whether it may be retried, and that the message holds `text`. */
@@ -32,5 +34,6 @@ void check_error(const struct mbp_error *err, int r, int code, bool retryable, c
 void http_wait_tests(Suite *suite);
 void http_duplex_tests(Suite *suite);
 void http_fail_tests(Suite *suite);
+void http_route_tests(Suite *suite);
 
 #endif

@@ -1,6 +1,4 @@
 /* An opened plugin: its gate, and what becomes of it once a call does not end. */
-#include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/error.h"
 #include "host/instance.h"
 

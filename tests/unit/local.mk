@@ -30,7 +30,7 @@ tests_unit_process_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_process_test_LDADD = $(TEST_LIBS)
 check_PROGRAMS += tests/unit/http_test
 tests_unit_http_test_SOURCES = tests/unit/http_test.c tests/unit/http_test.h tests/unit/http_wait_test.c \
-  tests/unit/http_duplex_test.c tests/unit/http_fail_test.c
+  tests/unit/http_duplex_test.c tests/unit/http_fail_test.c tests/unit/http_route_test.c
 tests_unit_http_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_http_test_LDADD = tests/lib/libtestlib.la $(TEST_LIBS)
 if SANDBOX_HELPER
@@ -40,8 +40,8 @@ tests_unit_magent_tools_SOURCES = tests/unit/tools_main.c $(sandbox_tool_sources
 tests_unit_magent_tools_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_unit_magent_tools_CFLAGS = $(AM_CFLAGS) $(PCRE2_CFLAGS)
 tests_unit_magent_tools_LDADD = $(PCRE2_LIBS)
-tests_unit_tools_test_SOURCES = tests/unit/tools_test.c sandbox/tool_blocks.c sandbox/tool_common.h sandbox/tool_pattern.c \
-  sandbox/tool_pattern.h
+tests_unit_tools_test_SOURCES = tests/unit/tools_test.c sandbox/tool_blocks.c sandbox/tool_common.h \
+  sandbox/tool_pattern.c sandbox/tool_pattern.h
 tests_unit_tools_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_unit_tools_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_tools_test_LDADD = $(TEST_LIBS)

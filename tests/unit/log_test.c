@@ -2,7 +2,6 @@
  * provider, and what is damaged is refused by name. Logs are made by a random runner that follows the grammar of
  * section 4. */
 #include "agent/project.h"
-#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
@@ -507,6 +506,59 @@ START_TEST(usage_is_summed_and_lost_requests_count)
 }
 END_TEST
 
+/* A session, a call in it, and these records of sandboxes: "intent", "made" and so on. */
+static void fold_sandboxes(struct script *s, const char *const *states, const char *told, struct mag_state *state)
+{
+  struct mbp_error err = MAG_ERROR_INIT;
+  *s = (struct script){.batch = MAG_BATCH_INIT};
+  struct mbp_writer *w = mag_batch_private(&s->batch, MAG_REC_SESSION);
+  mag_writer_number(w, "version", 1);
+  mag_writer_string(w, "id", mbp_str("sesn_x"));
+  mag_writer_raw(w, "agent", mbp_str("{}"));
+  mag_batch_end(&s->batch);
+  start_request(s);
+  answer(s, 1, "tool_use", "p");
+  for (bool there = false; *states; states++) {
+    there = strcmp(*states, "intent") != 0 && (there || strcmp(*states, "gone") != 0);
+    mag_batch_sandbox(&s->batch, "p", mbp_str("key"), mbp_str(there ? "id" : ""), *states);
+  }
+  if (told)
+    mag_batch_result_text(
+        &s->batch, &(struct mag_result){.tool_event = mbp_str(s->calls[0]), .custom = s->custom[0], .lost = told},
+        mbp_str("note"));
+  for (size_t i = 0; i < s->batch.n; i++)
+    s->batch.records[i].seq = i + 1;
+  ck_assert_int_eq(fold_all(s, state, &err), 0);
+  mag_batch_done(&s->batch);
+}
+
+START_TEST(what_went_with_a_sandbox_is_told_once)
+{
+  static const struct {
+    const char *states[5], *told;
+    bool sandbox_lost, processes_lost;
+  } cases[] = {
+      {{"intent", "made"}, NULL, false, false},
+      {{"intent", "gone", "intent"}, NULL, false, false}, /* there was none yet */
+      {{"intent", "made", "gone"}, NULL, true, false},
+      {{"intent", "made", "gone", "intent"}, NULL, true, false},
+      {{"intent", "made", "gone"}, "sandbox_lost", false, false},
+      {{"intent", "made", "attached"}, NULL, false, true},
+      {{"intent", "made", "attached"}, "processes_lost", false, false},
+      {{"intent", "made", "attached", "gone"}, NULL, true, true},
+      {{"intent", "made", "attached", "gone"}, "sandbox_lost", false, false},
+  };
+  for (size_t i = 0; i < MAG_COUNT(cases); i++) {
+    struct script s;
+    struct mag_state state;
+    fold_sandboxes(&s, cases[i].states, cases[i].told, &state);
+    ck_assert_msg(state.sandbox_lost == cases[i].sandbox_lost && state.processes_lost == cases[i].processes_lost,
+                  "case %zu: %d %d", i, state.sandbox_lost, state.processes_lost);
+    mag_state_done(&state);
+  }
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("log");
@@ -519,6 +571,7 @@ int main(void)
   tcase_add_test(t, usage_is_summed_and_lost_requests_count);
   tcase_add_test(t, a_fork_counts_anew_and_keeps_the_conversation);
   tcase_add_test(t, time_counts_while_a_turn_runs_and_not_between_runners);
+  tcase_add_test(t, what_went_with_a_sandbox_is_told_once);
   suite_add_tcase(suite, t);
   SRunner *runner = srunner_create(suite);
   srunner_run_all(runner, CK_ENV);

@@ -1,6 +1,5 @@
 /* magent.process/1: children of the host and their limit groups. */
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/error.h"
 #include "host/process.h"
 

@@ -4,7 +4,6 @@
 #include "base/error.h"
 
 #include <check.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -239,6 +239,98 @@ START_TEST(free_with_keep_leaves_it_and_attach_finds_it)
 }
 END_TEST
 
+/* As another process would: without ending the first one's. */
+static struct mag_sandbox *attach_beside(void)
+{
+  struct mag_sandbox *first = sandbox;
+  char id[64];
+  (void) snprintf(id, sizeof(id), "%s", last_id);
+  open_sandbox(id);
+  return first;
+}
+
+START_TEST(what_a_killed_runner_left_running_is_ended_before_a_sandbox_is_used_again)
+{
+  struct mbp_call *old_call = tool_call();
+  struct mbp_stream *old = start(old_call, "sleep 60 & sleep 60; echo on >file", MBP_EXEC_KEEP, NULL);
+  struct mbp_event event;
+  struct mbp_error err = MAG_ERROR_INIT;
+  ck_assert_int_eq(mag_compute_table.next(old, old_call, 10000, &event, &err), 1); /* started */
+  struct mag_sandbox *first = attach_beside();
+  struct mbp_call *call = tool_call();
+  run(call, "ls", "");
+  ck_assert(made_attached);
+  ck_assert_int_eq(drain(old, old_call, NULL), 0);
+  ck_assert_int_eq(mag_compute_table.result(old)->signal, MBP_SIG_KILL);
+  run(call, "echo mine", "mine\n"); /* and only that */
+  mag_compute_table.close(old);
+  mag_call_unref(call);
+  mag_call_unref(old_call);
+  mag_sandbox_free(first, true);
+}
+END_TEST
+
+START_TEST(one_that_cannot_be_asked_after_is_not_replaced)
+{
+  struct mbp_call *call = tool_call();
+  struct mbp_error why = MAG_ERROR_INIT;
+  int r = 0;
+  run(call, "echo kept >file", "");
+  mag_call_unref(call);
+  struct mag_sandbox *first = attach_beside();
+  call = tool_call();
+  fake_state.fail_attaches = 1;
+  (void) start(call, "true", 0, &r);
+  ck_assert_int_eq(r, -MBP_E_UNAVAILABLE);
+  ck_assert(mag_sandbox_take_failure(sandbox, &why));
+  ck_assert_str_eq(why.message, "the fake is out of reach");
+  run(call, "cat file", "kept\n");
+  ck_assert_int_eq(fake_state.creates, 1);
+  mag_call_unref(call);
+  mag_sandbox_free(first, true);
+}
+END_TEST
+
+START_TEST(that_none_could_be_made_is_told_once_and_only_if_somebody_needed_it)
+{
+  struct mbp_call *call = tool_call();
+  struct mbp_error why = MAG_ERROR_INIT;
+  int r = 0;
+  ck_assert(!mag_sandbox_take_failure(sandbox, &why));
+  fake_state.fail_creates = 2;
+  mag_sandbox_warm(sandbox, call);
+  while (mag_sandbox_exists(sandbox))
+    usleep(1000);
+  ck_assert(!mag_sandbox_take_failure(sandbox, &why));
+  (void) start(call, "true", 0, &r);
+  ck_assert_int_eq(r, -MBP_E_UNAVAILABLE);
+  ck_assert(mag_sandbox_take_failure(sandbox, &why));
+  ck_assert_int_eq(why.code, MBP_E_UNAVAILABLE);
+  ck_assert(!mag_sandbox_take_failure(sandbox, &why));
+  (void) start(call, "true", 0, &r);
+  ck_assert_int_eq(r, -MBP_E_UNAVAILABLE);
+  run(call, "echo third", "third\n"); /* who had none has one now */
+  ck_assert(!mag_sandbox_take_failure(sandbox, &why));
+  mag_call_unref(call);
+}
+END_TEST
+
+START_TEST(who_is_called_off_has_not_gone_without_a_sandbox)
+{
+  struct mbp_call *call = tool_call();
+  struct mbp_error why = MAG_ERROR_INIT;
+  pthread_t thread;
+  int r = 0;
+  fake_state.create_delay_ms = 60000;
+  pthread_create(&thread, NULL, cancel_soon, call);
+  (void) start(call, "true", 0, &r);
+  ck_assert_int_eq(r, -MBP_E_CANCELLED);
+  ck_assert(!mag_sandbox_take_failure(sandbox, &why));
+  pthread_join(thread, NULL);
+  mag_call_unref(call);
+}
+END_TEST
+
 START_TEST(an_attached_sandbox_that_is_gone_is_made_anew)
 {
   mag_sandbox_free(sandbox, false);
@@ -517,6 +609,10 @@ int main(void)
   tcase_add_test(all, freeing_ends_open_streams_which_may_be_closed_later);
   tcase_add_test(all, free_with_keep_leaves_it_and_attach_finds_it);
   tcase_add_test(all, an_attached_sandbox_that_is_gone_is_made_anew);
+  tcase_add_test(all, what_a_killed_runner_left_running_is_ended_before_a_sandbox_is_used_again);
+  tcase_add_test(all, one_that_cannot_be_asked_after_is_not_replaced);
+  tcase_add_test(all, that_none_could_be_made_is_told_once_and_only_if_somebody_needed_it);
+  tcase_add_test(all, who_is_called_off_has_not_gone_without_a_sandbox);
   tcase_add_test(all, many_users_wait_for_one_creation);
   tcase_add_test(all, a_waiting_user_can_be_cancelled_and_the_maker_goes_on);
   tcase_add_test(all, a_cancelled_maker_leaves_the_work_to_who_waits);
