@@ -98,6 +98,7 @@ START_TEST(what_is_nearly_right_is_named)
       {"run --json=1 hello", "--json takes no value"},
       {"run -x hello", "unknown option -x"},
       {"--plugin-dri x run hello", "unknown option --plugin-dri; did you mean --plugin-dir?"},
+      {"session list --verbose", "--verbose stands before the command: magent --verbose ... session list"},
       {"seession list", "unknown command \"seession\"; did you mean \"session\"?"},
       {"session lsit", "unknown command \"session lsit\"; did you mean \"list\"?"},
       {"session --json list", "a command is needed before --json"},
@@ -119,7 +120,7 @@ START_TEST(what_is_nearly_right_is_named)
     command_done(&command);
   }
   check_error_line("run --compute bubblewrp hello", 1,
-                   "did you mean 'bubblewrap'? There are bubblewrap, docker, local");
+                   "did you mean 'bubblewrap'? There are bubblewrap, ");
   check_error_line("run --model scriptd/x hello", 1, "did you mean 'scripted/...'? There are: ");
   check_no_session();
   command_end();
