@@ -209,8 +209,8 @@ static const struct format {
   const char *option;
   void (*print)(void);
 } formats[] = {
-    {"markdown", print_markdown}, {"man", print_man},         {"man-options", print_man_options},
-    {"json-schema", reference_schema}, {"keys", print_keys},  {"options", print_options},
+    {"markdown", print_markdown},      {"man", print_man},   {"man-options", print_man_options},
+    {"json-schema", reference_schema}, {"keys", print_keys}, {"options", print_options},
 };
 
 #define O_VALUES 256

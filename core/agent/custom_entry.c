@@ -11,8 +11,9 @@
 
 #define DESCRIPTION_MAX 16384
 
-static const char *const keys[] = {"type",    "name",    "description", "input_schema", "permission_policy", "read_only",
-                                   "timeout", "command", "run_on",      "env",          NULL};
+static const char *const keys[] = {"type",      "name",    "description", "input_schema", "permission_policy",
+                                   "read_only", "timeout", "command",     "run_on",       "env",
+                                   NULL};
 
 struct reading {
   struct mag_custom_entry *entry;
@@ -21,7 +22,8 @@ struct reading {
   struct mbp_error *err;
 };
 
-__attribute__((format(printf, 3, 4))) static int wrong(struct reading *reading, const char *key, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int wrong(struct reading *reading, const char *key, const char *format,
+                                                       ...)
 {
   va_list args;
   va_start(args, format);
@@ -41,7 +43,7 @@ static int check_keys(struct reading *reading)
       continue;
     int nearest = mag_nearest(mag_json_key(i).ptr, keys);
     return wrong(reading, mag_json_key(i).ptr, "unknown key \"%.60s\"%s%s%s", mag_json_key(i).ptr,
-                     nearest < 0 ? "" : "; did you mean \"", nearest < 0 ? "" : keys[nearest], nearest < 0 ? "" : "\"?");
+                 nearest < 0 ? "" : "; did you mean \"", nearest < 0 ? "" : keys[nearest], nearest < 0 ? "" : "\"?");
   }
   return 0;
 }
@@ -49,7 +51,8 @@ static int check_keys(struct reading *reading)
 static int check_name(struct reading *reading)
 {
   const struct mbp_json *json = reading->json;
-  struct mbp_str name = mag_json_str(mag_json_get(json, "name")), about = mag_json_str(mag_json_get(json, "description"));
+  struct mbp_str name = mag_json_str(mag_json_get(json, "name")),
+                 about = mag_json_str(mag_json_get(json, "description"));
   bool legal = name.len > 0 && name.len <= 128;
   for (size_t i = 0; i < name.len; i++) {
     char c = name.ptr[i];
@@ -61,7 +64,7 @@ static int check_name(struct reading *reading)
     return wrong(reading, "name", "names that begin with mcp__ are those of MCP servers' tools");
   if (about.len == 0 || about.len > DESCRIPTION_MAX)
     return wrong(reading, "description", "a description is needed: it tells the model what the tool is for%s",
-                     about.len ? " (in at most 16 KiB)" : "");
+                 about.len ? " (in at most 16 KiB)" : "");
   return 0;
 }
 
@@ -75,7 +78,7 @@ static int check_top(struct reading *reading)
   for (size_t i = 0; i < MAG_COUNT(refused); i++)
     if (mag_json_get(schema, refused[i]))
       return wrong(reading, "input_schema", "input_schema: %s cannot stand at the top; put it below a property",
-                       refused[i]);
+                   refused[i]);
   return 0;
 }
 
@@ -121,7 +124,7 @@ static int read_placement(struct reading *reading)
   if (run_on && !entry->on_host && !mbp_str_eq(mag_json_str(run_on), "sandbox")) {
     int nearest = mag_json_str(run_on).len ? mag_nearest(mag_json_str(run_on).ptr, places) : -1;
     return wrong(reading, "run_on", "run_on must be sandbox or host%s%s%s", nearest < 0 ? "" : "; did you mean ",
-                     nearest < 0 ? "" : places[nearest], nearest < 0 ? "" : "?");
+                 nearest < 0 ? "" : places[nearest], nearest < 0 ? "" : "?");
   }
   if (!entry->has_command && (run_on || mag_json_get(entry->json, "env")))
     return wrong(reading, run_on ? "run_on" : "env", "%s is for tools with a command", run_on ? "run_on" : "env");

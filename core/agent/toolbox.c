@@ -135,8 +135,8 @@ static int add_tool(struct listing *listing, const struct mbp_event *event)
     return r;
   tool->flags = event->flags;
   tool->toolset = listing->toolset;
-  return mag_policy_decide(listing->entry, tool->name, mag_json_member_tree(&members, "aliases"), tool->flags, &tool->permission,
-                           listing->err);
+  return mag_policy_decide(listing->entry, tool->name, mag_json_member_tree(&members, "aliases"), tool->flags,
+                           &tool->permission, listing->err);
 }
 
 static int add_custom(struct mag_toolbox *toolbox, struct mbp_str text, char wrong_key[MAG_CUSTOM_KEY],
