@@ -1,5 +1,6 @@
 /* The plugin's decoders, its requests and its messages, without an engine. */
 #include "plugins/compute-docker/docker.h"
+#include "../../tests/lib/run.h"
 #include "plugins/compute-docker/progress.h"
 
 #include "base/buf.h"
@@ -474,9 +475,5 @@ int main(void)
   tcase_add_test(tcase, certificates_are_those_of_the_directory_or_of_the_home);
   tcase_add_test(tcase, what_an_engine_says_is_passed_on_with_a_cure);
   suite_add_tcase(suite, tcase);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 /* The suite that holds for every compute plugin. */
 #include "cases.h"
+#include "../lib/run.h"
 
 #include "engine.h"
 
@@ -56,9 +57,5 @@ int main(void)
   add_docker_own_cases(suite);
   add_docker_way_cases(suite);
   add_docker_cases(suite);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 /* What the magent command says of what is wrong: the nearest name, the line, every trouble once. */
 #include "command_check.h"
+#include "../lib/run.h"
 #include "rig.h"
 
 #include <stdio.h>
@@ -176,9 +177,5 @@ int main(void)
   tcase_add_test(t, what_is_nearly_right_is_named);
   tcase_add_test(t, what_is_wrong_with_a_tool_names_its_line);
   suite_add_tcase(suite, t);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

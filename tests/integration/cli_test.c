@@ -1,6 +1,7 @@
 /* The magent command as a user meets it: exit statuses, what goes to which stream, signals, and errors that say what
  * to do. */
 #include "command_check.h"
+#include "../lib/run.h"
 #include "rig.h"
 #include "service.h"
 
@@ -679,9 +680,5 @@ int main(void)
   tcase_add_test(t, a_second_interrupt_ends_the_program_at_once);
   tcase_add_test(t, bad_weather_gives_one_clear_line);
   suite_add_tcase(suite, t);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

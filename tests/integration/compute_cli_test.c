@@ -1,6 +1,7 @@
 /* `magent compute`: what it shows of sandboxes of other processes, how it stops them, and that it never says that there
  * are none when it does not know. */
 #include "command_check.h"
+#include "../lib/run.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -442,9 +443,5 @@ int main(void)
     tcase_add_test(docker, a_session_goes_on_when_its_container_is_stopped_under_it);
     suite_add_tcase(suite, docker);
   }
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

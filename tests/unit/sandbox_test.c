@@ -1,4 +1,5 @@
 /* The session's sandbox and magent.compute/1, over a provider of the test's own. */
+#include "../lib/run.h"
 #include "agent/sandbox.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -656,9 +657,5 @@ int main(void)
   tcase_add_test(all, a_call_of_no_session_is_refused);
   Suite *suite = suite_create("sandbox");
   suite_add_tcase(suite, all);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed != 0;
+  return run_suite(suite);
 }
