@@ -122,7 +122,7 @@ static void ask(struct boxes *boxes, const char *name, bool named)
     render_put_line(stderr, isatty(STDERR_FILENO), mbp_str(err.message));
     fputc('\n', stderr);
   } else if (r < 0) {
-    (void) fail_of(name, &err);
+    (void) (r == -MBP_E_NOT_FOUND ? cli_fail(&err) : fail_of(name, &err)); /* that names it already */
     boxes->failed++;
   }
 }

@@ -29,8 +29,8 @@ static const char help_text[] =
 struct examination {
   struct mag_engine *engine;
   struct mag_definition defaults;
-  const char *provider;      /* of the default model: a plugin's name, or NULL */
-  bool compute_seen;         /* the default one is there */
+  const char *provider; /* of the default model: a plugin's name, or NULL */
+  bool compute_seen;    /* the default one is there */
   bool store_works;
   size_t problems;           /* of what the defaults need */
   struct mbp_writer *writer; /* NULL: text */

@@ -42,8 +42,8 @@ struct mag_engine *cli_engine(struct cli *cli)
 {
   struct mbp_error err = MAG_ERROR_INIT;
   struct mag_engine *engine = NULL;
-  struct mag_engine_options options = {.plugin_dirs = cli->plugin_dirs, .store_config = mbp_str(""),
-                                       .exe = mag_inspect_self()};
+  struct mag_engine_options options = {
+      .plugin_dirs = cli->plugin_dirs, .store_config = mbp_str(""), .exe = mag_inspect_self()};
   if (mag_engine_new(&options, &engine, &err) < 0)
     cli_fail(&err);
   return engine;
@@ -88,9 +88,14 @@ static const struct command {
   const char *name;
   int (*run)(struct cli *cli, int argc, char **argv);
 } commands[] = {
-    {"agent", cli_agent},   {"help", help},
-    {"run", cli_run},       {"session", cli_session}, {"compute", cli_compute},
-    {"plugin", cli_plugin}, {"doctor", cli_doctor},   {"version", print_version},
+    {"agent", cli_agent},
+    {"help", help},
+    {"run", cli_run},
+    {"session", cli_session},
+    {"compute", cli_compute},
+    {"plugin", cli_plugin},
+    {"doctor", cli_doctor},
+    {"version", print_version},
     {NULL, NULL},
 };
 

@@ -41,6 +41,8 @@ static int unknown(const char *command, const char *word, const struct option *o
   names[n] = NULL;
   if (n_begun > 1)
     return cli_usage(command, "%s may be %s", name, begun.ptr);
+  if (*command && (strcmp(name, "--plugin-dir") == 0 || strcmp(name, "--verbose") == 0))
+    return cli_usage(command, "%s stands before the command: magent %s ... %s", name, name, command);
   int nearest = mag_nearest(name + 2, names);
   if (nearest >= 0)
     return cli_usage(command, "unknown option %s; did you mean --%s?", name, names[nearest]);

@@ -15,8 +15,8 @@ const char cli_reference_help[] =
     "       magent help config --keys | --options | --values OPTION\n"
     "\n"
     "Shows the help of a command, or the keys of agent files: as text, as CONFIG.md, as magent-agent(5), as the\n"
-    "options in magent(1), as JSON Schema for editors. The last three are words for the shell's completion: keys, options\n"
-    "of `magent run`, and what there is for the value of one.\n";
+    "options in magent(1), as JSON Schema for editors. The last three are words for the shell's completion: keys,\n"
+    "options of `magent run`, and what there is for the value of one.\n";
 
 static bool is_shown(const struct mag_key *key)
 {
@@ -209,8 +209,8 @@ static const struct format {
   const char *option;
   void (*print)(void);
 } formats[] = {
-    {"markdown", print_markdown}, {"man", print_man},         {"man-options", print_man_options},
-    {"json-schema", reference_schema}, {"keys", print_keys},  {"options", print_options},
+    {"markdown", print_markdown},      {"man", print_man},   {"man-options", print_man_options},
+    {"json-schema", reference_schema}, {"keys", print_keys}, {"options", print_options},
 };
 
 #define O_VALUES 256

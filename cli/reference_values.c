@@ -23,7 +23,9 @@ static int print_tools(struct mag_engine *engine, struct mbp_error *err)
   struct mag_toolbox toolbox = {0};
   const char *type = mag_engine_toolset(engine);
   mag_autofree char *entries = mag_sprintf("[{\"type\":\"%s\"}]", type ? type : "");
-  int r = !entries ? mag_error_no_memory(err) : type ? mag_toolbox_open(&toolbox, engine, mbp_str(entries), NULL, err) : 0;
+  int r = !entries ? mag_error_no_memory(err)
+          : type   ? mag_toolbox_open(&toolbox, engine, mbp_str(entries), NULL, err)
+                   : 0;
   if (r < 0)
     return r;
   puts("none");

@@ -198,8 +198,8 @@ static struct mbp_str last_line(struct mbp_str text)
   return mbp_str_n(text.ptr + before, text.len - before);
 }
 
-/* How it failed: of output that stands above already the end, which says that the call was interrupted, ran out of time,
- * or with which status it ended. */
+/* How it failed: of output that stands above already the end, which says that the call was interrupted, ran out of
+ * time, or with which status it ended. */
 static void show_failure(struct render *render, struct mbp_str text)
 {
   note(render, "!", mbp_str("failed"),

@@ -26,8 +26,8 @@ static const struct run_option first_options[] = {
 static const struct run_option last_options[] = {
     {RUN_TOOLS, "tools", "LIST", "Only these tools of the default toolset, such as bash,read,write; none for none.",
      NULL, NULL},
-    {RUN_NO_PROJECT, "no-project", NULL,
-     "Leave out .magent/environment.yaml of this directory and those above it.", NULL, NULL},
+    {RUN_NO_PROJECT, "no-project", NULL, "Leave out .magent/environment.yaml of this directory and those above it.",
+     NULL, NULL},
     {RUN_TRUST_PROJECT, "trust-project", NULL, "Let it say what runs in a sandbox that has a network.", NULL, NULL},
     {RUN_SESSION, "session", "ID",
      "Go on with an earlier session. It keeps what it was made with: of these options only --model and --system can "
@@ -49,12 +49,8 @@ size_t run_options(struct run_option ret_options[RUN_OPTIONS_MAX])
   memcpy(ret_options, first_options, sizeof(first_options));
   for (int i = 0; mag_schema[i].path && n < most; i++)
     if (mag_schema[i].option)
-      ret_options[n++] = (struct run_option){RUN_KEY + i,
-                                             mag_schema[i].option,
-                                             mag_schema[i].argument,
-                                             mag_schema[i].help,
-                                             mag_schema[i].path,
-                                             mag_schema[i].otherwise};
+      ret_options[n++] = (struct run_option){RUN_KEY + i,        mag_schema[i].option, mag_schema[i].argument,
+                                             mag_schema[i].help, mag_schema[i].path,   mag_schema[i].otherwise};
   memcpy(ret_options + n, last_options, sizeof(last_options));
   return n + MAG_COUNT(last_options);
 }

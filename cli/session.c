@@ -52,21 +52,21 @@ static const struct command {
   const char *words; /* what is missing */
 } commands[] = {
     {"list", session_list, "jsgabxnp", 0, 0, ""},
-    {"info", session_info, "j", 1, 1, "the id of a session"},
-    {"show", session_show, "j", 1, 1, "the id of a session"},
-    {"tail", session_tail, "jf", 1, 1, "the id of a session"},
-    {"resume", session_resume, "jy", 1, 1, "the id of a session"},
+    {"info", session_info, "j", 1, 1, "the id of a session is"},
+    {"show", session_show, "j", 1, 1, "the id of a session is"},
+    {"tail", session_tail, "jf", 1, 1, "the id of a session is"},
+    {"resume", session_resume, "jy", 1, 1, "the id of a session is"},
     {"answer", NULL, "", 0, 0, ""},
-    {"interrupt", session_interrupt, "j", 1, 1, "the id of a session"},
-    {"steer", session_steer, "j", 2, 2, "the id of a session and a text"},
-    {"send", session_send, "j", 2, 2, "the id of a session and a text"},
-    {"title", session_title, "j", 2, 2, "the id of a session and a text"},
-    {"update", session_update, "jt" BUDGETS, 1, 1, "the id of a session"},
-    {"fork", session_fork, "jtew", 1, 1, "the id of a session"},
-    {"archive", session_archive, "j", 1, SIZE_MAX, "the id of a session"},
-    {"rm", session_rm, "jod", 1, SIZE_MAX, "the id of a session"},
-    {"save", session_save, "j", 2, 2, "the id of a session and a file"},
-    {"restore", session_restore, "j", 1, 1, "a file"},
+    {"interrupt", session_interrupt, "j", 1, 1, "the id of a session is"},
+    {"steer", session_steer, "j", 2, 2, "the id of a session and a text are"},
+    {"send", session_send, "j", 2, 2, "the id of a session and a text are"},
+    {"title", session_title, "j", 2, 2, "the id of a session and a text are"},
+    {"update", session_update, "jt" BUDGETS, 1, 1, "the id of a session is"},
+    {"fork", session_fork, "jtew", 1, 1, "the id of a session is"},
+    {"archive", session_archive, "j", 1, SIZE_MAX, "the id of a session is"},
+    {"rm", session_rm, "jod", 1, SIZE_MAX, "the id of a session is"},
+    {"save", session_save, "j", 2, 2, "the id of a session and a file are"},
+    {"restore", session_restore, "j", 1, 1, "a file is"},
 };
 
 static const struct option long_options[] = {
@@ -234,7 +234,7 @@ static int check_words(const struct command *command, const struct session_argum
     return cli_usage(name, "--dry-run goes with --older-than");
   if (arguments->before_ms)
     return arguments->n_words ? cli_usage(name, "either ids or --older-than") : 0;
-  return arguments->n_words < command->least ? cli_usage(name, "%s is needed", command->words) : 0;
+  return arguments->n_words < command->least ? cli_usage(name, "%s needed", command->words) : 0;
 }
 
 /* 0, a status to exit with, or -1: help was printed. argv[0] is the sub-command. */

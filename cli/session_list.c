@@ -134,8 +134,8 @@ static void print_view(const struct mbp_json *view, struct mbp_str json)
   print_text(view, "forked from", "forked_from");
   long long turns = number(view, "turns"), steps = number(view, "steps"), calls = number(view, "tool_calls"),
             active = number(view, "active_ms");
-  printf("%-12s %lld turn%s, %lld model request%s, %lld tool call%s, %lld.%01lld s\n", "work", turns,
-         mag_plural(turns), steps, mag_plural(steps), calls, mag_plural(calls), active / 1000, active % 1000 / 100);
+  printf("%-12s %lld turn%s, %lld model request%s, %lld tool call%s, %lld.%01lld s\n", "work", turns, mag_plural(turns),
+         steps, mag_plural(steps), calls, mag_plural(calls), active / 1000, active % 1000 / 100);
   printf("%-12s %lld in, %lld out, %lld read from cache, %lld written to cache\n", "tokens",
          (long long) number(usage, "input_tokens"), (long long) number(usage, "output_tokens"),
          (long long) number(usage, "cache_read_input_tokens"),

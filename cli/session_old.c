@@ -80,5 +80,7 @@ int session_remove_old(struct mag_engine *engine, int64_t before_ms, bool dry_ru
     }
   }
   mag_buf_done(&old.lines);
-  return r == 0 && kept ? mag_error(err, MBP_E_BUSY, "%zu old session%s could not be removed", kept, mag_plural((int64_t) kept)) : r;
+  return r == 0 && kept
+             ? mag_error(err, MBP_E_BUSY, "%zu old session%s could not be removed", kept, mag_plural((int64_t) kept))
+             : r;
 }

@@ -155,6 +155,7 @@ stage_docker ()
   want curl curl
   want busybox busybox-static
   want mmdebstrap mmdebstrap
+  want socat socat
   if ! install_missing "$build/packages-docker.log"; then
     say "NOT TRIED: a Docker engine's packages cannot be installed"
     skip docker tests "a Docker engine's packages cannot be installed, see $build/packages-docker.log"

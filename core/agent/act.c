@@ -360,11 +360,11 @@ static bool answer_has_come(const struct mag_state *state)
 int mag_turn_act(struct mag_turn *turn, size_t *ret_waiting, struct mbp_error *err)
 {
   struct mag_state *state = &turn->session->log.state;
-  size_t waiting = 0, settled = 0, open = state->n_open;
+  size_t waiting = 0, settled = 0;
   int r = turn->batch.n ? mag_turn_commit(turn, err) : 0; /* recovery may have settled some */
   if (r < 0)
     return r;
-  open = state->n_open;
+  size_t open = state->n_open;
   for (size_t i = 0; i < state->n_calls; i++) {
     const struct mag_tool_call *call = &state->calls[i];
     if (call->result)

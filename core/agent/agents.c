@@ -139,15 +139,17 @@ static int take_named(void *ctx, struct mbp_str json)
   return 0;
 }
 
-/* Those that are not archived. */
-static int find_name(struct mag_instance *store, const char *name, struct naming *ret_naming, struct mbp_error *err)
+/* Those that are not archived, or (`archived_too`) all. */
+static int find_name(struct mag_instance *store, const char *name, bool archived_too, struct naming *ret_naming,
+                     struct mbp_error *err)
 {
   struct listing listing = {.each = take_named, .ctx = ret_naming};
   mag_autowriter w = mag_writer_new();
   struct mbp_str filter;
   mag_writer_object(w, NULL);
   mag_writer_string(w, "name", mbp_str(name));
-  mag_writer_null(w, "archived_at");
+  if (!archived_too)
+    mag_writer_null(w, "archived_at");
   mag_writer_end(w);
   if (mag_writer_text(w, &filter) < 0)
     return mag_error_no_memory(err);
@@ -172,11 +174,14 @@ static int find_id(struct mag_instance *store, const char *name, char id[MAG_ID_
     (void) snprintf(id, MAG_ID_SIZE, "%s", name);
     return 0;
   }
-  int r = find_name(store, name, &naming, err);
+  int r = find_name(store, name, false, &naming, err);
   if (r < 0)
     return r;
   if (naming.n > 1)
     return mag_error(err, MBP_E_INVALID, "%zu agents are named \"%.60s\"; give the id of one", naming.n, name);
+  if (naming.n == 0 && find_name(store, name, true, &naming, NULL) == 0 && naming.n)
+    return mag_error(err, MBP_E_READ_ONLY, "agent \"%.60s\" is archived; by its id, %s, it can be shown still", name,
+                     naming.id);
   if (naming.n == 0)
     return mag_error(err, MBP_E_NOT_FOUND, "no stored agent \"%.60s\"", name);
   (void) snprintf(id, MAG_ID_SIZE, "%s", naming.id);
@@ -345,7 +350,7 @@ int mag_agent_create(struct mag_engine *engine, const struct mag_definition *def
                      name);
   int r = mag_engine_store(engine, &store, err);
   if (r == 0)
-    r = find_name(store, name, &naming, err);
+    r = find_name(store, name, false, &naming, err);
   if (r == 0 && naming.n)
     r = mag_error(err, MBP_E_EXISTS, "an agent named \"%.60s\" is there already (%s); update it, or take another name",
                   name, naming.id);

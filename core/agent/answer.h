@@ -14,8 +14,8 @@ struct mag_waiting {
 };
 
 /* Calls `each` for every call of the session that waits, in call order; negative stops. MBP_E_NOT_FOUND. */
-int mag_answer_each(struct mag_engine *engine, const char *id, int (*each)(void *ctx, const struct mag_waiting *waiting),
-                    void *ctx, struct mbp_error *err);
+int mag_answer_each(struct mag_engine *engine, const char *id,
+                    int (*each)(void *ctx, const struct mag_waiting *waiting), void *ctx, struct mbp_error *err);
 
 struct mag_given_answer {
   const char *event_id;   /* of the call; NULL: the only one that waits */

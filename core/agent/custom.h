@@ -47,7 +47,7 @@ int mag_session_handle(struct mag_session *session, const struct mag_custom_hand
 
 /* What is asked. Borrowed from the call. */
 struct mbp_str mag_custom_call_tool(const struct mag_custom_call *call);
-struct mbp_str mag_custom_call_input(const struct mag_custom_call *call);    /* JSON object, checked against the schema */
+struct mbp_str mag_custom_call_input(const struct mag_custom_call *call); /* JSON object, checked against the schema */
 struct mbp_str mag_custom_call_event_id(const struct mag_custom_call *call); /* of the agent.custom_tool_use */
 struct mbp_str mag_custom_call_session_id(const struct mag_custom_call *call);
 

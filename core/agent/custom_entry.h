@@ -20,6 +20,7 @@
 
 #define MAG_CUSTOM_TIMEOUT_MS 120000
 #define MAG_CUSTOM_ARGUMENTS 64
+#define MAG_CUSTOM_KEY 64 /* bytes of a key's name */
 
 struct mag_custom_entry {
   struct mbp_json *json; /* checked */
@@ -28,7 +29,9 @@ struct mag_custom_entry {
   int64_t timeout_ms;
 };
 
-int mag_custom_entry_new(struct mbp_str text, struct mag_custom_entry **ret_entry, struct mbp_error *err);
+/* ret_key: of an entry that is refused the key at fault, which may be missing in it; or "". */
+int mag_custom_entry_new(struct mbp_str text, struct mag_custom_entry **ret_entry, char ret_key[MAG_CUSTOM_KEY],
+                         struct mbp_error *err);
 void mag_custom_entry_free(struct mag_custom_entry *entry); /* accepts NULL */
 
 #endif

@@ -12,8 +12,8 @@ bool mag_demand_needs_compute(const struct mag_definition *definition);
 int mag_demand_check(const struct mag_definition *definition, struct mag_instance *compute, uint32_t network,
                      struct mbp_error *err);
 
-/* An environment for what runs in a sandbox, with its references filled in. `text` keeps what the pairs point to; all empty in
- * the beginning. */
+/* An environment for what runs in a sandbox, with its references filled in. `texts` keeps what the pairs point to; all
+ * empty in the beginning. */
 struct mag_demand_env {
   struct mbp_pair *pairs;
   size_t n;

@@ -4,6 +4,7 @@
 #include "agent/price.h"
 #include "agent/sandbox.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -14,7 +15,6 @@
 #include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 /* The plugin that keeps logs when not even the defaults file says otherwise; a build may name another. */
 #ifndef MAGENT_DEFAULT_STORE
@@ -119,11 +119,7 @@ void mag_engine_free(struct mag_engine *engine)
 int mag_engine_begin_turn(struct mag_engine *engine, struct mbp_call *call, struct mbp_error *err)
 {
   while (sem_trywait(&engine->turns) != 0) {
-    struct timespec until;
-    (void) clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += 50 * 1000 * 1000; /* how soon a cancellation is heard while waiting in the queue */
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    struct timespec until = mag_clock_wall_after(50); /* how soon a cancellation is heard while waiting in the queue */
     if (sem_timedwait(&engine->turns, &until) == 0)
       return 0;
     if (mag_call_cancelled(call))

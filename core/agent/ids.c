@@ -52,15 +52,19 @@ static bool is_nothing(const struct mbp_json *value)
   return !value || mag_json_type(value) == MBP_JSON_NULL;
 }
 
-/* An id is printed, and becomes a path: it has no other characters than ours have. */
-static int read_id(const struct mbp_json *object, const char *key, char id[MAG_ID_SIZE], struct mbp_error *err)
+/* An id is printed, and becomes a path: it has no other characters than ours have. Empty: none. */
+static bool is_id(struct mbp_str text)
 {
   static const char letters[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-";
+  return text.len < MAG_ID_SIZE && strspn(text.ptr, letters) == text.len;
+}
+
+static int read_id(const struct mbp_json *object, const char *key, char id[MAG_ID_SIZE], struct mbp_error *err)
+{
   const struct mbp_json *value = mag_json_get(object, key);
   struct mbp_str text = mag_json_str(value);
   bool nothing = is_nothing(value);
-  if (!nothing && (mag_json_type(value) != MBP_JSON_STRING || text.len >= MAG_ID_SIZE ||
-                   strspn(text.ptr, letters) != text.len))
+  if (!nothing && (mag_json_type(value) != MBP_JSON_STRING || !is_id(text)))
     return mag_error(err, MBP_E_INVALID, "%s: expected an id, or null", key);
   memset(id, 0, MAG_ID_SIZE);
   if (!nothing)
@@ -164,9 +168,9 @@ static int check_version(const char *what, const char *id, uint32_t newest, uint
   if (!newest || version <= newest)
     return 0;
   id = *id ? id : "of the session";
-  return newest == 1 ? mag_error(err, MBP_E_NOT_FOUND, "%s %s has no version %u; there is 1", what, id, version)
-                     : mag_error(err, MBP_E_NOT_FOUND, "%s %s has no version %u; there are 1 to %u", what, id, version,
-                                 newest);
+  return newest == 1
+             ? mag_error(err, MBP_E_NOT_FOUND, "%s %s has no version %u; there is 1", what, id, version)
+             : mag_error(err, MBP_E_NOT_FOUND, "%s %s has no version %u; there are 1 to %u", what, id, version, newest);
 }
 
 static void raise_to(uint32_t *version, int64_t to)
@@ -197,8 +201,10 @@ static int add_stored(struct mag_engine *engine, const struct mag_ids *ids, stru
 int mag_ids_check(struct mag_engine *engine, const struct mag_ids *ids, struct mbp_error *err)
 {
   struct mag_ids known = {.agent_version = 0};
-  int r = 0;
-  if (ids->session_id[0]) {
+  int r = is_id(mbp_str(ids->agent_id)) && is_id(mbp_str(ids->environment_id))
+              ? 0
+              : mag_error(err, MBP_E_INVALID, "agent_id and environment_id: expected ids");
+  if (r == 0 && ids->session_id[0]) {
     r = mag_ids_of(engine, ids->session_id, &known, err);
     if (r == 0)
       r = check_id(ids->session_id, "agent", known.agent_id, ids->agent_id, err);

@@ -29,11 +29,11 @@ int mag_log_refresh(struct mag_log *log, struct mbp_error *err);
  * nothing was appended. Never cut short by cancellation: what has happened must be recorded. */
 int mag_log_commit(struct mag_log *log, struct mag_batch *batch, struct mbp_error *err);
 
-/* The same for records that change what lists show in ways that are only known once they are folded: folded first. After
- * a failure the log must be closed. */
+/* The same for records that change what lists show in ways that are only known once they are folded: folded first.
+ * After a failure the log must be closed. */
 int mag_log_commit_folded(struct mag_log *log, struct mag_batch *batch, struct mbp_error *err);
 
-/* The session is ours from now on, until the store's release or our end. MBP_E_BUSY after a moment: somebody runs it. */
+/* The session is ours from now on, until the store's release or our end. MBP_E_BUSY after a moment: another runs it. */
 int mag_log_claim(struct mag_instance *store, const char *id, uint64_t *ret_epoch, struct mbp_error *err);
 
 /* Appends events to a log that somebody else may run; it is not claimed and not read. */
@@ -49,7 +49,7 @@ int mag_log_append_claimed(struct mag_instance *store, const char *id, struct ma
 /* Reads a whole log without a state: for tools that show it. Negative from `each` stops. */
 int mag_log_each(struct mag_instance *store, const char *id, uint64_t from, uint32_t limit,
                  int (*each)(void *ctx, const struct mbp_record *record), void *ctx, struct mbp_error *err);
-/* The same, and what comes later, from whichever process, for so long: -MBP_E_TIMEOUT then. Negative from `each` stops. */
+/* The same, and what comes later, from any process, for so long: -MBP_E_TIMEOUT then. Negative from `each` stops. */
 int mag_log_watch(struct mag_instance *store, const char *id, uint64_t from, int64_t timeout_ms,
                   int (*each)(void *ctx, const struct mbp_record *record), void *ctx, struct mbp_error *err);
 

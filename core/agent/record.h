@@ -97,8 +97,8 @@ void mag_batch_failure(struct mag_batch *batch, const struct mag_tool_call *call
 /* An answer to a question, on the user's behalf. */
 void mag_batch_confirmation(struct mag_batch *batch, struct mbp_str tool_event, const struct mag_reply *reply);
 /* `price` NULL or without a currency: the cost is not known. */
-void mag_batch_request_end(struct mag_batch *batch, struct mbp_str start_id, bool is_error, const struct mbp_usage *usage,
-                           const struct mag_price *price);
+void mag_batch_request_end(struct mag_batch *batch, struct mbp_str start_id, bool is_error,
+                           const struct mbp_usage *usage, const struct mag_price *price);
 void mag_batch_sandbox(struct mag_batch *batch, const char *provider, struct mbp_str key, struct mbp_str id,
                        const char *state);
 

@@ -1,9 +1,9 @@
 #include "agent/rounds.h"
 
+#include "base/clock.h"
 #include "base/thread.h"
 
 #include <stddef.h>
-#include <time.h>
 
 static struct mag_round *next_due(const struct mag_rounds *rounds)
 {
@@ -30,27 +30,16 @@ static void look_at_all(struct mag_rounds *rounds)
   }
 }
 
-static struct timespec next_time(int interval_ms)
-{
-  struct timespec until;
-  (void) clock_gettime(CLOCK_REALTIME, &until);
-  until.tv_sec += interval_ms / 1000;
-  until.tv_nsec += interval_ms % 1000 * 1000000L;
-  until.tv_sec += until.tv_nsec / 1000000000;
-  until.tv_nsec %= 1000000000;
-  return until;
-}
-
 static void *go_round(void *arg)
 {
   struct mag_rounds *rounds = arg;
   pthread_mutex_lock(&rounds->lock);
-  struct timespec until = next_time(rounds->interval_ms);
+  struct timespec until = mag_clock_wall_after(rounds->interval_ms);
   while (rounds->first) {
     if (pthread_cond_timedwait(&rounds->changed, &rounds->lock, &until) == 0)
       continue; /* somebody came or went: that puts nothing off */
     look_at_all(rounds);
-    until = next_time(rounds->interval_ms);
+    until = mag_clock_wall_after(rounds->interval_ms);
   }
   rounds->running = false;
   pthread_mutex_unlock(&rounds->lock);

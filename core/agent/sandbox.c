@@ -32,11 +32,7 @@ void mag_sandbox_wake(struct mag_sandbox *sandbox)
 /* Descriptors can run out, and then waiting must still let go of the lock. */
 static void wait_blind(struct mag_sandbox *sandbox)
 {
-  struct timespec until;
-  (void) clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_nsec += WAIT_BLIND_MS * 1000000L;
-  until.tv_sec += until.tv_nsec / 1000000000L;
-  until.tv_nsec %= 1000000000L;
+  struct timespec until = mag_clock_monotonic_after(WAIT_BLIND_MS);
   (void) pthread_cond_timedwait(&sandbox->changed, &sandbox->lock, &until);
 }
 

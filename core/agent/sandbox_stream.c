@@ -119,15 +119,8 @@ static int take_event(void *ctx, const struct mbp_event *event)
   struct chunk *chunk = malloc(bytes);
   if (!chunk)
     return -MBP_E_NO_MEMORY;
-  char *text = (char *) (chunk + 1);
   chunk->next = NULL;
-  chunk->event = *event;
-  chunk->event.name.ptr = text;
-  chunk->event.data.ptr = text + event->name.len;
-  if (event->name.len)
-    memcpy(text, event->name.ptr, event->name.len);
-  if (event->data.len)
-    memcpy(text + event->name.len, event->data.ptr, event->data.len);
+  chunk->event = mag_event_copy(event, (char *) (chunk + 1));
   pthread_mutex_lock(&stream->lock);
   while (!stream->closing && stream->queue && stream->queue_bytes + bytes > QUEUE_BYTES)
     pthread_cond_wait(&stream->changed, &stream->lock);

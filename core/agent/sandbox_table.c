@@ -38,6 +38,13 @@ static int table_exec(struct mbp_call *call, const struct mbp_exec *exec, struct
   return r;
 }
 
+/* What mag_sandbox_release ends. */
+static int acquire(struct mbp_call *call, struct mag_sandbox **ret_sandbox, struct box **ret_box, struct mbp_error *err)
+{
+  *ret_sandbox = find(call, err);
+  return *ret_sandbox ? mag_sandbox_acquire(*ret_sandbox, call, ret_box, err) : -MBP_E_UNSUPPORTED;
+}
+
 static int run_put(struct mag_sandbox *sandbox, struct box *box, struct mbp_call *owner, const struct mbp_put *put,
                    struct mbp_error *err)
 {
@@ -47,11 +54,9 @@ static int run_put(struct mag_sandbox *sandbox, struct box *box, struct mbp_call
 
 static int table_put(struct mbp_call *call, const struct mbp_put *put, struct mbp_error *err)
 {
-  struct mag_sandbox *sandbox = find(call, err);
+  struct mag_sandbox *sandbox;
   struct box *box = NULL;
-  if (!sandbox)
-    return -MBP_E_UNSUPPORTED;
-  int r = mag_sandbox_acquire(sandbox, call, &box, err);
+  int r = acquire(call, &sandbox, &box, err);
   if (r < 0)
     return r;
   r = run_put(sandbox, box, call, put, err);
@@ -164,12 +169,10 @@ static int lend(struct mbp_call *call, const char *text, struct mbp_str *ret_tex
 
 static int table_helper(struct mbp_call *call, struct mbp_str *ret_path, struct mbp_error *err)
 {
-  struct mag_sandbox *sandbox = find(call, err);
+  struct mag_sandbox *sandbox;
   struct box *box = NULL;
   const char *path = NULL;
-  if (!sandbox)
-    return -MBP_E_UNSUPPORTED;
-  int r = mag_sandbox_acquire(sandbox, call, &box, err);
+  int r = acquire(call, &sandbox, &box, err);
   if (r < 0)
     return r;
   r = find_helper(sandbox, box, call, &path, err);
@@ -181,11 +184,9 @@ static int table_helper(struct mbp_call *call, struct mbp_str *ret_path, struct 
 
 static int table_working_dir(struct mbp_call *call, struct mbp_str *ret_path, struct mbp_error *err)
 {
-  struct mag_sandbox *sandbox = find(call, err);
+  struct mag_sandbox *sandbox;
   struct box *box = NULL;
-  if (!sandbox)
-    return -MBP_E_UNSUPPORTED;
-  int r = mag_sandbox_acquire(sandbox, call, &box, err);
+  int r = acquire(call, &sandbox, &box, err);
   if (r < 0)
     return r;
   r = lend(call, box->info.working_dir.ptr, ret_path, err);

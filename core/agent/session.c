@@ -133,6 +133,22 @@ int mag_session_check_agent(struct mag_engine *engine, const struct mag_definiti
   return r;
 }
 
+/* The end of both ways to a session, `r` being what came of them so far. */
+static int finish(struct mag_session *session, int r, struct mag_session **ret_session, struct mbp_error *err)
+{
+  if (r == 0)
+    r = mag_session_prepare_sandboxes(session, err);
+  if (r < 0) {
+    mag_session_close(session);
+    return r;
+  }
+  session->log.observe = observe;
+  session->log.ctx = session;
+  mag_output_init(&session->output, session->log.id);
+  *ret_session = session;
+  return 0;
+}
+
 int mag_session_create(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_str title,
                        struct mag_session **ret_session, struct mbp_error *err)
 {
@@ -149,17 +165,7 @@ int mag_session_create(struct mag_engine *engine, const struct mag_definition *d
   struct mag_budget budget = mag_budget_of(definition);
   if (r == 0)
     r = mag_log_create(&session->log, store, mbp_str(agent), mbp_str(environment), title, &budget, err);
-  if (r == 0)
-    r = mag_session_prepare_sandboxes(session, err);
-  if (r < 0) {
-    mag_session_close(session);
-    return r;
-  }
-  session->log.observe = observe;
-  session->log.ctx = session;
-  mag_output_init(&session->output, session->log.id);
-  *ret_session = session;
-  return 0;
+  return finish(session, r, ret_session, err);
 }
 
 static int replace(char **place, const char *with, struct mbp_error *err)
@@ -197,17 +203,7 @@ int mag_session_open(struct mag_engine *engine, const char *id, const struct mag
     r = mag_session_open_parts(session, err);
   if (r == 0)
     r = mag_models_price(session, session->log.state.budget.cost_micros, err);
-  if (r == 0)
-    r = mag_session_prepare_sandboxes(session, err);
-  if (r < 0) {
-    mag_session_close(session);
-    return r;
-  }
-  session->log.observe = observe;
-  session->log.ctx = session;
-  mag_output_init(&session->output, session->log.id);
-  *ret_session = session;
-  return 0;
+  return finish(session, r, ret_session, err);
 }
 
 int mag_session_refresh(struct mag_session *session, struct mbp_error *err)

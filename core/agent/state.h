@@ -81,7 +81,7 @@ struct mag_state {
   struct mag_budget budget;
   int64_t active_ms, runner_ms; /* runner_ms, runner_epoch: of the last record that a runner wrote */
   uint64_t runner_epoch;
-  bool turn_uncounted;    /* runs again, and no user's message was taken yet: `turns` counts those that begin with one */
+  bool turn_uncounted;    /* runs again, and took no user's message yet: `turns` counts those that begin with one */
 };
 
 void mag_state_init(struct mag_state *state);

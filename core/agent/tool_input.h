@@ -4,8 +4,9 @@
 
 #include "agent/toolbox.h"
 
-/* 1: *ret_input is what the tool gets, the input itself or, where it fits only so, the input without those members that
- * the model wrote as null for "left out". 0: *ret_problem is a text for the model. Caller frees. Negative: no memory. */
+/* 1: *ret_input is what the tool gets, the input itself or, where it fits only so, the input without those members
+ * that the model wrote as null for "left out". 0: *ret_problem is a text for the model. Caller frees. Negative: no
+ * memory. */
 int mag_tool_input(const struct mag_tool *tool, struct mbp_str input, char **ret_input, char **ret_problem);
 
 #endif

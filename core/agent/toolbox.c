@@ -7,6 +7,7 @@
 #include "base/json_members.h"
 #include "base/text.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define TOOLS_MAX 256
@@ -134,25 +135,29 @@ static int add_tool(struct listing *listing, const struct mbp_event *event)
     return r;
   tool->flags = event->flags;
   tool->toolset = listing->toolset;
-  return mag_policy_decide(listing->entry, tool->name, mag_json_member_tree(&members, "aliases"), tool->flags, &tool->permission,
-                           listing->err);
+  return mag_policy_decide(listing->entry, tool->name, mag_json_member_tree(&members, "aliases"), tool->flags,
+                           &tool->permission, listing->err);
 }
 
-static int add_custom(struct mag_toolbox *toolbox, struct mbp_str text, struct mbp_error *err)
+static int add_custom(struct mag_toolbox *toolbox, struct mbp_str text, char wrong_key[MAG_CUSTOM_KEY],
+                      struct mbp_error *err)
 {
   struct mag_custom_entry *entry;
   struct mag_tool *tool;
   struct mbp_str schema = {NULL, 0};
-  int r = mag_custom_entry_new(text, &entry, err);
+  int r = mag_custom_entry_new(text, &entry, wrong_key, err);
   if (r < 0)
     return r;
   (void) mag_json_slice(text, "input_schema", &schema);
   r = new_tool(toolbox, mag_json_str(mag_json_get(entry->json, "name")),
                mag_json_str(mag_json_get(entry->json, "description")), schema, &tool, err);
   if (r < 0) {
+    bool again = mag_toolbox_find(toolbox, mag_json_str(mag_json_get(entry->json, "name"))) != NULL;
+    (void) snprintf(wrong_key, MAG_CUSTOM_KEY, "%s", again ? "name" : "input_schema");
     mag_custom_entry_free(entry);
     return r;
   }
+  (void) snprintf(wrong_key, MAG_CUSTOM_KEY, "permission_policy");
   tool->custom = entry;
   if (entry->has_command)
     tool->flags |= entry->on_host ? MBP_TOOL_HOST : MBP_TOOL_SANDBOX;
@@ -170,7 +175,7 @@ static int take_tool(void *ctx, const struct mbp_event *event)
 }
 
 static int open_entry(struct mag_toolbox *toolbox, struct mag_engine *engine, struct mbp_str entry,
-                      struct mbp_error *err)
+                      char wrong_key[MAG_CUSTOM_KEY], struct mbp_error *err)
 {
   const struct mag_plugin *found = NULL;
   mag_autojson json = NULL;
@@ -181,10 +186,12 @@ static int open_entry(struct mag_toolbox *toolbox, struct mag_engine *engine, st
   if (type.len == 0)
     return mag_error(err, MBP_E_INVALID, "an entry of tools needs a type");
   if (mbp_str_eq(type, "custom"))
-    return add_custom(toolbox, entry, err);
+    return add_custom(toolbox, entry, wrong_key, err);
   r = find_toolset(mag_engine_registry(engine), type, &found, err);
-  if (r < 0)
+  if (r < 0) {
+    (void) snprintf(wrong_key, MAG_CUSTOM_KEY, "type");
     return r;
+  }
   struct mag_instance **toolsets =
       realloc(toolbox->toolsets, (toolbox->n_toolsets + 1) * sizeof(struct mag_instance *));
   if (!toolsets)
@@ -265,9 +272,9 @@ int mag_toolbox_expand(struct mag_engine *engine, const char *entries, char **re
 }
 
 /* "agent.yaml:7: tools: " before what is wrong with an entry, where that is known. */
-static int fail_of(const struct mag_tools_source *source, size_t index, struct mbp_error *err)
+static int fail_of(const struct mag_tools_source *source, size_t index, const char *key, struct mbp_error *err)
 {
-  mag_autofree char *place = source ? mag_tools_source_place(source, index) : NULL;
+  mag_autofree char *place = source ? mag_tools_source_place(source, index, key) : NULL;
   return mag_error_wrap(err, "%s%stools", place ? place : "", place ? ": " : "");
 }
 
@@ -277,9 +284,11 @@ int mag_toolbox_open(struct mag_toolbox *toolbox, struct mag_engine *engine, str
   struct mag_toolbox opened = {0};
   size_t at = 0, index = 0;
   struct mbp_str entry;
+  char wrong_key[MAG_CUSTOM_KEY] = "";
   int r = 0;
   while (r == 0 && entries.len && mag_json_step(entries, &at, NULL, &entry)) {
-    r = open_entry(&opened, engine, entry, err);
+    wrong_key[0] = 0;
+    r = open_entry(&opened, engine, entry, wrong_key, err);
     index += r == 0;
   }
   if (r == 0) {
@@ -288,7 +297,7 @@ int mag_toolbox_open(struct mag_toolbox *toolbox, struct mag_engine *engine, str
   }
   if (r < 0) {
     mag_toolbox_close(&opened);
-    return fail_of(source, index, err);
+    return fail_of(source, index, wrong_key, err);
   }
   for (size_t i = 0; i < opened.n; i++)
     opened.offer[i] = (struct mbp_tool){mbp_str(opened.tools[i].name), mbp_str(opened.tools[i].description),

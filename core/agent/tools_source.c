@@ -49,14 +49,26 @@ int mag_tools_source_copy(struct mag_tools_source *to, const struct mag_tools_so
   return 0;
 }
 
-char *mag_tools_source_place(const struct mag_tools_source *source, size_t index)
+/* Where that key begins, or else the first one. */
+static const char *find_key(struct mbp_str entry, const char *wanted)
+{
+  struct mbp_str key, value;
+  size_t at = 0;
+  while (entry.ptr[0] == '{' && mag_json_step(entry, &at, &key, &value))
+    if (mbp_str_eq(key, wanted))
+      return key.ptr;
+  const char *first = memchr(entry.ptr, '"', entry.len);
+  return first ? first : entry.ptr;
+}
+
+char *mag_tools_source_place(const struct mag_tools_source *source, size_t index, const char *key)
 {
   struct mbp_str entry;
-  size_t at = 0, n = 0, newlines = 0;
+  size_t at = 0, n = 0;
   bool named = false; /* all names are one entry, where the first of them stands */
   if (!source->file)
     return NULL;
-  newlines = strspn(source->text, "\n");
+  size_t newlines = strspn(source->text, "\n");
   struct mbp_str array = mbp_str(source->text + newlines);
   while (mag_json_step(array, &at, NULL, &entry)) {
     bool name = entry.ptr[0] == '"';
@@ -65,8 +77,8 @@ char *mag_tools_source_place(const struct mag_tools_source *source, size_t index
     named |= name;
     if (n++ < index)
       continue;
-    const char *key = memchr(entry.ptr, '"', entry.len); /* its line is that of its first key */
-    for (const char *p = array.ptr; p < (key ? key : entry.ptr); p++)
+    const char *place = find_key(entry, key);
+    for (const char *p = array.ptr; p < place; p++)
       newlines += *p == '\n';
     return mag_sprintf("%s:%zu", source->file, newlines + 1);
   }

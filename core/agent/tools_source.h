@@ -16,7 +16,8 @@ void mag_tools_source_done(struct mag_tools_source *source);
 int mag_tools_source_read(struct mag_tools_source *source, struct mbp_str document, const char *file,
                           struct mbp_error *err);
 int mag_tools_source_copy(struct mag_tools_source *to, const struct mag_tools_source *from, struct mbp_error *err);
-/* "agent.yaml:7" of the entry that has this index after mag_toolbox_expand, or NULL. Caller frees. */
-char *mag_tools_source_place(const struct mag_tools_source *source, size_t index);
+/* "agent.yaml:7" of a key of the entry that has this index after mag_toolbox_expand, or of the entry if it has no such
+ * key; NULL: not known. Caller frees. */
+char *mag_tools_source_place(const struct mag_tools_source *source, size_t index, const char *key);
 
 #endif

@@ -3,7 +3,6 @@
 #include <magent/mbp.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 static int64_t read_ns(clockid_t id)
 {
@@ -30,6 +29,22 @@ int64_t mag_clock_boot_ms(void)
 int64_t mag_clock_wall_ms(void)
 {
   return read_ns(CLOCK_REALTIME) / 1000000;
+}
+
+static struct timespec after(clockid_t id, int64_t ms)
+{
+  int64_t ns = read_ns(id) + ms * 1000000;
+  return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+}
+
+struct timespec mag_clock_monotonic_after(int64_t ms)
+{
+  return after(CLOCK_MONOTONIC, ms);
+}
+
+struct timespec mag_clock_wall_after(int64_t ms)
+{
+  return after(CLOCK_REALTIME, ms);
 }
 
 void mag_clock_format(int64_t wall_ms, char text[MAG_TIME_TEXT])

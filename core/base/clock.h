@@ -3,11 +3,16 @@
 #define MAG_BASE_CLOCK_H
 
 #include <magent/mbp.h>
+#include <time.h>
 
 int64_t mag_clock_monotonic_ms(void);
 int64_t mag_clock_monotonic_ns(void);
 int64_t mag_clock_boot_ms(void);
 int64_t mag_clock_wall_ms(void);
+
+/* That time from now, for what waits until a time: conditions (of the clock that they are made for), semaphores. */
+struct timespec mag_clock_monotonic_after(int64_t ms);
+struct timespec mag_clock_wall_after(int64_t ms);
 
 /* "2026-11-23T04:33:57.123Z", 24 characters and a 0. */
 #define MAG_TIME_TEXT 25

@@ -42,7 +42,7 @@ static void tidy(char *message)
   message[to] = 0;
 }
 
-__attribute__((format(printf, 3, 0))) static int fill(struct mbp_error *err, int code, const char *format, va_list args)
+int mag_error_v(struct mbp_error *err, int code, const char *format, va_list args)
 {
   if (err) {
     mag_error_clear(err);
@@ -57,7 +57,7 @@ int mag_error(struct mbp_error *err, int code, const char *format, ...)
 {
   va_list args;
   va_start(args, format);
-  int r = fill(err, code, format, args);
+  int r = mag_error_v(err, code, format, args);
   va_end(args);
   return r;
 }
@@ -127,7 +127,7 @@ int mag_error_errno(struct mbp_error *err, int number, const char *format, ...)
     return -code;
   va_list args;
   va_start(args, format);
-  fill(err, code, format, args);
+  mag_error_v(err, code, format, args);
   va_end(args);
   char text[128];
   size_t used = strlen(err->message);

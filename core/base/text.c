@@ -244,9 +244,9 @@ static int parse_unit(struct mbp_str text, const struct unit *units, int64_t *re
 int mag_parse_size(struct mbp_str text, int64_t *ret_bytes)
 {
   static const struct unit units[] = {
-      {"", 1},         {"B", 1},         {"K", 1 << 10},   {"KiB", 1 << 10}, {"M", 1 << 20},
-      {"MiB", 1 << 20}, {"G", 1 << 30},   {"GiB", 1 << 30}, {"T", INT64_C(1) << 40},
-      {"TiB", INT64_C(1) << 40}, {NULL, 0},
+      {"", 1},          {"B", 1},       {"K", 1 << 10},   {"KiB", 1 << 10},        {"M", 1 << 20},
+      {"MiB", 1 << 20}, {"G", 1 << 30}, {"GiB", 1 << 30}, {"T", INT64_C(1) << 40}, {"TiB", INT64_C(1) << 40},
+      {NULL, 0},
   };
   return parse_unit(text, units, ret_bytes);
 }

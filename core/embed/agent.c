@@ -1,4 +1,5 @@
 /* Agents: what they are made from, who uses them at the moment, and the session that they have. */
+#include "agent/agents.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
@@ -41,26 +42,49 @@ int embed_copy(const struct mag_definition *from, struct mag_definition *ret_def
   return 0;
 }
 
-int magent_agent_new(struct magent *magent, const struct magent_config *config, struct magent_agent **ret_agent,
-                     struct magent_error *error)
+/* What was said is in the definition. */
+static int complete(struct magent_agent *agent, struct mbp_error *err)
+{
+  struct mag_definition *definition = &agent->definition;
+  int r = mag_definition_defaults(definition, err);
+  if (r == 0)
+    r = mag_session_check(agent->magent->engine, definition, err);
+  if (r == 0 && !definition->agent_id)
+    definition->agent_version = definition->environment_version = 1;
+  return r < 0 ? r : embed_copy(definition, &agent->made, err);
+}
+
+/* `reference` NULL: only `config`. */
+static int make(struct magent *magent, const char *reference, const struct magent_config *config,
+                struct magent_agent **ret_agent, struct magent_error *error)
 {
   struct mbp_error err = MAG_ERROR_INIT;
   struct magent_agent *agent = agent_alloc(magent);
-  int r = agent ? embed_change(config, &agent->definition, &err) : mag_error_no_memory(&err);
+  int r = agent ? 0 : mag_error_no_memory(&err);
+  if (r == 0 && reference)
+    r = mag_agent_use(magent->engine, reference, &agent->definition, &err);
   if (r == 0)
-    r = mag_definition_defaults(&agent->definition, &err);
+    r = embed_change(config, &agent->definition, &err);
   if (r == 0)
-    r = mag_session_check(magent->engine, &agent->definition, &err);
-  if (r == 0)
-    agent->definition.agent_version = agent->definition.environment_version = 1;
-  if (r == 0)
-    r = embed_copy(&agent->definition, &agent->made, &err);
+    r = complete(agent, &err);
   if (r < 0) {
     magent_agent_free(agent);
     return embed_fail(error, &err);
   }
   *ret_agent = agent;
   return 0;
+}
+
+int magent_agent_new(struct magent *magent, const struct magent_config *config, struct magent_agent **ret_agent,
+                     struct magent_error *error)
+{
+  return make(magent, NULL, config, ret_agent, error);
+}
+
+int magent_agent_open(struct magent *magent, const char *reference, const struct magent_config *config,
+                      struct magent_agent **ret_agent, struct magent_error *error)
+{
+  return make(magent, reference, config, ret_agent, error);
 }
 
 void magent_agent_free(struct magent_agent *agent)

@@ -28,4 +28,11 @@ static inline const char *embed_place(char **at, struct mbp_str text)
   return start;
 }
 
+/* A block was copied from `from` to `to`: its pointers, which are at `places`, to the texts of the copy. */
+static inline void embed_moved(const char **const *places, size_t n, const void *to, const void *from)
+{
+  for (size_t i = 0; i < n; i++)
+    *places[i] = (const char *) to + (*places[i] - (const char *) from);
+}
+
 #endif

@@ -58,7 +58,7 @@ struct embed_item *embed_item_event(const struct mbp_record *record)
   mag_autobuf text = MAG_BUF_INIT;
   if (mag_json_parse(record->payload, &json, NULL) < 0)
     return NULL;
-  if (mbp_str_eq(record->type, MAG_EV_MESSAGE))
+  if (mbp_str_eq(record->type, MAG_EV_MESSAGE) || mbp_str_eq(record->type, MAG_EV_USER_MESSAGE))
     for (const struct mbp_json *i = mag_json_first(mag_json_get(json, "content")); i; i = mag_json_next(i))
       if (mbp_str_eq(mag_json_str(mag_json_get(i, "type")), "text"))
         mag_buf_add_str(&text, mag_json_str(mag_json_get(i, "text")));

@@ -7,7 +7,7 @@
 #include "embed/block.h"
 #include "embed/event.h"
 
-static int64_t time_of(const struct mbp_json *view, const char *key)
+int64_t embed_time(const struct mbp_json *view, const char *key)
 {
   struct mbp_str text = mag_json_str(mag_json_get(view, key));
   int64_t ms = 0;
@@ -33,9 +33,9 @@ static void take_numbers(const struct mbp_json *view, struct magent_session_info
   info->steps = mag_json_num(mag_json_get(view, "steps"), 0);
   info->tool_calls = mag_json_num(mag_json_get(view, "tool_calls"), 0);
   info->active_ms = mag_json_num(mag_json_get(view, "active_ms"), 0);
-  info->created_ms = time_of(view, "created_at");
-  info->updated_ms = time_of(view, "updated_at");
-  info->archived_ms = time_of(view, "archived_at");
+  info->created_ms = embed_time(view, "created_at");
+  info->updated_ms = embed_time(view, "updated_at");
+  info->archived_ms = embed_time(view, "archived_at");
   info->agent_version = (uint32_t) mag_json_num(mag_json_get(mag_json_get(view, "agent"), "version"), 0);
   info->ending = embed_ending(stop, mag_json_truth(mag_json_get(view, "interrupted"), 0));
 }
@@ -84,11 +84,10 @@ int embed_info(struct mbp_str json, struct magent_session_info **ret_info, size_
   return 0;
 }
 
-void embed_info_copy(void *to, const struct magent_session_info *from, size_t size)
+void embed_info_copy(void *to, const void *from, size_t size)
 {
   const char **places[N_TEXTS];
   memcpy(to, from, size);
   find_texts(to, places);
-  for (size_t i = 0; i < N_TEXTS; i++)
-    *places[i] = (const char *) to + (*places[i] - (const char *) from);
+  embed_moved(places, N_TEXTS, to, from);
 }

@@ -71,7 +71,8 @@ int magent_read_events(struct magent *magent, const char *session_id, uint64_t f
   uint64_t next = 0;
   int r = mag_engine_store(magent->engine, &store, &err);
   if (r == 0)
-    r = mag_events_read(store, session_id, from ? from : 1, limit ? limit : EVENTS_DEFAULT, show, &reading, &next, &err);
+    r = mag_events_read(store, session_id, from ? from : 1, limit ? limit : EVENTS_DEFAULT, show, &reading, &next,
+                        &err);
   if (r == 0 && reading.no_memory)
     r = mag_error_no_memory(&err);
   if (r < 0)

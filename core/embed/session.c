@@ -1,4 +1,5 @@
 /* Which session an agent is talking in. */
+#include "agent/agents.h"
 #include "agent/outside.h"
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -81,23 +82,45 @@ int magent_reset_session(struct magent_agent *agent, struct magent_error *error)
   return 0;
 }
 
-int embed_become(struct magent_agent *agent, const struct magent_ids *ids, struct mbp_error *err)
+/* What the ids name: the stored agent in that version, else the agent as it is, by these names. */
+static int named(struct magent_agent *agent, const struct magent_ids *ids, struct mag_definition *definition,
+                 struct mbp_error *err)
 {
-  mag_autofree char *agent_id = mag_str_dup(mbp_str(ids->agent_id));
-  mag_autofree char *environment_id = mag_str_dup(mbp_str(ids->environment_id));
-  struct mag_definition *definition = &agent->definition;
-  int r = agent_id && environment_id ? embed_enter(agent, EMBED_ALONE, err) : mag_error_no_memory(err);
+  mag_autofree char *reference = mag_sprintf(ids->agent_version ? "%s@%u" : "%s", ids->agent_id, ids->agent_version);
+  struct mbp_error own = MAG_ERROR_INIT;
+  int r = reference ? mag_agent_use(agent->magent->engine, reference, definition, &own) : mag_error_no_memory(&own);
+  if (r != -MBP_E_NOT_FOUND)
+    return r < 0 ? mag_error_import(err, &own) : 0;
+  r = embed_copy(&agent->definition, definition, err);
   if (r < 0)
     return r;
-  mag_session_close(take_away(agent));
   free(definition->agent_id);
   free(definition->environment_id);
-  definition->agent_id = mag_steal(&agent_id);
-  definition->environment_id = mag_steal(&environment_id);
+  definition->agent_id = mag_str_dup(mbp_str(ids->agent_id));
+  definition->environment_id = mag_str_dup(mbp_str(ids->environment_id));
   definition->agent_version = ids->agent_version;
   definition->environment_version = ids->environment_version;
+  return definition->agent_id && definition->environment_id ? 0 : mag_error_no_memory(err);
+}
+
+int embed_become(struct magent_agent *agent, const struct magent_ids *ids, struct mbp_error *err)
+{
+  struct mag_definition definition = {0};
+  int r = embed_enter(agent, EMBED_ALONE, err);
+  if (r < 0)
+    return r;
+  r = named(agent, ids, &definition, err);
+  if (r == 0)
+    r = embed_tools_join(agent, &definition, err);
+  if (r == 0) {
+    struct mag_definition old = agent->definition;
+    mag_session_close(take_away(agent));
+    agent->definition = definition;
+    definition = old;
+  }
+  mag_definition_done(&definition);
   embed_leave(agent, EMBED_ALONE);
-  return 0;
+  return r;
 }
 
 /* As the agent was made. Alone. */

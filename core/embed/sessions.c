@@ -2,11 +2,11 @@
 #include "agent/sessions.h"
 
 #include "agent/yaml.h"
-#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "embed/embed.h"
 #include "embed/info.h"
+#include "embed/list.h"
 
 #include <string.h>
 
@@ -41,67 +41,28 @@ int magent_retrieve_session(struct magent_agent *agent, struct magent_session_in
 
 /* ---- Lists ------------------------------------------------------------------------------------------------------ */
 
-struct row {
-  struct magent_session_info *info;
-  size_t size;
-};
-
 struct listing {
-  struct row *rows;
-  size_t n, cap;
+  struct embed_list list;
   struct mbp_error *err;
 };
 
 static int take_view(void *ctx, struct mbp_str json)
 {
   struct listing *listing = ctx;
-  if (listing->n == listing->cap) {
-    size_t cap = listing->cap ? 2 * listing->cap : 64;
-    struct row *more = realloc(listing->rows, cap * sizeof(*more));
-    if (!more)
-      return mag_error_no_memory(listing->err);
-    listing->rows = more;
-    listing->cap = cap;
-  }
-  struct row *row = &listing->rows[listing->n];
-  int r = embed_info(json, &row->info, &row->size, listing->err);
-  listing->n += r == 0;
-  return r;
+  struct magent_session_info *info;
+  size_t size;
+  int r = embed_info(json, &info, &size, listing->err);
+  return r < 0 ? r : embed_list_add(&listing->list, info, size, listing->err);
 }
 
-static void listing_done(struct listing *listing)
+static struct magent_session_list *join(const struct embed_list *rows, const char *next)
 {
-  for (size_t i = 0; i < listing->n; i++)
-    free(listing->rows[i].info);
-  free(listing->rows);
-}
-
-static size_t aligned(size_t size)
-{
-  return (size + 15) & ~(size_t) 15;
-}
-
-/* One piece of memory: the list, its pointers, what they point to, the token. */
-static struct magent_session_list *join(const struct listing *listing, const char *next)
-{
-  size_t head = aligned(sizeof(struct magent_session_list) + listing->n * sizeof(void *)), len = strlen(next) + 1;
-  size_t total = head + len;
-  for (size_t i = 0; i < listing->n; i++)
-    total += aligned(listing->rows[i].size);
-  struct magent_session_list *list = calloc(1, total);
-  if (!list)
-    return NULL;
-  const struct magent_session_info **sessions = (const struct magent_session_info **) (list + 1);
-  char *at = (char *) list + head;
-  for (size_t i = 0; i < listing->n; i++) {
-    const struct row *row = &listing->rows[i];
-    embed_info_copy(at, row->info, row->size);
-    sessions[i] = (const struct magent_session_info *) (const void *) at;
-    at += aligned(row->size);
-  }
-  list->n = listing->n;
-  list->sessions = sessions;
-  list->next = memcpy(at, next, len);
+  const void *const *items;
+  const char *token;
+  struct magent_session_list *list = embed_list_join(rows, sizeof(*list), embed_info_copy, next, &items, &token);
+  if (list)
+    *list = (struct magent_session_list){
+        .n = rows->n, .sessions = (const struct magent_session_info *const *) items, .next = token};
   return list;
 }
 
@@ -122,10 +83,10 @@ int magent_list_sessions(struct magent *magent, const struct magent_query *given
                                       .limit = query.limit,
                                       .page = query.page};
   int r = mag_sessions_list(magent->engine, &filter, take_view, &listing, &next, &err);
-  struct magent_session_list *list = r == 0 ? join(&listing, next ? next : "") : NULL;
+  struct magent_session_list *list = r == 0 ? join(&listing.list, next ? next : "") : NULL;
   if (r == 0 && !list)
     r = mag_error_no_memory(&err);
-  listing_done(&listing);
+  embed_list_done(&listing.list);
   if (r < 0)
     return embed_fail(error, &err);
   *ret_list = list;

@@ -4,6 +4,7 @@
  * The turn never waits for its reader, since it holds locks of the session while it shows an event: text and events
  * are bounded by what the model may answer and are kept; what tools print is not, and is cut. */
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/thread.h"
 #include "embed/embed.h"
@@ -255,17 +256,6 @@ int embed_stream_open(struct magent_agent *agent, const char *prompt, bool polla
 
 /* ---- The reader's side ------------------------------------------------------------------------------------------ */
 
-static struct timespec time_after(int ms)
-{
-  struct timespec until;
-  (void) clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_sec += ms / 1000;
-  until.tv_nsec += ms % 1000 * 1000000L;
-  until.tv_sec += until.tv_nsec / 1000000000L;
-  until.tv_nsec %= 1000000000L;
-  return until;
-}
-
 /* The lock is held. -MBP_E_TIMEOUT: no news until then. */
 static int await_news(struct magent_stream *stream, int timeout_ms, const struct timespec *until, struct mbp_error *err)
 {
@@ -311,7 +301,7 @@ static bool take(struct magent_stream *stream)
 int embed_stream_next(struct magent_stream *stream, int timeout_ms, const struct magent_event **ret_event,
                       struct mbp_error *err)
 {
-  struct timespec until = time_after(timeout_ms > 0 ? timeout_ms : 0);
+  struct timespec until = mag_clock_monotonic_after(timeout_ms > 0 ? timeout_ms : 0);
   int r = 0;
   pthread_mutex_lock(&stream->lock);
   free(mag_steal(&stream->taken));

@@ -279,6 +279,18 @@ static int deliver(struct mbp_call *call, const struct mbp_event *event)
   return r;
 }
 
+struct mbp_event mag_event_copy(const struct mbp_event *event, char *place)
+{
+  struct mbp_event copy = *event;
+  copy.name.ptr = place;
+  copy.data.ptr = place + event->name.len;
+  if (event->name.len)
+    memcpy(place, event->name.ptr, event->name.len);
+  if (event->data.len)
+    memcpy(place + event->name.len, event->data.ptr, event->data.len);
+  return copy;
+}
+
 static int enqueue(struct mbp_call *call, const struct mbp_event *event)
 {
   size_t bytes = sizeof(struct queued) + event->name.len + event->data.len;
@@ -291,15 +303,8 @@ static int enqueue(struct mbp_call *call, const struct mbp_event *event)
   struct queued *queued = malloc(bytes);
   if (!queued)
     return -MBP_E_NO_MEMORY;
-  char *text = (char *) (queued + 1);
   queued->next = NULL;
-  queued->event = *event;
-  queued->event.name.ptr = text;
-  queued->event.data.ptr = text + event->name.len;
-  if (event->name.len)
-    memcpy(text, event->name.ptr, event->name.len);
-  if (event->data.len)
-    memcpy(text + event->name.len, event->data.ptr, event->data.len);
+  queued->event = mag_event_copy(event, (char *) (queued + 1));
   *call->queue_end = queued;
   call->queue_end = &queued->next;
   call->queue_bytes += bytes;

@@ -48,6 +48,8 @@ int mag_call_wait(struct mbp_call *call, int r, bool *ret_abandoned, struct mbp_
 void mag_call_cancel(struct mbp_call *call);
 
 /* What the host table offers, see mbp.h. */
+/* A copy of the event whose texts are at `place`, name before data, where there is room for both. */
+struct mbp_event mag_event_copy(const struct mbp_event *event, char *place);
 int mag_call_emit(struct mbp_call *call, const struct mbp_event *event);
 int mag_call_emit_fd(struct mbp_call *call);
 void mag_call_done(struct mbp_call *call, const void *result, const struct mbp_error *error);

@@ -13,8 +13,8 @@ int mag_config_new(const char *plugin, const struct mbp_param *const *params, st
                    struct mbp_config **ret_config, struct mbp_error *err);
 void mag_config_free(struct mbp_config *config); /* accepts NULL; wipes secrets */
 
-/* The path that an option's text such as "@libexecdir@/x" or "~/x" stands for; NULL without memory or, for @statedir@, a
- * home. Caller frees. */
+/* The path that an option's text such as "@libexecdir@/x" or "~/x" stands for; NULL without memory or, for @statedir@,
+ * a home. Caller frees. */
 char *mag_config_expand(const char *text);
 
 int mag_config_str(const struct mbp_config *config, const char *key, struct mbp_str *ret_value);

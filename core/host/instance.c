@@ -1,5 +1,6 @@
 #include "host/instance.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "host/config.h"
 #include "host/host.h"
@@ -61,11 +62,7 @@ static void gate_done(struct gate *gate)
 /* Cancellation has no way to wake us here, so that we look: only who finds the gate taken pays for it. */
 static void gate_wait(struct gate *gate)
 {
-  struct timespec until;
-  (void) clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_nsec += GATE_LOOK_MS * 1000000L;
-  until.tv_sec += until.tv_nsec / 1000000000L;
-  until.tv_nsec %= 1000000000L;
+  struct timespec until = mag_clock_monotonic_after(GATE_LOOK_MS);
   (void) pthread_cond_timedwait(&gate->opened, &gate->lock, &until);
 }
 

@@ -38,7 +38,7 @@ void mag_instance_returned(struct mag_instance *instance, bool control);
 int mag_instance_leave(struct mag_instance *instance, struct mbp_call *call, int r, struct mbp_error *err);
 
 #define MAG_RUN_(instance_, options_, control_, err_, operation_)                                                      \
-  __extension__({                                                                                                                 \
+  __extension__({                                                                                                      \
     struct mag_instance *run_instance_ = (instance_);                                                                  \
     struct mbp_instance *plugin = mag_instance_plugin(run_instance_);                                                  \
     struct mbp_call *call = NULL;                                                                                      \

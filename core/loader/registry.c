@@ -173,7 +173,11 @@ static bool answers_to(const struct mag_plugin *plugin, const char *model)
 static int no_model(struct mag_registry *registry, const char *model, struct mbp_error *err)
 {
   mag_autobuf known = MAG_BUF_INIT;
-  size_t bad = 0;
+  mag_autofree const char **names = calloc(registry->n_entries + 1, sizeof(*names));
+  mag_autofree char *provider = mag_str_dup(mbp_str_n(model, strcspn(model, "/")));
+  size_t bad = 0, n = 0;
+  if (!names || !provider)
+    return mag_error_no_memory(err);
   pthread_mutex_lock(&registry->lock);
   for (size_t i = 0; i < registry->n_entries; i++) {
     const struct mag_entry *entry = &registry->entries[i];
@@ -182,6 +186,7 @@ static int no_model(struct mag_registry *registry, const char *model, struct mbp
     bad += entry->state == MAG_ENTRY_BAD;
     if (entry->state != MAG_ENTRY_OPEN)
       continue;
+    names[n++] = entry->name;
     const char *const *patterns = entry->plugin->info.llm.models;
     mag_buf_printf(&known, "%s%s/NAME", known.len ? ", " : "", entry->name);
     for (size_t p = 0; patterns && patterns[p]; p++)
@@ -189,8 +194,10 @@ static int no_model(struct mag_registry *registry, const char *model, struct mbp
     mag_buf_add_text(&known, patterns && patterns[0] ? ")" : "");
   }
   pthread_mutex_unlock(&registry->lock);
-  return mag_error(err, MBP_E_NOT_FOUND, "no plugin answers to the model '%.100s'; there are: %s%s", model,
-                   known.len ? known.ptr : "no llm plugins",
+  int nearest = strchr(model, '/') ? mag_nearest(provider, names) : -1;
+  return mag_error(err, MBP_E_NOT_FOUND, "no plugin answers to the model '%.100s'%s%.64s%s are: %s%s", model,
+                   nearest >= 0 ? "; did you mean '" : "", nearest >= 0 ? names[nearest] : "",
+                   nearest >= 0 ? "/...'? There" : "; there", known.len ? known.ptr : "no llm plugins",
                    bad ? "; plugins that cannot be used were skipped" : "");
 }
 

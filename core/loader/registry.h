@@ -18,8 +18,8 @@ struct mag_registry;
 int mag_registry_new(const char *const *trusted_dirs, const char *installed_dir, struct mag_registry **ret_registry,
                      struct mbp_error *err);
 /* A plugin file that is not known to be well is first asked in a child process (see inspect.h; `exe` is the program to
- * run), so that one that crashes or hangs is only one that cannot be used. Where no list of known files can be kept this
- * is not done, as it would be done at every start. Before the registry is used. 0 or -MBP_E_NO_MEMORY. */
+ * run), so that one that crashes or hangs is only one that cannot be used. Where no list of known files can be kept
+ * this is not done, as it would be done at every start. Before the registry is used. 0 or -MBP_E_NO_MEMORY. */
 int mag_registry_ask_in(struct mag_registry *registry, const char *exe, struct mbp_error *err);
 
 /* Plugins that were found are freed with it, but modules stay open: nothing of them may run any more. Accepts NULL. */

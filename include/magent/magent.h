@@ -119,14 +119,56 @@ MAGENT_API int magent_config_load(struct magent_config *config, const char *path
  * (MBP_E_UNSUPPORTED). */
 MAGENT_API int magent_agent_new(struct magent *magent, const struct magent_config *config,
                                 struct magent_agent **ret_agent, struct magent_error *error);
+/* The same from a stored agent, or an agent file, that `reference` names as `magent run --agent` does: "researcher",
+ * "researcher@2" (a version that is not the newest), an id, "./researcher.yaml". `config` (may be NULL) is laid over
+ * it. MBP_E_NOT_FOUND; MBP_E_READ_ONLY: it is archived. */
+MAGENT_API int magent_agent_open(struct magent *magent, const char *reference, const struct magent_config *config,
+                                 struct magent_agent **ret_agent, struct magent_error *error);
 /* Ends its sandbox; the session stays in the store, and can be resumed. No other function may be using the agent, and
  * its streams must be closed. Accepts NULL. */
 MAGENT_API void magent_agent_free(struct magent_agent *agent);
 
-/* Lays `changes` over the agent, from the next turn on; the conversation is kept. `expected_version`: the version that
- * you believe it to have (else MBP_E_CONFLICT, and nothing changes), or 0. Changing nothing makes no new version. */
+/* Lays `changes` over the agent, from the next turn on; the conversation is kept, and a stored agent stays as it is.
+ * `expected_version`: the version that you believe it to have (else MBP_E_CONFLICT, and nothing changes), or 0.
+ * Changing nothing makes no new version. */
 MAGENT_API int magent_update_agent(struct magent_agent *agent, const struct magent_config *changes,
                                    uint32_t expected_version, struct magent_error *error);
+
+/* ---- Stored agents ---------------------------------------------------------------------------------------------- */
+
+/* Agents that the store keeps under their names, with every version of each: those of `magent agent`. A session keeps
+ * the version that it was begun with. `reference`: a name or an id, with "@2" for a version that is not the newest. */
+struct magent_stored_agent {
+  const char *id, *name, *model, *environment_id;
+  const char *agent_json, *environment_json; /* the resources, in the shapes of the wire; a list leaves the second "" */
+  int64_t created_ms, updated_ms, archived_ms; /* since 1970; 0: never */
+  uint32_t version, environment_version;
+};
+
+struct magent_stored_agent_list {
+  size_t n;
+  const struct magent_stored_agent *const *agents; /* the newest version of each, newest first */
+};
+
+/* What comes out (ret_stored may be NULL but for get) is what is stored then. It is checked as by magent_agent_new, but
+ * that keys and variables of the environment may be missing here. */
+
+/* With the defaults of today filled in. MBP_E_INVALID: without a name; MBP_E_EXISTS: another one has it. */
+MAGENT_API int magent_create_stored_agent(struct magent *magent, const struct magent_config *config,
+                                          struct magent_stored_agent **ret_stored, struct magent_error *error);
+/* Lays `changes` over it, as a new version, if they change anything. MBP_E_CONFLICT: the newest version is not
+ * `expected_version` (0: any), or somebody else was faster; MBP_E_READ_ONLY: it is archived. */
+MAGENT_API int magent_update_stored_agent(struct magent *magent, const char *reference,
+                                          const struct magent_config *changes, uint32_t expected_version,
+                                          struct magent_stored_agent **ret_stored, struct magent_error *error);
+/* MBP_E_NOT_FOUND. */
+MAGENT_API int magent_get_stored_agent(struct magent *magent, const char *reference,
+                                       struct magent_stored_agent **ret_stored, struct magent_error *error);
+MAGENT_API int magent_list_stored_agents(struct magent *magent, int archived_too,
+                                         struct magent_stored_agent_list **ret_list, struct magent_error *error);
+/* No new versions and no new sessions from now on; its sessions go on. Twice is once. */
+MAGENT_API int magent_archive_stored_agent(struct magent *magent, const char *reference,
+                                           struct magent_stored_agent **ret_stored, struct magent_error *error);
 
 /* ---- Running ---------------------------------------------------------------------------------------------------- */
 
@@ -158,7 +200,7 @@ struct magent_event {
   const char *type; /* of an event: "agent.message", "agent.tool_use", ... */
   const char *id;   /* of an event; of a piece: of the event that will hold it, where it is known */
   const char *tool; /* the name of the tool that is called, or that prints */
-  const char *text; /* of "agent.message": its text; ends with a 0 that text_len does not count */
+  const char *text; /* of "agent.message", "user.message": its text; ends with a 0 that text_len does not count */
   size_t text_len;
   const char *json;
   size_t json_len;
@@ -349,7 +391,8 @@ struct magent_ids {
 MAGENT_API int magent_save_ids(struct magent_agent *agent, struct magent_ids *ret_ids, struct magent_error *error);
 /* Takes them over after checking that each is known (MBP_E_NOT_FOUND; also a version that there never was, and the
  * message says which there are), and resumes the session; without one (saved after a reset) the next prompt begins one
- * under these ids. Changes nothing that is stored. */
+ * under these ids, with the stored agent if it is one that is stored (MBP_E_READ_ONLY: archived). Changes nothing that
+ * is stored. */
 MAGENT_API int magent_restore_ids(struct magent_agent *agent, const struct magent_ids *ids, struct magent_error *error);
 /* The same as a file, also that of `magent session save` and `restore`: a line of JSON, written whole or not at all,
  * which only its owner may read. MBP_E_INVALID: what could not be read again; what is no such file, and the message
@@ -403,7 +446,8 @@ MAGENT_API int magent_fork_session(struct magent *magent, const char *session_id
 MAGENT_API int magent_set_title(struct magent *magent, const char *session_id, const char *title,
                                 struct magent_error *error);
 /* JSON or YAML, the keys and values of an agent file's budget: "{tokens: 100000, cost: 2.50, time: 30m}"; null removes
- * a bound. Also while it runs. */
+ * a bound, and what is not named stays. 0 is refused (MBP_E_INVALID), since it reads as "nothing at all" and as "no
+ * bound". Also while it runs. */
 MAGENT_API int magent_set_budget(struct magent *magent, const char *session_id, const char *budget,
                                  struct magent_error *error);
 /* No more turns; it can still be read and forked. MBP_E_BUSY while it is open. */

@@ -118,7 +118,7 @@ struct mbp_exec {
   struct mbp_str user;            /* empty: the provider's default, never the host's root */
   int64_t soft_timeout_ms;        /* SIGTERM to the tree after so long; 0: none */
   int64_t hard_timeout_ms;        /* SIGKILL to the tree after so long; 0: none */
-  int64_t output_limit;           /* bytes of stdout and stderr together, then the rest is dropped and counted; 0: none */
+  int64_t output_limit;           /* bytes of stdout and stderr together; the rest is dropped and counted; 0: none */
   struct mbp_str spool;           /* BACKGROUND: path inside that receives the output, at most `output_limit` bytes of
                                    * it, or a bound of the provider's own if that is 0 */
 };

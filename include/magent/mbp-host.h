@@ -75,10 +75,10 @@ struct mbp_json_v1 {
 struct mbp_http; /* one exchange */
 
 #define MBP_HTTP_STREAM_BODY 0x1u /* the body is written with `write` and ended with `finish` */
-#define MBP_HTTP_UPGRADE 0x2u     /* raw duplex after 101 or a 2xx without length: `write`, `finish` half-closes, `read` */
+#define MBP_HTTP_UPGRADE 0x2u     /* raw duplex after 101 or 2xx without length: `write`, `finish` (half), `read` */
 #define MBP_HTTP_H2_PRIOR 0x4u    /* HTTP/2 without upgrade on plain connections; over TLS it is used when offered */
 #define MBP_HTTP_NO_REDIRECT 0x8u /* redirects are followed only for GET and HEAD, and never with this */
-#define MBP_HTTP_BODY_STAYS 0x10u /* `body` is there until `close` has returned, or `open` has failed: it is not copied */
+#define MBP_HTTP_BODY_STAYS 0x10u /* `body` is there until `close` has returned or `open` failed: it is not copied */
 
 /* Headers are sent as given. Added are Host, the body's framing (a Content-Length given with STREAM_BODY is kept, then
  * the body must have that length; Transfer-Encoding is refused) and User-Agent if it is absent; nothing else, so an

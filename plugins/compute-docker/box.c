@@ -21,6 +21,7 @@ void box_unref(struct box *box)
   free(box->working_dir);
   free(box->limits);
   free(box->maker);
+  free(box->container);
   (void) pthread_mutex_destroy(&box->lock);
   free(box);
 }
@@ -140,13 +141,14 @@ struct box *box_from(struct mbp_instance *instance, const struct mbp_json *inspe
   box->session = plug_dup(json->str(json->get(labels, LABEL_SESSION)));
   box->working_dir = plug_dup(directory.len ? directory : mbp_str(DOCKER_WORKING_DIR));
   box->maker = plug_dup(json->str(json->get(labels, LABEL_MAKER)));
+  box->container = plug_dup(json->str(json->get(inspected, "Id")));
   box->created_ms = created.len ? strtoll(created.ptr, NULL, 10) : 0;
   box->memory_bytes = json->num(json->get(host, "Memory"), 0);
   box->limits = limits_line(box->memory_bytes, json->num(json->get(host, "PidsLimit"), 0),
                             json->num(json->get(host, "NanoCpus"), 0));
   box->network = mbp_str_eq(json->str(json->get(host, "NetworkMode")), "none") ? MBP_NET_NONE : MBP_NET_PROVIDER;
   box->state = state_of(json, json->get(inspected, "State"));
-  if (!box->key || !box->name || !box->session || !box->working_dir || !box->limits || !box->maker) {
+  if (!box->key || !box->name || !box->session || !box->working_dir || !box->limits || !box->maker || !box->container) {
     box_unref(box);
     return NULL;
   }

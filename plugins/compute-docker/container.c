@@ -13,10 +13,11 @@
 
 /* ---- Remove ----------------------------------------------------------------------------------------------------- */
 
-static int remove_named(struct mbp_instance *instance, const char *name, struct mbp_error *err)
+/* By its name, or by its id where it must be that one and not another that has taken its name meanwhile. */
+static int remove_it(struct mbp_instance *instance, const char *name_or_id, struct mbp_error *err)
 {
   const struct ask ask = {.method = "DELETE"};
-  mag_autofree char *escaped = engine_escape(mbp_str(name));
+  mag_autofree char *escaped = engine_escape(mbp_str(name_or_id));
   mag_autofree char *path = escaped ? plug_printf("/containers/%s?force=1&v=1", escaped) : NULL;
   struct mbp_error why = PLUG_ERROR_INIT;
   if (!path)
@@ -33,7 +34,7 @@ int container_remove(struct mbp_instance *instance, struct mbp_str key, struct m
 {
   mag_autofree char *name = box_name(instance, key);
   box_leave(instance, key);
-  return name ? remove_named(instance, name, err) : 0;
+  return name ? remove_it(instance, name, err) : 0;
 }
 
 /* ---- Lists and the sweep ---------------------------------------------------------------------------------------- */
@@ -72,9 +73,9 @@ static int sweep_one(void *ctx, struct mbp_instance *instance, const struct mbp_
   bool never_started = mbp_str_eq(state, "created") && created_s > 0 && now / 1000 > created_s + NEVER_STARTED_S;
   bool ended = mbp_str_eq(state, "dead");
   (void) ctx;
-  mag_autofree char *name = plug_dup(id);
-  if (name && id.len && (over || never_started || ended))
-    (void) remove_named(instance, name, NULL);
+  mag_autofree char *container = plug_dup(id);
+  if (container && id.len && (over || never_started || ended))
+    (void) remove_it(instance, container, NULL);
   return 0;
 }
 
@@ -117,7 +118,7 @@ struct making {
   const char *image;
   char *name;
   char maker[33];
-  bool ours; /* it goes if the rest fails */
+  char *ours; /* id of the container that goes if the rest fails */
 };
 
 static int post_create(struct making *making, struct mbp_error *err)
@@ -125,9 +126,16 @@ static int post_create(struct making *making, struct mbp_error *err)
   mag_autofree char *body = spec_body(making->instance, making->spec, making->image, making->maker, err);
   mag_autofree char *path = plug_printf("/containers/create?name=%s", making->name);
   const struct ask ask = {.method = "POST", .body = mbp_str(body), .idle_ms = 120000};
+  const struct mbp_json_v1 *json = making->instance->engine.json;
+  struct mbp_json *document = NULL;
   if (!body || !path)
     return plug_no_memory(err);
-  return engine_json(&making->instance->engine, making->call, path, &ask, 0, "the container cannot be made", NULL, err);
+  int r = engine_json(&making->instance->engine, making->call, path, &ask, 0, "the container cannot be made", &document,
+                      err);
+  if (r == 0)
+    making->ours = plug_dup(json->str(json->get(document, "Id")));
+  json->free(document);
+  return r;
 }
 
 /* Before its first start: what runs in it, and the directories that belong to its user. */
@@ -197,25 +205,24 @@ static int claim(struct making *making, struct box **ret_box, struct mbp_error *
     if (r < 0)
       return r;
     uint32_t state = box ? box->state : 0;
-    bool mine = box && strcmp(box->maker, making->maker) == 0;
     if (state == MBP_SANDBOX_RUNNING || state == MBP_SANDBOX_SUSPENDED) {
       *ret_box = box;
       return 1;
     }
-    box_unref(box);
-    if (!box && (r = try_to_create(making, err)) != 0) {
-      making->ours = r > 0;
+    if (!box && (r = try_to_create(making, err)) != 0)
       return r > 0 ? 0 : r;
-    }
     int64_t now = plug_now_ms(making->instance->host);
     if (state == MBP_SANDBOX_STARTING && !waiting_since)
       waiting_since = now;
-    if (state == MBP_SANDBOX_STARTING && (mine || now > waiting_since + SOMEBODY_ELSE_MS)) {
-      making->ours = true; /* whoever made it did not get further */
-      return 0;
-    }
+    bool ours = state == MBP_SANDBOX_STARTING && /* whoever made it did not get further */
+                (strcmp(box->maker, making->maker) == 0 || now > waiting_since + SOMEBODY_ELSE_MS);
+    if (ours)
+      making->ours = plug_dup(mbp_str(box->container));
     if (state == MBP_SANDBOX_STOPPED) /* on its way out */
-      (void) remove_named(making->instance, making->name, NULL);
+      (void) remove_it(making->instance, box->container, NULL);
+    box_unref(box);
+    if (ours)
+      return 0;
     if (now > begun + GOING_AWAY_MS + SOMEBODY_ELSE_MS)
       return plug_error(err, MBP_E_BUSY, "the engine neither makes nor removes the container '%s'", making->name);
     if ((r = pause_a_moment(making, err)) < 0)
@@ -237,11 +244,12 @@ static int greet(struct making *making, struct box *box, struct mbp_error *err)
 static void take_back(struct making *making)
 {
   struct box *box = NULL;
-  if (!making->ours && box_inspect(making->instance, NULL, making->spec->key, &box, NULL) == 0)
-    making->ours = strcmp(box->maker, making->maker) == 0;
+  if (!making->ours && box_inspect(making->instance, NULL, making->spec->key, &box, NULL) == 0 &&
+      strcmp(box->maker, making->maker) == 0)
+    making->ours = plug_dup(mbp_str(box->container));
   box_unref(box);
   if (making->ours)
-    (void) remove_named(making->instance, making->name, NULL);
+    (void) remove_it(making->instance, making->ours, NULL);
 }
 
 static int make(struct making *making, struct box **ret_box, bool *ret_existed, struct mbp_error *err)
@@ -284,5 +292,6 @@ int container_create(struct mbp_instance *instance, struct mbp_call *call, const
   if (r == 0)
     r = make(&making, ret_box, ret_existed, err);
   free(making.name);
+  free(making.ours);
   return r;
 }

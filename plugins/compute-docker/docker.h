@@ -46,7 +46,8 @@ struct box {
   struct mbp_instance *instance;
   pthread_mutex_t lock;
   char *key, *name, *session, *working_dir, *limits;
-  char *maker; /* which attempt of which process made it */
+  char *container; /* its id, which no other container ever has */
+  char *maker;     /* which attempt of which process made it */
   int64_t created_ms, memory_bytes;
   uint32_t network, state; /* MBP_SANDBOX_* when it was last looked at */
   struct channel *idle;

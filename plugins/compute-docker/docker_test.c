@@ -7,12 +7,16 @@
 #include "base/json.h"
 #include "host/config.h"
 #include "host/host.h"
+#include "tests/lib/http_server.h"
 
 #include <check.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -218,6 +222,9 @@ START_TEST(options_that_make_no_sense_are_refused_with_a_reason)
       {"{\"user\":\"bob\"}", "UID"},
       {"{\"user\":\"1:\"}", "UID"},
       {"{\"name_prefix\":\"-x\"}", "a letter first"},
+      {"{\"bridge\":\"host\"}", "refused"},
+      {"{\"bridge\":\"none\"}", "one of the engine's bridges"},
+      {"{\"bridge\":\"container:other\"}", "refused"},
       {"{\"api_version\":\"1.12\"}", "1.40"},
       {"{\"host\":\"tcp://h:1\",\"tls_verify\":\"1\",\"cert_path\":\"/nowhere\"}", "ca.pem"},
   };
@@ -283,17 +290,38 @@ START_TEST(a_container_is_hardened_unless_asked_otherwise)
 }
 END_TEST
 
-static int ask_at(const char *path, struct mbp_error *err)
+static int ask_of(const char *scheme, const char *address, const char *more, struct mbp_error *err)
 {
   char json[256];
   struct mbp_instance *instance = NULL;
   struct mbp_json *document = NULL;
   const struct ask ask = {0};
-  (void) snprintf(json, sizeof(json), "{\"host\":\"unix://%s\"}", path);
+  (void) snprintf(json, sizeof(json), "{\"host\":\"%s://%s\"%s}", scheme, address, more);
   ck_assert_int_eq(open_plugin(json, &instance, err), 0);
   int r = engine_json(&instance->engine, NULL, "/version", &ask, 0, "version", &document, err);
+  instance->engine.json->free(document);
   close_plugin(instance);
   return r;
+}
+
+static int ask_at(const char *path, struct mbp_error *err)
+{
+  return ask_of("unix", path, "", err);
+}
+
+/* As somebody who may not: root may everything. Before any other request, whose threads do not come along. */
+static void expect_permission_denied(const char *path)
+{
+  pid_t pid = fork();
+  if (pid == 0) {
+    struct mbp_error err = MAG_ERROR_INIT;
+    if (geteuid() == 0 && (setgid(65534) < 0 || setuid(65534) < 0))
+      _exit(2);
+    _exit(ask_at(path, &err) == -MBP_E_PERMISSION && strstr(err.message, "usermod -aG docker") ? 0 : 1);
+  }
+  int status = -1;
+  ck_assert(waitpid(pid, &status, 0) == pid);
+  ck_assert_int_eq(status, 0);
 }
 
 START_TEST(an_engine_that_is_not_there_is_told_with_a_cure)
@@ -301,19 +329,108 @@ START_TEST(an_engine_that_is_not_there_is_told_with_a_cure)
   struct mbp_error err = MAG_ERROR_INIT;
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   (void) snprintf(address.sun_path, sizeof(address.sun_path), "/tmp/magent-docker-test-%d", (int) getpid());
-  ck_assert_int_eq(ask_at(address.sun_path, &err), -MBP_E_UNAVAILABLE);
-  ck_assert_msg(strstr(err.message, "DOCKER_HOST") && strstr(err.message, "docker.io"), "%s", err.message);
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   ck_assert_int_eq(bind(fd, (struct sockaddr *) &address, sizeof(address)), 0); /* and nobody listens */
+  ck_assert_int_eq(chmod(address.sun_path, 0), 0);
+  expect_permission_denied(address.sun_path);
+  ck_assert_int_eq(chmod(address.sun_path, 0600), 0);
   ck_assert_int_eq(ask_at(address.sun_path, &err), -MBP_E_UNAVAILABLE);
   ck_assert_msg(strstr(err.message, "systemctl start docker"), "%s", err.message);
-  if (geteuid() != 0) {
-    ck_assert_int_eq(chmod(address.sun_path, 0), 0);
-    ck_assert_int_eq(ask_at(address.sun_path, &err), -MBP_E_PERMISSION);
-    ck_assert_msg(strstr(err.message, "usermod -aG docker"), "%s", err.message);
-  }
   (void) close(fd);
   (void) unlink(address.sun_path);
+  ck_assert_int_eq(ask_at(address.sun_path, &err), -MBP_E_UNAVAILABLE);
+  ck_assert_msg(strstr(err.message, "DOCKER_HOST") && strstr(err.message, "docker.io"), "%s", err.message);
+}
+END_TEST
+
+/* What is at an engine's address and is none that will do. */
+struct stranger {
+  int status;
+  const char *headers, *body; /* of the answer to _ping */
+  const char *told;
+};
+
+static void answer_strangely(struct test_conn *conn, const struct test_request *request, void *ctx)
+{
+  const struct stranger *stranger = ctx;
+  (void) request;
+  (void) test_reply(conn, stranger->status, stranger->headers, stranger->body);
+}
+
+START_TEST(what_is_no_engine_that_will_do_is_told_as_what_it_is)
+{
+  static struct stranger strangers[] = {
+      {200, "Api-Version: 1.24\r\n", "OK", "too old: it speaks API 1.24, and 1.40 (Docker 19.03)"},
+      {200, NULL, "<html>", "not as a Docker engine does: check DOCKER_HOST"},
+      {200, "Api-Version: 1.4x\r\n", "OK", "not as a Docker engine does"},
+      {400, NULL, "Client sent an HTTP request to an HTTPS server.\n", "DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH"},
+      {502, NULL, "{\"message\":\"bad gateway\"}", "bad gateway"},
+  };
+  for (size_t i = 0; i < COUNT(strangers); i++) {
+    struct mbp_error err = MAG_ERROR_INIT;
+    struct test_server *server = test_server_new(answer_strangely, &strangers[i]);
+    ck_assert_int_lt(ask_of("tcp", test_server_url(server) + strlen("http://"), "", &err), 0);
+    ck_assert_msg(strstr(err.message, strangers[i].told) != NULL, "%zu: %s", i, err.message);
+    ck_assert_uint_eq(test_server_count(server), 1);
+    test_server_free(server);
+  }
+}
+END_TEST
+
+/* Hangs up after the first byte that it is sent, and ends with that as its status. */
+static pid_t listen_for_a_byte(char *address, size_t cap)
+{
+  struct sockaddr_in bound = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t len = sizeof(bound);
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ck_assert(bind(fd, (struct sockaddr *) &bound, len) == 0 && listen(fd, 1) == 0);
+  ck_assert_int_eq(getsockname(fd, (struct sockaddr *) &bound, &len), 0);
+  (void) snprintf(address, cap, "127.0.0.1:%d", ntohs(bound.sin_port));
+  pid_t pid = fork();
+  if (pid == 0) {
+    unsigned char byte = 255;
+    int client = accept(fd, NULL, NULL);
+    _exit(recv(client, &byte, 1, 0) == 1 ? byte : 255);
+  }
+  (void) close(fd);
+  return pid;
+}
+
+START_TEST(an_address_without_an_engine_is_told_with_what_can_be_set)
+{
+  struct mbp_error err = MAG_ERROR_INIT;
+  char address[64];
+  int status = -1;
+  pid_t pid = listen_for_a_byte(address, sizeof(address));
+  ck_assert_int_eq(ask_of("tcp", address, ",\"tls_verify\":\"1\"", &err), -MBP_E_NETWORK);
+  ck_assert_msg(strstr(err.message, address) && strstr(err.message, "DOCKER_CERT_PATH"), "%s", err.message);
+  ck_assert(waitpid(pid, &status, 0) == pid);
+  ck_assert_int_eq(WEXITSTATUS(status), 0x16); /* of TLS: nothing went there before */
+  ck_assert_int_eq(ask_of("tcp", address, "", &err), -MBP_E_NETWORK);
+  ck_assert_msg(strstr(err.message, address) && strstr(err.message, "check DOCKER_HOST"), "%s", err.message);
+}
+END_TEST
+
+START_TEST(certificates_are_those_of_the_directory_or_of_the_home)
+{
+  struct mbp_error err = MAG_ERROR_INIT;
+  struct mbp_instance *instance = NULL;
+  char home[] = "/tmp/magent-docker-home-XXXXXX", directory[64], path[96];
+  const char *json = "{\"host\":\"tcp://h:1\",\"tls_verify\":\"1\"}";
+  ck_assert_ptr_nonnull(mkdtemp(home));
+  ck_assert_int_eq(setenv("HOME", home, 1), 0); /* the test is a process of its own */
+  ck_assert_int_eq(open_plugin(json, &instance, &err), 0);
+  ck_assert(!instance->engine.ca_file && !instance->engine.cert_file && !instance->engine.key_file);
+  close_plugin(instance);
+  (void) snprintf(directory, sizeof(directory), "%s/.docker", home);
+  (void) snprintf(path, sizeof(path), "%s/ca.pem", directory);
+  ck_assert_int_eq(mkdir(directory, 0700), 0);
+  ck_assert_int_eq(close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)), 0);
+  ck_assert_int_eq(open_plugin(json, &instance, &err), 0);
+  ck_assert_str_eq(instance->engine.ca_file, path);
+  ck_assert_ptr_null(instance->engine.cert_file);
+  close_plugin(instance);
+  ck_assert(unlink(path) == 0 && rmdir(directory) == 0 && rmdir(home) == 0);
 }
 END_TEST
 
@@ -326,6 +443,7 @@ START_TEST(what_an_engine_says_is_passed_on_with_a_cure)
   } said[] = {
       {"write /var/lib/docker/tmp/x: no space left on device", "docker system prune", MBP_E_NO_SPACE},
       {"client version 1.40 is too old. Minimum supported API version is 1.44", "api_version", MBP_E_UNSUPPORTED},
+      {"client version 1.99 is too new. Maximum supported API version is 1.41", "api_version", MBP_E_UNSUPPORTED},
       {"Container abc is paused, unpause the container first", "resume", MBP_E_BUSY},
       {"exec format error", "another processor", MBP_E_UNSUPPORTED},
       {"something else", "something else", MBP_E_UPSTREAM},
@@ -351,6 +469,9 @@ int main(void)
   tcase_add_test(tcase, versions_are_numbers);
   tcase_add_test(tcase, a_container_is_hardened_unless_asked_otherwise);
   tcase_add_test(tcase, an_engine_that_is_not_there_is_told_with_a_cure);
+  tcase_add_test(tcase, what_is_no_engine_that_will_do_is_told_as_what_it_is);
+  tcase_add_test(tcase, an_address_without_an_engine_is_told_with_what_can_be_set);
+  tcase_add_test(tcase, certificates_are_those_of_the_directory_or_of_the_home);
   tcase_add_test(tcase, what_an_engine_says_is_passed_on_with_a_cure);
   suite_add_tcase(suite, tcase);
   SRunner *runner = srunner_create(suite);

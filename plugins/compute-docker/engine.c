@@ -28,10 +28,28 @@ static char *file_in(const char *directory, const char *name)
   return path;
 }
 
+/* Where nothing is said, the docker command looks into ~/.docker. */
+static void set_tls_of_home(struct engine *engine)
+{
+  const char *home = secure_getenv("HOME");
+  mag_autofree char *directory = home && home[0] == '/' ? plug_printf("%s/.docker", home) : NULL;
+  if (!directory)
+    return;
+  engine->ca_file = file_in(directory, "ca.pem"); /* else the system's certificates */
+  engine->cert_file = file_in(directory, "cert.pem");
+  engine->key_file = engine->cert_file ? file_in(directory, "key.pem") : NULL;
+  if (!engine->key_file) {
+    free(engine->cert_file);
+    engine->cert_file = NULL;
+  }
+}
+
 static int set_tls(struct engine *engine, const struct engine_options *options, struct mbp_error *err)
 {
-  if (!options->cert_path || !options->cert_path[0])
-    return 0; /* the system's certificates */
+  if (!options->cert_path || !options->cert_path[0]) {
+    set_tls_of_home(engine);
+    return 0;
+  }
   engine->ca_file = file_in(options->cert_path, "ca.pem");
   engine->cert_file = file_in(options->cert_path, "cert.pem");
   engine->key_file = file_in(options->cert_path, "key.pem");
@@ -131,12 +149,31 @@ char *engine_escape(struct mbp_str text)
 
 /* ---- Errors ----------------------------------------------------------------------------------------------------- */
 
+/* Of a tcp:// engine: the message is libcurl's, and knows nothing of what can be set. What else is told of the error
+ * stays: whether it may pass decides about more than words. */
+static int explain_address(const struct engine *engine, struct mbp_error *err)
+{
+  bool tls = strncmp(engine->base, "https:", 6) == 0;
+  mag_autofree char *said = plug_dup(mbp_str(err->message));
+  struct mbp_error told = PLUG_ERROR_INIT;
+  (void) plug_error(&told, err->code, "no word from the Docker engine at %.100s: %.300s (check DOCKER_HOST, and %s)",
+                    engine->address, said ? said : "",
+                    tls ? "that the engine speaks TLS with the certificates of DOCKER_CERT_PATH"
+                        : "DOCKER_TLS_VERIFY if the engine wants TLS");
+  (void) snprintf(err->message, sizeof(err->message), "%s", told.message);
+  return -err->code;
+}
+
 /* What libcurl says of a socket is not what helps. */
-static int explain_socket(const struct engine *engine, struct mbp_error *err)
+static int explain(const struct engine *engine, struct mbp_error *err)
 {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
-  if (!err || !engine->socket || err->code != MBP_E_NETWORK || strlen(engine->socket) >= sizeof(address.sun_path))
+  if (!err || err->code != MBP_E_NETWORK)
     return err ? -err->code : 0;
+  if (!engine->socket)
+    return explain_address(engine, err);
+  if (strlen(engine->socket) >= sizeof(address.sun_path))
+    return -err->code;
   mag_autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   (void) memcpy(address.sun_path, engine->socket, strlen(engine->socket) + 1);
   int number = fd >= 0 && connect(fd, (struct sockaddr *) &address, sizeof(address)) < 0 ? errno : 0;
@@ -167,9 +204,12 @@ int engine_say(const char *what, struct mbp_str message, int code, struct mbp_er
   if (contains(message, "no space left on device")) {
     code = MBP_E_NO_SPACE;
     cure = " (free room on the engine's disk: `docker system prune`)";
-  } else if (contains(message, "client version") && contains(message, "too old")) {
+  } else if (contains(message, "client version") && (contains(message, "too old") || contains(message, "too new"))) {
     code = MBP_E_UNSUPPORTED;
-    cure = " (set api_version to what the engine asks for)";
+    cure = " (set api_version, or DOCKER_API_VERSION, to what the engine asks for)";
+  } else if (contains(message, "HTTP request to an HTTPS server")) {
+    code = MBP_E_INVALID;
+    cure = " (it wants TLS: set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH)";
   } else if (contains(message, "exec format error")) {
     code = MBP_E_UNSUPPORTED;
     cure = " (the image is for another processor)";
@@ -255,16 +295,16 @@ static int send_to(struct engine *engine, struct mbp_call *call, const char *url
       .max_body = 16 << 20,
   };
   int r = engine->http->open(call, &request, ret_http, err);
-  return r < 0 ? explain_socket(engine, err) : 0;
+  return r < 0 ? explain(engine, err) : 0;
 }
 
 /* The lower of the engine's version and ours: there is none that every engine accepts. */
-static int negotiate(struct engine *engine, struct mbp_call *call, struct mbp_error *err)
+static int negotiate(struct engine *engine, struct mbp_call *call, char version[16], struct mbp_error *err)
 {
   (void) pthread_mutex_lock(&engine->lock);
-  bool known = engine->version[0];
+  memcpy(version, engine->version, sizeof(engine->version));
   (void) pthread_mutex_unlock(&engine->lock);
-  if (known)
+  if (version[0])
     return 0;
   struct mbp_http *http;
   const struct ask ask = {0};
@@ -294,6 +334,7 @@ static int negotiate(struct engine *engine, struct mbp_call *call, struct mbp_er
     return r;
   (void) pthread_mutex_lock(&engine->lock);
   (void) snprintf(engine->version, sizeof(engine->version), "%s", number > VERSION_MOST ? MOST_TEXT : text);
+  memcpy(version, engine->version, sizeof(engine->version));
   (void) pthread_mutex_unlock(&engine->lock);
   return 0;
 }
@@ -304,10 +345,11 @@ int engine_ask(struct engine *engine, struct mbp_call *call, const char *path, c
   struct mbp_error local = PLUG_ERROR_INIT;
   if (!err)
     err = &local;
-  int r = negotiate(engine, call, err);
+  char version[sizeof(engine->version)];
+  int r = negotiate(engine, call, version, err);
   if (r < 0)
     return r;
-  mag_autofree char *url = plug_printf("%s/v%s%s", engine->base, engine->version, path);
+  mag_autofree char *url = plug_printf("%s/v%s%s", engine->base, version, path);
   return url ? send_to(engine, call, url, ask, ret_http, err) : plug_no_memory(err);
 }
 

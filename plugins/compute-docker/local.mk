@@ -19,6 +19,6 @@ check_PROGRAMS += plugins/compute-docker/docker_test
 plugins_compute_docker_docker_test_SOURCES = plugins/compute-docker/docker_test.c $(compute_docker_sources)
 plugins_compute_docker_docker_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir) -DMBP_ENTRY=docker_entry
 plugins_compute_docker_docker_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(ARCHIVE_CFLAGS)
-plugins_compute_docker_docker_test_LDADD = libmagbox.la $(TEST_LIBS) $(ARCHIVE_LIBS)
+plugins_compute_docker_docker_test_LDADD = libmagbox.la tests/lib/libtestlib.la $(TEST_LIBS) $(ARCHIVE_LIBS)
 endif
 endif

@@ -340,8 +340,8 @@ static const struct mbp_param tls_param =
                   "what goes to such an engine can be read and changed on the way.");
 static const struct mbp_param cert_param =
     PARAM(.type = MBP_PARAM_PATH, .name = "cert_path", .env = "DOCKER_CERT_PATH",
-          .help = "Directory of ca.pem, cert.pem and key.pem for TLS. Without it the system's certificates are "
-                  "trusted, and none is shown.");
+          .help = "Directory of ca.pem, cert.pem and key.pem for TLS. Without it ~/.docker, and where it has none "
+                  "the system's certificates are trusted, and none is shown.");
 static const struct mbp_param version_param =
     PARAM(.type = MBP_PARAM_STRING, .name = "api_version", .env = "DOCKER_API_VERSION",
           .help = "API version, like 1.41. Without it: the highest that the engine and this plugin both know.");
@@ -360,7 +360,7 @@ static const struct mbp_param runtime_param =
           .help = "A runtime that the engine has been set up with, like runsc (gVisor). Without it the engine's own.");
 static const struct mbp_param bridge_param =
     PARAM(.type = MBP_PARAM_STRING, .name = "bridge", .default_value = "bridge",
-          .help = "The engine's network that 'provider' means.");
+          .help = "The engine's network that 'provider' means, by its name. Not 'host'.");
 static const struct mbp_param memory_param =
     PARAM(.type = MBP_PARAM_SIZE, .name = "memory", .default_value = "2GiB", .min = 32 << 20, .max = INT64_MAX,
           .help = "Memory of a sandbox, its /tmp included, where its own request says nothing.");
@@ -398,6 +398,18 @@ static const struct mbp_compute_info info = {
     .isolation = MBP_ISOLATION_CONTAINER,
 };
 
+/* 'host', 'container:NAME' and their like are no networks of containers' own. */
+static int check_bridge(const char *name, struct mbp_error *err)
+{
+  const char *most = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+  if (strcmp(name, "host") == 0 || strcmp(name, "none") == 0 || name[strspn(name, most)])
+    return plug_error(err, MBP_E_INVALID,
+                      "bridge '%.60s': must be the name of one of the engine's bridges; 'host' and other containers' "
+                      "networks are refused",
+                      name);
+  return 0;
+}
+
 static int check_options(struct mbp_instance *instance, struct mbp_error *err)
 {
   const char *user = docker_option(instance, "user", ""), *prefix = docker_option(instance, "name_prefix", "");
@@ -408,7 +420,7 @@ static int check_options(struct mbp_instance *instance, struct mbp_error *err)
   if (!((prefix[0] >= 'a' && prefix[0] <= 'z') || (prefix[0] >= 'A' && prefix[0] <= 'Z')) || strlen(prefix) > 60 ||
       strspn(prefix, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") != strlen(prefix))
     return plug_error(err, MBP_E_INVALID, "name_prefix '%.60s': letters, digits, -, _ and ., a letter first", prefix);
-  return 0;
+  return check_bridge(docker_option(instance, "bridge", "bridge"), err);
 }
 
 static void plugin_close(struct mbp_instance *instance)

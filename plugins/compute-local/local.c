@@ -76,7 +76,7 @@ static int launch(struct mbp_instance *instance, struct mbp_call *call, const st
 {
   static const char *const env[] = {"PATH=/usr/bin:/bin", NULL};
   struct mbp_fd fds[2];
-  char complaint[512];
+  char complaint[512] = "";
   struct mag_rlimits rlimits;
   /* Without a namespace the kernel's limit of processes would count everything that the user runs. */
   int r = mag_provider_limits(instance, spec, box, false, &rlimits, err);

@@ -1,4 +1,5 @@
 #include "llm_test.h"
+#include "../../tests/lib/run.h"
 
 #include "base/error.h"
 #include "base/json.h"
@@ -273,10 +274,7 @@ void test_other(const struct mbp_plugin *plugin, const char *config, enum test_o
 
 int test_run(Suite *suite)
 {
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_NORMAL);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
+  int failed = run_suite(suite);
   llm_buf_done(&test_http.body);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  return failed;
 }

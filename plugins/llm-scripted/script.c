@@ -428,7 +428,7 @@ static int read_document(struct reading *reading, const char *name, struct mbp_s
     (void) snprintf(reading->place, sizeof(reading->place), "%s%zu", is_array ? "" : "replies/", i);
     (void) json->slice(all, reading->place, &raw);
     (void) snprintf(reading->place, sizeof(reading->place), "%s%zu/", is_array ? "" : "replies/", i);
-    if ((r = add_reply(reading, value, err)) < 0)
+    if (add_reply(reading, value, err) < 0)
       return at_line(name, line_of(whole, raw.ptr), err);
   }
   return 0;

@@ -1,5 +1,6 @@
 /* The contract of stores, for this one, and what is SQLite's own: files, processes, crashes. */
 #include "store_sqlite_test.h"
+#include "../../tests/lib/run.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -596,10 +597,7 @@ int main(int argc, char **argv)
   tcase_add_test(t, fifty_of_a_hundred_thousand_sessions_are_listed_quickly);
   suite_add_tcase(suite, t);
   store_damage_tests(suite);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
+  int failed = run_suite(suite);
   remove_tree(root);
-  return failed ? 1 : 0;
+  return failed;
 }

@@ -1,5 +1,6 @@
 /* The toolset over a provider of the tests' own, and over the real sandbox where it was built. Run from the top of the
  * build tree. With the argument "bench": medians of round trips instead. */
+#include "../../tests/lib/run.h"
 #include "agent/sandbox.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -585,10 +586,7 @@ int main(int argc, char **argv)
   suite_add_tcase(suite, fake);
   if (with_real)
     suite_add_tcase(suite, own);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
+  int failed = run_suite(suite);
   mag_registry_free(registry);
-  return failed != 0;
+  return failed;
 }

@@ -1,6 +1,8 @@
 /* The layout of magent.h's structs against the table of embed_layout.h. */
 #include <magent/magent.h>
 
+#include "../lib/run.h"
+
 #include <check.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -86,9 +88,5 @@ int main(void)
   tcase_add_test(t, structs_have_no_holes_and_all_their_members_are_known);
   tcase_add_test(t, constants_keep_their_values);
   suite_add_tcase(suite, t);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

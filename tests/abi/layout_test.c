@@ -6,6 +6,8 @@
 #include <magent/mbp-toolset.h>
 #include <magent/mbp.h>
 
+#include "../lib/run.h"
+
 #include <check.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -154,9 +156,5 @@ int main(void)
   tcase_add_test(t, sized_structs_begin_with_their_size);
   tcase_add_test(t, constants_and_names_keep_their_values);
   suite_add_tcase(suite, t);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

@@ -4,7 +4,7 @@
 
 #include "model_server.h"
 
-/* `root`: a directory for state, which the caller removes. `scale` divides the numbers of sessions: 1 for a real run. */
+/* `root`: a directory for state, which the caller removes. `scale` divides the numbers of sessions: 1: a real run. */
 void session_figures(struct model_server *server, const char *root, size_t runs, size_t scale);
 
 #endif

@@ -12,7 +12,8 @@ void add_process_cases(Suite *suite);
 void add_limit_cases(Suite *suite);
 void add_wall_cases(Suite *suite);
 void add_docker_own_cases(Suite *suite);
-void add_docker_cases(Suite *suite); /* faults of an engine; none without one */
+void add_docker_way_cases(Suite *suite); /* the way to an engine, and what it fetches */
+void add_docker_cases(Suite *suite);     /* faults of an engine; none without one */
 
 /* Opens the provider of loop index `i` and makes sandbox "a"; false, having said so loudly, where it cannot work
  * here. */

@@ -54,6 +54,7 @@ int main(void)
   add_limit_cases(suite);
   add_wall_cases(suite);
   add_docker_own_cases(suite);
+  add_docker_way_cases(suite);
   add_docker_cases(suite);
   SRunner *runner = srunner_create(suite);
   srunner_run_all(runner, CK_ENV);

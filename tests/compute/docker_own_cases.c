@@ -6,6 +6,8 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/json.h"
+#include "base/text.h"
 #include "host/call.h"
 
 #include <poll.h>
@@ -182,6 +184,17 @@ START_TEST(a_suspended_sandbox_stands_still_and_goes_on)
 }
 END_TEST
 
+START_TEST(a_suspended_sandbox_is_removed_as_any_other)
+{
+  struct rig rig;
+  if (!begin(&rig, _i, NULL))
+    return;
+  suspend(&rig, true);
+  finish(&rig);
+  ck_assert(engine_has_containers(engine_socket(), 0, 15000));
+}
+END_TEST
+
 /* ---- Users ------------------------------------------------------------------------------------------------------ */
 
 START_TEST(commands_run_as_an_ordinary_user_or_as_the_one_that_is_asked_for)
@@ -265,6 +278,96 @@ START_TEST(sandboxes_of_all_processes_are_listed_and_others_containers_are_not)
 }
 END_TEST
 
+static struct mbp_json *inspected(const char *container)
+{
+  mag_autobuf body = MAG_BUF_INIT;
+  struct mbp_json *document = NULL;
+  mag_autofree char *path = mag_sprintf("/containers/%s/json", container);
+  ck_assert_int_eq(engine_request(engine_socket(), "GET", path, &body), 200);
+  ck_assert_int_eq(mag_json_parse(mag_buf_str(&body), &document, NULL), 0);
+  return document;
+}
+
+static bool text_is(const struct mbp_json *object, const char *name, const char *text)
+{
+  return mbp_str_eq(mag_json_str(mag_json_get(object, name)), text);
+}
+
+/* As the engine has it, whatever was asked for. */
+START_TEST(a_container_is_hardened_limited_and_labelled)
+{
+  struct rig rig;
+  struct box_options options = {
+      .lifetime_ms = 600000, .memory_bytes = 128 << 20, .pids = 64, .cpu_millis = 500, .workspace = ""};
+  if (!begin(&rig, _i, &options))
+    return;
+  mag_autojson document = inspected(engine_only_container(engine_socket()));
+  const struct mbp_json *config = mag_json_get(document, "Config"), *host = mag_json_get(document, "HostConfig");
+  const struct mbp_json *labels = mag_json_get(config, "Labels");
+  ck_assert(text_is(labels, "magent.key", "a") && text_is(labels, "magent.session", "sesn_test"));
+  ck_assert(text_is(labels, "magent.owner", "owner_test"));
+  ck_assert_int_eq(strtoll(mag_json_str(mag_json_get(labels, "magent.deadline")).ptr, NULL, 10) -
+                       strtoll(mag_json_str(mag_json_get(labels, "magent.created")).ptr, NULL, 10),
+                   600000);
+  ck_assert(text_is(config, "User", "1000:1000"));
+  ck_assert(text_is(host, "NetworkMode", "none"));
+  ck_assert(!mag_json_truth(mag_json_get(host, "Privileged"), 1));
+  ck_assert(mag_json_count(mag_json_get(host, "CapDrop")) == 1 && mag_json_count(mag_json_get(host, "CapAdd")) == 0);
+  ck_assert_uint_eq(mag_json_count(mag_json_get(host, "SecurityOpt")), 1); /* seccomp is the engine's own */
+  ck_assert_uint_eq(mag_json_count(mag_json_get(document, "Mounts")), 0);
+  ck_assert_uint_eq(mag_json_count(mag_json_get(host, "Devices")), 0);
+  ck_assert_int_eq(mag_json_num(mag_json_get(host, "Memory"), 0), 128 << 20);
+  ck_assert_int_eq(mag_json_num(mag_json_get(host, "PidsLimit"), 0), 64);
+  ck_assert_int_eq(mag_json_num(mag_json_get(host, "NanoCpus"), 0), 500000000);
+  finish(&rig);
+}
+END_TEST
+
+static void make_container(const char *name, const char *labels)
+{
+  mag_autofree char *path = mag_sprintf("/containers/create?name=%s", name);
+  mag_autofree char *body = mag_sprintf("{\"Image\":\"%s\",\"Cmd\":[\"sleep\",\"600\"],\"Labels\":{%s}}",
+                                        rig_environment("MAGENT_TEST_DOCKER_IMAGE"), labels);
+  ck_assert_int_eq(engine_send(engine_socket(), "POST", path, body, NULL), 201);
+}
+
+static void tell_container(const char *name, const char *verb)
+{
+  mag_autofree char *path = mag_sprintf("/containers/%s/%s", name, verb);
+  ck_assert_int_eq(engine_request(engine_socket(), "POST", path, NULL), 204);
+}
+
+static bool is_there(const char *name)
+{
+  mag_autofree char *path = mag_sprintf("/containers/%s/json", name);
+  return engine_request(engine_socket(), "GET", path, NULL) == 200;
+}
+
+START_TEST(what_outlived_its_deadline_is_swept_and_nothing_else)
+{
+  struct rig rig;
+  struct mbp_error err = MAG_ERROR_INIT;
+  if (!begin(&rig, _i, NULL))
+    return;
+  make_container("magent-never-started", "\"magent.key\":\"never-started\",\"magent.deadline\":\"1000\"");
+  make_container("magent-suspended", "\"magent.key\":\"suspended\",\"magent.deadline\":\"1000\"");
+  tell_container("magent-suspended", "start");
+  tell_container("magent-suspended", "pause");
+  make_container("magent-being-made", "\"magent.key\":\"being-made\",\"magent.deadline\":\"99999999999999\"");
+  make_container("magent-without-label", "\"magent.deadline\":\"1000\"");
+  make_container("other-prefix", "\"magent.key\":\"prefix\",\"magent.deadline\":\"1000\"");
+  struct mag_call_options options = {.timeout_ms = 20000};
+  struct mbp_call *call = mag_call_new(&options);
+  ck_assert_int_eq(mag_call_wait(call, rig.ops->list(rig.instance, call, &err), NULL, &err), 0);
+  mag_call_unref(call);
+  ck_assert(engine_has_containers(engine_socket(), 4, 15000));
+  ck_assert(is_there("magent-a") && is_there("magent-being-made"));
+  ck_assert(is_there("magent-without-label") && is_there("other-prefix"));
+  finish(&rig);
+  engine_clear(engine_socket());
+}
+END_TEST
+
 void add_docker_own_cases(Suite *suite)
 {
   if (!n_providers || !providers[0].engine)
@@ -275,6 +378,9 @@ void add_docker_own_cases(Suite *suite)
   tcase_add_loop_test(tcase, a_background_process_is_attached_to_by_its_spool, 0, 1);
   tcase_add_loop_test(tcase, a_time_limit_holds_also_when_its_process_is_killed, 0, 1);
   tcase_add_loop_test(tcase, a_suspended_sandbox_stands_still_and_goes_on, 0, 1);
+  tcase_add_loop_test(tcase, a_suspended_sandbox_is_removed_as_any_other, 0, 1);
+  tcase_add_loop_test(tcase, a_container_is_hardened_limited_and_labelled, 0, 1);
+  tcase_add_loop_test(tcase, what_outlived_its_deadline_is_swept_and_nothing_else, 0, 1);
   tcase_add_loop_test(tcase, commands_run_as_an_ordinary_user_or_as_the_one_that_is_asked_for, 0, 1);
   tcase_add_loop_test(tcase, an_unused_sandbox_ends_and_a_used_one_does_not, 0, 1);
   tcase_add_loop_test(tcase, sandboxes_of_all_processes_are_listed_and_others_containers_are_not, 0, 1);

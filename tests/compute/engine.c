@@ -60,9 +60,17 @@ static int dial(const char *socket_path)
 /* HTTP/1.0: the answer ends with the connection and has no chunks. */
 int engine_request(const char *socket_path, const char *method, const char *path, struct mag_buf *ret_body)
 {
+  return engine_send(socket_path, method, path, "", ret_body);
+}
+
+int engine_send(const char *socket_path, const char *method, const char *path, const char *json,
+                struct mag_buf *ret_body)
+{
   mag_autobuf answer = MAG_BUF_INIT;
   mag_autoclose int fd = dial(socket_path);
-  mag_autofree char *request = mag_sprintf("%s %s HTTP/1.0\r\nHost: engine\r\nContent-Length: 0\r\n\r\n", method, path);
+  mag_autofree char *request = mag_sprintf("%s %s HTTP/1.0\r\nHost: engine\r\nContent-Type: application/json\r\n"
+                                           "Content-Length: %zu\r\n\r\n%s",
+                                           method, path, strlen(json), json);
   char chunk[8192];
   ssize_t n;
   ck_assert_int_eq(send(fd, request, strlen(request), MSG_NOSIGNAL), (ssize_t) strlen(request));

@@ -15,6 +15,8 @@ void engine_start(void); /* it again */
 
 /* One request by hand; the status, and the body unless NULL. */
 int engine_request(const char *socket_path, const char *method, const char *path, struct mag_buf *body);
+/* The same with a body of JSON. */
+int engine_send(const char *socket_path, const char *method, const char *path, const char *json, struct mag_buf *body);
 /* Containers of every kind, running or not, of magent or not: it is a private engine. */
 size_t engine_containers(const char *socket_path);
 /* Waits until there are so many. */

@@ -225,6 +225,7 @@ int rig_try_create(struct rig *rig, const char *key, const struct box_options *g
       .flags = options->flags,
       .key = mbp_str(key),
       .session = mbp_str("sesn_test"),
+      .owner = mbp_str("owner_test"),
       .workspace = mbp_str(options->workspace ? options->workspace : workspace),
       .network = options->network ? options->network : rig->provider->network,
       .pids = options->pids,
@@ -596,6 +597,33 @@ static bool has_mark(const char *pid, const char *mark)
   mag_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
   ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1); /* a zombie's is empty */
   return n > 0 && memmem(text, (size_t) n, mark, strlen(mark)) != NULL;
+}
+
+static int run_shell(const char *command, const char *argument)
+{
+  pid_t pid = fork();
+  if (pid == 0) {
+    (void) execl("/bin/sh", "sh", "-c", command, "sh", argument, (char *) NULL);
+    _exit(127);
+  }
+  int status = -1;
+  ck_assert(waitpid(pid, &status, 0) == pid);
+  return status;
+}
+
+void host_shell(const char *format, ...)
+{
+  char command[2048];
+  va_list args;
+  va_start(args, format);
+  (void) vsnprintf(command, sizeof(command), format, args);
+  va_end(args);
+  ck_assert_msg(run_shell(command, NULL) == 0, "%s", command);
+}
+
+bool host_has(const char *program)
+{
+  return run_shell("command -v \"$1\" > /dev/null", program) == 0;
 }
 
 int host_count(const char *mark)

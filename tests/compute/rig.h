@@ -136,6 +136,9 @@ const char *rig_processes(struct rig *rig, const char *key);
 void host_write(struct rig *rig, const char *name, const char *content);
 bool host_exists(struct rig *rig, const char *name);
 char *host_path(struct rig *rig, const char *name); /* static, one of eight */
+/* `sh -c` on this machine; fails the test if that fails. */
+void host_shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+bool host_has(const char *program);
 /* Processes on the host with `mark` in their command line; zombies do not count. */
 int host_count(const char *mark);
 /* Waits until there are `n`. */

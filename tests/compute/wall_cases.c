@@ -12,24 +12,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void shell(const char *format, ...)
-{
-  char command[2048];
-  va_list args;
-  va_start(args, format);
-  (void) vsnprintf(command, sizeof(command), format, args);
-  va_end(args);
-  pid_t pid = fork();
-  if (pid == 0) {
-    (void) execl("/bin/sh", "sh", "-c", command, (char *) NULL);
-    _exit(127);
-  }
-  int status = -1;
-  ck_assert(waitpid(pid, &status, 0) == pid);
-  ck_assert_msg(status == 0, "%s", command);
-}
-
 /* Runs one attack inside; nothing of it may succeed. */
 static void attack(struct rig *rig, const char *words)
 {
@@ -44,7 +26,7 @@ START_TEST(other_files_and_processes_are_not_there)
   struct rig rig;
   if (!begin_isolated(&rig, _i, NULL))
     return;
-  shell("mkdir '%s/other' && echo secret > '%s/other/file'", rig.work, rig.work);
+  host_shell("mkdir '%s/other' && echo secret > '%s/other/file'", rig.work, rig.work);
   mag_autofree char *script = mag_sprintf("cat '%s/other/file' /etc/shadow /root/.bashrc; ls /root /home /boot /srv "
                                           "/var/log /sys '%s'; true",
                                           rig.work, rig.work);
@@ -158,14 +140,14 @@ static const char *const plantings[] = {
 
 static void make_repository(struct rig *rig)
 {
-  shell("cd '%s' && find . -mindepth 1 -delete && mkdir -p .git/hooks .git/objects .git/refs && "
-        "echo 'ref: refs/heads/x' > .git/HEAD && echo '[core]' > .git/config && echo mine > .profile && "
-        "mkdir -p .git/modules/m .git/rebase-merge .git/worktrees/w mod && cp -r .git/hooks .git/modules/m/ && "
-        "echo pick > .git/rebase-merge/git-rebase-todo && echo ../.. > .git/worktrees/w/commondir && "
-        "echo /elsewhere/.git > .git/worktrees/w/gitdir && echo 'gitdir: ../.git/modules/m' > mod/.git && "
-        "mkdir -p sub/deep/.git/hooks sub/deep/.git/modules && echo 'ref: refs/heads/x' > sub/deep/.git/HEAD && "
-        "echo '[core]' > sub/deep/.git/config",
-        rig->workspace);
+  host_shell("cd '%s' && find . -mindepth 1 -delete && mkdir -p .git/hooks .git/objects .git/refs && "
+             "echo 'ref: refs/heads/x' > .git/HEAD && echo '[core]' > .git/config && echo mine > .profile && "
+             "mkdir -p .git/modules/m .git/rebase-merge .git/worktrees/w mod && cp -r .git/hooks .git/modules/m/ && "
+             "echo pick > .git/rebase-merge/git-rebase-todo && echo ../.. > .git/worktrees/w/commondir && "
+             "echo /elsewhere/.git > .git/worktrees/w/gitdir && echo 'gitdir: ../.git/modules/m' > mod/.git && "
+             "mkdir -p sub/deep/.git/hooks sub/deep/.git/modules && echo 'ref: refs/heads/x' > sub/deep/.git/HEAD && "
+             "echo '[core]' > sub/deep/.git/config",
+             rig->workspace);
 }
 
 /* Without the guard each of them works: a misspelt one could not fail for the right reason. */
@@ -201,16 +183,25 @@ START_TEST(what_git_and_friends_would_run_cannot_be_planted)
     ck_assert_msg(rig_code(&rig, "a", plantings[i]) != 0, "BREACH: %s", plantings[i]);
   /* What the agent needs stays possible. */
   ck_assert_int_eq(rig_code(&rig, "a", "echo x > .git/index && mkdir .git/refs/heads && echo y > file"), 0);
-  ck_assert_int_eq(rig_code(&rig, "a", "echo x > sub/deep/.git/index && echo y > sub/deep/file && echo y > mod/file && "
-                                       "echo y > .git/worktrees/w/HEAD && mkdir .git/worktrees/new && mv sub/deep/file "
-                                       "sub/file && mv mod/file mod/file2"), 0);
+  ck_assert_int_eq(rig_code(&rig, "a",
+                            "echo x > sub/deep/.git/index && echo y > sub/deep/file && echo y > mod/file && "
+                            "echo y > .git/worktrees/w/HEAD && mkdir .git/worktrees/new && mv sub/deep/file "
+                            "sub/file && mv mod/file mod/file2"),
+                   0);
   rig_destroy(&rig, "a");
-  shell("cd '%s' && test \"$(cat .git/config .profile)\" = '[core]\nmine' && test -z \"$(ls .git/hooks)\"",
-        rig.workspace);
-  static const char *const litter[] = {".envrc",         ".vscode",      ".idea",
-                                       ".magent",        ".bashrc",      "HEAD",
-                                       ".git/commondir", ".gitconfig",    ".git/config.worktree",
-                                       "sub/deep/.git/commondir", ".git/worktrees/w/config.worktree"};
+  host_shell("cd '%s' && test \"$(cat .git/config .profile)\" = '[core]\nmine' && test -z \"$(ls .git/hooks)\"",
+             rig.workspace);
+  static const char *const litter[] = {".envrc",
+                                       ".vscode",
+                                       ".idea",
+                                       ".magent",
+                                       ".bashrc",
+                                       "HEAD",
+                                       ".git/commondir",
+                                       ".gitconfig",
+                                       ".git/config.worktree",
+                                       "sub/deep/.git/commondir",
+                                       ".git/worktrees/w/config.worktree"};
   for (size_t i = 0; i < MAG_COUNT(litter); i++)
     ck_assert_msg(!host_exists(&rig, litter[i]), "left behind: %s", litter[i]);
   rig_close(&rig);
@@ -224,12 +215,12 @@ START_TEST(it_is_told_where_not_all_repositories_below_are_guarded)
   if (!begin_guarded(&rig, _i))
     return;
   ck_assert_ptr_null(strstr(rig.remark, "repositories"));
-  shell("cd '%s' && for i in $(seq 20); do mkdir -p r$i/.git/hooks; done", rig.workspace);
+  host_shell("cd '%s' && for i in $(seq 20); do mkdir -p r$i/.git/hooks; done", rig.workspace);
   rig_create(&rig, "b", &options);
   ck_assert_msg(strstr(rig.remark, "not all repositories below the workspace are guarded"), "%s", rig.remark);
   rig_destroy(&rig, "b");
   rig.remark[0] = 0;
-  shell("cd '%s' && rm -rf r* && mkdir -p r1 && ln -s ../x r1/.git", rig.workspace);
+  host_shell("cd '%s' && rm -rf r* && mkdir -p r1 && ln -s ../x r1/.git", rig.workspace);
   rig_create(&rig, "c", &options);
   ck_assert_msg(strstr(rig.remark, "not all repositories"), "%s", rig.remark);
   ck_assert_int_eq(rig_code(&rig, "c", "echo x > file"), 0);
@@ -243,9 +234,9 @@ START_TEST(a_path_that_was_replaced_meanwhile_makes_no_sandbox)
   struct rig rig;
   if (!begin_isolated(&rig, _i, NULL))
     return;
-  shell(TEST_BUILDDIR "/sandbox/magent-sandbox init isolated=0 same=1:1:'%s' 2>&1 </dev/null | "
-                      "grep -q 'was replaced while the sandbox was being made: try again'",
-        rig.workspace);
+  host_shell(TEST_BUILDDIR "/sandbox/magent-sandbox init isolated=0 same=1:1:'%s' 2>&1 </dev/null | "
+                           "grep -q 'was replaced while the sandbox was being made: try again'",
+             rig.workspace);
   finish(&rig);
 }
 END_TEST
@@ -271,7 +262,7 @@ START_TEST(no_repository_can_be_made_in_a_guarded_directory)
   /* A link cannot be held fast: no sandbox is made. */
   struct mbp_error err = MAG_ERROR_INIT;
   struct mbp_sandbox_info info;
-  shell("ln -s x '%s/.envrc'", rig.workspace);
+  host_shell("ln -s x '%s/.envrc'", rig.workspace);
   ck_assert_int_eq(rig_try_create(&rig, "c", &options, &info, &err), -MBP_E_UNSUPPORTED);
   ck_assert(strstr(err.message, ".envrc"));
   ck_assert(!host_exists(&rig, ".git"));
@@ -366,7 +357,7 @@ START_TEST(put_and_get_do_not_leave_by_links)
   mag_autobuf content = MAG_BUF_INIT;
   if (!begin(&rig, _i, NULL))
     return;
-  shell("mkdir '%s/outside' && echo secret > '%s/outside/file'", rig.work, rig.work);
+  host_shell("mkdir '%s/outside' && echo secret > '%s/outside/file'", rig.work, rig.work);
   mag_autofree char *links =
       mag_sprintf("ln -s '%s/outside' dir; ln -s '%s/outside/file' file; ln -s .. up", rig.work, rig.work);
   rig_text(&rig, "a", links);
@@ -380,7 +371,7 @@ START_TEST(put_and_get_do_not_leave_by_links)
   mag_autofree char *absolute = mag_sprintf("%s/outside/file", rig.work);
   ck_assert_int_lt(rig_get(&rig, "a", absolute, 100, &content, &info, &err), 0);
   (void) rig_put(&rig, "a", absolute, mbp_str("evil"), 0644, &err);
-  shell("test \"$(cat '%s/outside/file')\" = secret && test \"$(ls '%s/outside')\" = file", rig.work, rig.work);
+  host_shell("test \"$(cat '%s/outside/file')\" = secret && test \"$(ls '%s/outside')\" = file", rig.work, rig.work);
   /* The same while somebody turns the directory into the link and back. */
   struct background race;
   struct run_options options = {.hard_ms = 1500};
@@ -392,7 +383,7 @@ START_TEST(put_and_get_do_not_leave_by_links)
     (void) rig_put(&rig, "a", "d/file", mbp_str("evil"), 0644, &err);
   rig_join(&race);
   outcome_done(&race.outcome);
-  shell("test \"$(cat '%s/outside/file')\" = secret && test \"$(ls '%s/outside')\" = file", rig.work, rig.work);
+  host_shell("test \"$(cat '%s/outside/file')\" = secret && test \"$(ls '%s/outside')\" = file", rig.work, rig.work);
   finish(&rig);
 }
 END_TEST

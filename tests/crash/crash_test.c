@@ -6,6 +6,7 @@
  *   MAGENT_CRASH_SEED=S    the instants of an earlier run; they are uniform over the time that a session takes, or
  *                          right behind a random event
  */
+#include "../lib/run.h"
 #include "agent/engine.h"
 #include "agent/log.h"
 #include "agent/session.h"
@@ -389,15 +390,12 @@ int main(void)
   tcase_add_test(t, a_session_survives_kills_in_bubblewrap);
   tcase_add_test(t, a_session_survives_kills_in_local);
   suite_add_tcase(suite, t);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
+  int failed = run_suite(suite);
   if (failed) {
     show_errors();
     fprintf(stderr, "kept: %s\n", all.root);
   } else {
     (void) nftw(all.root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
   }
-  return failed ? 1 : 0;
+  return failed;
 }

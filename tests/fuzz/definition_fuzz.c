@@ -40,14 +40,30 @@ static void round_trip(struct mag_definition *definition)
   mag_definition_done(&back);
 }
 
+/* A place is that of the file, on a line that it has. */
+static void places(const struct mag_definition *definition, const char *json)
+{
+  int64_t lines = 1, line;
+  for (const char *p = json; *p; p++)
+    lines += *p == '\n';
+  for (size_t i = 0; i < 4; i++) {
+    mag_autofree char *place = mag_tools_source_place(&definition->tools_source, i, "name");
+    if (place)
+      must(strncmp(place, "file:", 5) == 0 && mag_parse_int(mbp_str(place + 5), &line) == 0 && line >= 1 &&
+           line <= lines);
+  }
+}
+
 static void as_agent(const char *json)
 {
   struct mbp_error err = MAG_ERROR_INIT;
   struct mag_definition definition = {0};
   int r = mag_definition_take(&definition, mbp_str(json), "file", &err);
   check_error(r, &err);
-  if (r == 0)
+  if (r == 0) {
     round_trip(&definition);
+    places(&definition, json);
+  }
   /* As a change of what it says itself, and of an agent that says much. */
   int changed = mag_definition_change(&definition, mbp_str(json), "change", true, &err);
   must(r < 0 || changed == 0);

@@ -28,8 +28,8 @@ tests_fuzz_sse_fuzz_LDADD = libmagcore.la
 EXTRA_DIST += tests/fuzz/corpus/sse
 
 fuzz_targets += tests/fuzz/anthropic_fuzz
-tests_fuzz_anthropic_fuzz_SOURCES = tests/fuzz/anthropic_fuzz.c plugins/llm-anthropic/decoder.c plugins/llm-anthropic/decoder.h \
-  plugins/llm-common/llm.c plugins/llm-common/llm.h $(fuzz_main)
+tests_fuzz_anthropic_fuzz_SOURCES = tests/fuzz/anthropic_fuzz.c plugins/llm-anthropic/decoder.c \
+  plugins/llm-anthropic/decoder.h plugins/llm-common/llm.c plugins/llm-common/llm.h $(fuzz_main)
 tests_fuzz_anthropic_fuzz_CFLAGS = $(AM_CFLAGS)
 tests_fuzz_anthropic_fuzz_LDFLAGS = $(fuzz_link)
 tests_fuzz_anthropic_fuzz_LDADD = libmagcore.la

@@ -66,7 +66,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   if (mag_schema_new(schema_text, &schema, &err) == 0)
     check_value(schema, value);
   mag_schema_free(schema);
-  if (mag_custom_entry_new(schema_text, &entry, &err) == 0)
+  char key[MAG_CUSTOM_KEY];
+  if (mag_custom_entry_new(schema_text, &entry, key, &err) == 0)
     mag_custom_entry_free(entry);
   check_answer(value);
   check_base64(value);

@@ -2,6 +2,7 @@
  * variables, and with what cannot be done refused before anything is made. Numbers of behaviours are those of
  * docs/BEHAVIOURS.md. */
 #include "command_check.h"
+#include "../lib/run.h"
 #include "rig.h"
 
 #include <errno.h>
@@ -61,7 +62,7 @@ START_TEST(a_session_is_a_snapshot_of_a_stored_agent)
   check(go_on, 0, "again", NULL);
   check("run --agent rev@1 hello", 0, "hello", NULL);
   check("agent archive rev", 0, ", archived", NULL);
-  check("run --agent rev hello", 1, NULL, "no stored agent \"rev\"");
+  check("run --agent rev hello", 1, NULL, "agent \"rev\" is archived; by its id, agent_");
   struct command command = command_run("agent list --all --json");
   expect(&command, 0, "\"archived_at\":\"2", NULL);
   char id[40] = "";
@@ -70,8 +71,11 @@ START_TEST(a_session_is_a_snapshot_of_a_stored_agent)
   mag_autofree char *use = mag_sprintf("run --agent %s hello", id);
   mag_autofree char *update = mag_sprintf("agent update %s --set description=x", id);
   mag_autofree char *show = mag_sprintf("agent show %s@1", id);
-  check(use, 1, NULL, "is archived: it takes no new sessions");
-  check(update, 1, NULL, "is archived: it cannot be changed any more");
+  mag_autofree char *archived = mag_sprintf("agent \"rev\" (%s) is archived: it ", id);
+  check(use, 1, NULL, archived);
+  check(use, 1, NULL, "takes no new sessions");
+  check(update, 1, NULL, archived);
+  check(update, 1, NULL, "cannot be changed any more");
   check(show, 0, ", version 1", NULL);
   check(go_on, 0, "again", NULL);        /* sessions stay */
   check(create, 0, ", version 1", NULL); /* and the name is free */
@@ -499,9 +503,5 @@ int main(void)
   tcase_add_test(tests, a_projects_code_meets_no_network_unless_it_is_trusted);
   tcase_add_test(tests, a_projects_environment_is_refused_where_there_is_no_sandbox);
   suite_add_tcase(suite, tests);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_NORMAL);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed != 0;
+  return run_suite(suite);
 }

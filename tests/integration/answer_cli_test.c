@@ -1,5 +1,6 @@
 /* Tool calls that wait, as a user meets them: the question on a terminal, and `magent session answer` from anywhere. */
 #include "command_check.h"
+#include "../lib/run.h"
 
 #include "base/cleanup.h"
 #include "base/text.h"
@@ -292,9 +293,5 @@ int main(void)
   tcase_add_test(t, an_answer_from_elsewhere_ends_the_question);
   tcase_add_test(t, a_call_cannot_hide_what_it_does);
   suite_add_tcase(suite, t);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

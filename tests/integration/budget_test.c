@@ -268,7 +268,8 @@ START_TEST(of_parallel_calls_those_that_fit_run)
     rig.definition.budget_tool_calls = (int64_t) budget;
     rig_create(&rig);
     (void) rig_run(&rig, "go", NULL);
-    stops_at(&rig, "tool_calls", "is used up");
+    mag_autofree char *told = mag_sprintf("of %zu tool call%s is used up", budget, mag_plural((int64_t) budget));
+    stops_at(&rig, "tool_calls", told);
     rig_read(&rig, NULL, &records);
     ck_assert_uint_eq(records_count(&records, MAG_REC_TOOL_STARTED), budget);
     ck_assert_uint_eq(records_count(&records, MAG_EV_TOOL_RESULT), 4);

@@ -1,9 +1,9 @@
 /* What others say, and terminals and pipes that get it. */
 #include "command_check.h"
+#include "../lib/run.h"
 #include "rig.h"
 
 #include <check.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -115,9 +115,5 @@ int main(void)
   tcase_add_test(t, names_of_tools_and_titles_do_not_drive_the_terminal);
   tcase_add_test(t, a_closed_pipe_is_an_error_and_no_signal);
   suite_add_tcase(suite, t);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

@@ -109,7 +109,10 @@ END_TEST
 
 /* ---- Other processes' sessions ---------------------------------------------------------------------------------- */
 
-#define WAIT "{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"until test -e go; do sleep 0.02; done\"}}}"
+/* What the model is told decides what it answers. */
+#define WAIT                                                                                                           \
+  "{\"match\":\"begin\",\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"until test -e go; do sleep 0.02; "   \
+  "done\"}}}"
 
 /* `magent run`, once it has printed an event of that type. */
 static struct other start_run(struct place *place, const char *type, char session_id[MAGENT_ID_SIZE])
@@ -145,8 +148,8 @@ static int see(void *ctx, const struct magent_event *event)
   ck_assert_uint_eq(strlen(event->json), event->json_len);
   seen->last = event->seq;
   (void) snprintf(seen->last_id, sizeof(seen->last_id), "%s", event->id);
-  (void) snprintf(seen->text + len, sizeof(seen->text) - len, "%s%s%s ", event->type, waits || event->tool[0] ? ":" : "",
-                  waits ? "?" : event->tool);
+  (void) snprintf(seen->text + len, sizeof(seen->text) - len, "%s%s%s ", event->type,
+                  waits || event->tool[0] ? ":" : "", waits ? "?" : event->tool);
   if (seen->magent) {
     struct magent_session_info *info = NULL;
     struct magent_error error;
@@ -176,7 +179,8 @@ START_TEST(a_session_that_another_process_runs_is_read_and_spoken_to)
   struct seen before = {.n = 0}, after = {.n = 0};
   char id[MAGENT_ID_SIZE], steer[MAGENT_ID_SIZE] = "", follow[MAGENT_ID_SIZE] = "";
   int running = 0;
-  place_begin(&place, "[" WAIT ",{\"text\":\"Steered.\"},{\"text\":\"Followed.\"}]");
+  place_begin(&place, "[" WAIT ",{\"match\":\"*turn left*\",\"text\":\"Steered.\"},"
+                      "{\"match\":\"*then this*\",\"text\":\"Followed.\"}]");
   struct other run = start_run(&place, "agent.tool_use", id);
   uint64_t next = read_all(place.magent, id, 1, 0, &before);
   ck_assert_ptr_nonnull(strstr(before.text, "user.message "));
@@ -188,7 +192,8 @@ START_TEST(a_session_that_another_process_runs_is_read_and_spoken_to)
   ck_assert_str_ne(steer, follow);
   file_write(place_path(&place, "go"), "", 0);
   const char *printed = other_await(&run, "Followed.");
-  ck_assert(strstr(printed, "turn left") && strstr(printed, "turn left") < strstr(printed, "Steered.")); /* in the turn, and behind it */
+  ck_assert(strstr(printed, "turn left") &&
+            strstr(printed, "turn left") < strstr(printed, "Steered.")); /* in the turn, and behind it */
   ck_assert(strstr(printed, "Steered.") < strstr(printed, "Followed."));
   ck_assert_int_eq(other_end(&run), 0);
   (void) read_all(place.magent, id, next, 3, &after);

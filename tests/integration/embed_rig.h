@@ -58,6 +58,7 @@ TCase *embed_guest_tests(void);
 TCase *embed_compute_tests(void);
 TCase *embed_session_tests(void);
 TCase *embed_reach_tests(void);
+TCase *embed_stored_tests(void);
 TCase *embed_tool_tests(void);
 /* What a child of the session tests does. */
 int embed_child(char **argv);

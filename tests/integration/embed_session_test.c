@@ -369,6 +369,31 @@ START_TEST(sessions_are_forked_archived_and_deleted)
 }
 END_TEST
 
+/* It could mean nothing or no bound, so it is neither: null removes a bound. */
+START_TEST(a_budget_of_0_is_refused)
+{
+  static const char *const budgets[] = {"{tokens: 0}", "{cost: 0}",       "{cost: 0.00}",
+                                        "{steps: 0}",  "{tool_calls: 0}", "{time: 0}"};
+  struct place place;
+  struct magent_error error;
+  struct magent_agent *agent = NULL;
+  place_begin(&place, colors);
+  agent = agent_of(&place, NULL);
+  say(agent, "hello", "Yes.");
+  struct magent_ids ids = ids_of(agent);
+  for (size_t i = 0; i < COUNT(budgets); i++)
+    expect(magent_set_budget(place.magent, ids.session_id, budgets[i], &error), -MBP_E_INVALID, error);
+  say(agent, "hello", "Yes."); /* and nothing has changed */
+  magent_agent_free(agent);
+  struct magent_config *config = magent_config_new();
+  ck_assert_int_lt(magent_config_set(config, "budget.steps", "0"), 0);
+  expect(magent_agent_new(place.magent, config, &agent, &error), -MBP_E_INVALID, error);
+  ck_assert_ptr_nonnull(strstr(error.message, "budget.steps"));
+  magent_config_free(config);
+  place_end(&place);
+}
+END_TEST
+
 /* A budget is part of the agent, is raised by id, and the turn goes on from there. */
 START_TEST(a_budget_stops_a_turn_that_goes_on_when_it_is_raised)
 {
@@ -519,6 +544,7 @@ TCase *embed_session_tests(void)
   tcase_add_test(t, files_of_ids_are_whole_or_refused);
   tcase_add_test(t, resets_forget_the_session_or_everything);
   tcase_add_test(t, sessions_are_forked_archived_and_deleted);
+  tcase_add_test(t, a_budget_of_0_is_refused);
   tcase_add_test(t, a_budget_stops_a_turn_that_goes_on_when_it_is_raised);
   tcase_add_test(t, an_updated_agent_keeps_its_conversation_and_counts_its_versions);
   tcase_add_test(t, an_updated_environment_means_a_new_sandbox_with_the_same_files);

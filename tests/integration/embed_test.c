@@ -1,5 +1,6 @@
 /* Programs that embed magent: magent.h and its promises, on real plugins. */
 #include "embed_rig.h"
+#include "../lib/run.h"
 
 #include <string.h>
 
@@ -8,15 +9,11 @@ int main(int argc, char **argv)
   if (argc == 5 && strcmp(argv[1], "--child") == 0)
     return embed_child(argv + 2);
   Suite *suite = suite_create("embed");
-  TCase *const cases[] = {embed_run_tests(), embed_guest_tests(), embed_compute_tests(), embed_session_tests(),
-                          embed_reach_tests(), embed_tool_tests()};
+  TCase *const cases[] = {embed_run_tests(),   embed_guest_tests(),  embed_compute_tests(), embed_session_tests(),
+                          embed_reach_tests(), embed_stored_tests(), embed_tool_tests()};
   for (size_t i = 0; i < COUNT(cases); i++) {
     tcase_set_timeout(cases[i], 120);
     suite_add_tcase(suite, cases[i]);
   }
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

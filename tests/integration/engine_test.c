@@ -1,6 +1,7 @@
 /* The engine as a whole: sessions on real plugins, a model service on the loopback that misbehaves, and processes
  * that die. */
 #include "engine_test.h"
+#include "../lib/run.h"
 
 #include <signal.h>
 #include <string.h>
@@ -31,9 +32,5 @@ int main(int argc, char **argv)
     tcase_set_timeout(cases[i], 120);
     suite_add_tcase(suite, cases[i]);
   }
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

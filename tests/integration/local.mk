@@ -16,6 +16,11 @@ tests_integration_cli_test_SOURCES = tests/integration/cli_test.c $(command_sour
   tests/integration/rig.h tests/integration/service.h
 tests_integration_cli_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_integration_cli_test_LDADD = $(TEST_LIBS) -lutil
+check_PROGRAMS += tests/integration/cli_message_test
+tests_integration_cli_message_test_SOURCES = tests/integration/cli_message_test.c $(command_sources) \
+  tests/integration/rig.c tests/integration/rig.h
+tests_integration_cli_message_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_integration_cli_message_test_LDADD = $(TEST_LIBS) -lutil
 check_PROGRAMS += tests/integration/cli_terminal_test
 tests_integration_cli_terminal_test_SOURCES = tests/integration/cli_terminal_test.c $(command_sources) \
   tests/integration/rig.c tests/integration/rig.h
@@ -42,8 +47,8 @@ endif
 check_PROGRAMS += tests/integration/embed_test
 tests_integration_embed_test_SOURCES = tests/integration/embed_compute_test.c tests/integration/embed_guest_test.c \
   tests/integration/embed_reach_test.c tests/integration/embed_rig.c tests/integration/embed_rig.h \
-  tests/integration/embed_run_test.c \
-  tests/integration/embed_session_test.c tests/integration/embed_test.c tests/integration/embed_tool_test.c
+  tests/integration/embed_run_test.c tests/integration/embed_session_test.c tests/integration/embed_stored_test.c \
+  tests/integration/embed_test.c tests/integration/embed_tool_test.c
 tests_integration_embed_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_integration_embed_test_LDADD = libmagent.la $(CHECK_LIBS)
 # Stored agents, projects' files and references, by the command; and the files that are made from the table of keys.

@@ -42,7 +42,8 @@ fi
 # The completion asks the command for its words; what it offers is what the command takes.
 offers()
 {
-  offered=$(PATH=$PWD:$PATH bash -c '. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _magent
+  offered=$(bash -c 'magent () { ./magent --plugin-dir plugins-0 "$@"; }
+    . "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _magent
     printf "%s\n" "${COMPREPLY[@]}"' complete "$srcdir/data/completions/magent" "$@" | sort | tr '\n' ' ')
   offered=${offered% }
 }
@@ -56,8 +57,6 @@ expect()
     failed=1
   fi
 }
-MAGENT_PLUGIN_PATH=$PWD/plugins-0
-export MAGENT_PLUGIN_PATH
 if command -v bash > /dev/null; then
   expect "host limited none provider unrestricted" magent run --network ""
   expect "bash" magent run --tools ba

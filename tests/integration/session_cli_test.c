@@ -1,5 +1,6 @@
 /* `magent session` with real processes: one that runs, and others that look at it, speak to it and stop it. */
 #include "command_check.h"
+#include "../lib/run.h"
 #include "rig.h"
 
 #include "base/clock.h"
@@ -85,7 +86,7 @@ START_TEST(each_command_does_what_its_help_says)
   session("info", id, "", 1, NULL, "no session");
   session("tail", id, "", 1, NULL, "no session");
   check("session intrrupt x", 2, NULL, "did you mean \"interrupt\"?");
-  check("session title x", 2, NULL, "magent: session title: the id of a session and a text is needed");
+  check("session title x", 2, NULL, "magent: session title: the id of a session and a text are needed");
   check("session info x --yes", 2, NULL, "magent: session info: unknown option --yes");
   check("session list --created-after tomorrow", 2, NULL, "neither a time such as");
   check("session list --created-after 2026-02-31", 2, NULL, "neither a time such as");
@@ -424,9 +425,5 @@ int main(void)
   tcase_add_test(t, a_tail_ends_when_the_runner_dies);
   tcase_add_test(t, of_many_processes_one_runs_and_the_log_stays_whole);
   suite_add_tcase(suite, t);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 /* Sessions as a whole: what they use and may use, what reaches them from outside, their forks and their views. */
 #include "sessions_test.h"
+#include "../lib/run.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -62,9 +63,5 @@ int main(void)
     tcase_set_timeout(cases[i], 120);
     suite_add_tcase(suite, cases[i]);
   }
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

@@ -1,4 +1,5 @@
 /* Negotiation, on descriptors made in memory. */
+#include "../lib/run.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "loader/check.h"
@@ -360,9 +361,5 @@ int main(void)
   tcase_add_test(t, file_names_fit_kind_and_name);
   tcase_add_test(t, a_long_path_does_not_push_the_fault_out_of_the_message);
   suite_add_tcase(suite, t);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 /* The loader against a zoo of broken modules: each is refused with a message that names the fault, and a good plugin
  * beside it still loads. */
+#include "../lib/run.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "loader_test.h"
@@ -598,9 +599,5 @@ int main(int argc, char **argv)
   tcase_add_test(t, threads_that_ask_at_once_get_the_same_plugin);
   loader_asking_tests(t);
   suite_add_tcase(suite, t);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 /* magent plugin list, inspect and help, run as a user runs them. */
 #include "../../cli/plugin.h"
+#include "../lib/run.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "fixture.h"
@@ -215,9 +216,5 @@ int main(int argc, char **argv)
   tcase_add_test(t, a_name_of_two_kinds_asks_which);
   tcase_add_test(t, wrong_usage_is_2);
   suite_add_tcase(suite, t);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

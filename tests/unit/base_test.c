@@ -1,4 +1,5 @@
 /* The small things that everything stands on: text, buffers, JSON. */
+#include "../lib/run.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -277,6 +278,26 @@ START_TEST(amounts_are_exact_to_a_millionth)
 }
 END_TEST
 
+START_TEST(amounts_have_two_decimals_or_as_many_as_it_takes)
+{
+  static const struct {
+    int64_t micros;
+    const char *text;
+  } rows[] = {{0, "0.00"},      {1, "0.000001"},         {500000, "0.50"},          {2500000, "2.50"},
+              {1230000, "1.23"}, {1234000, "1.234"}, {12000000, "12.00"}, {INT64_MAX, "9223372036854.775807"}};
+  for (size_t i = 0; i < MAG_COUNT(rows); i++) {
+    mag_autofree char *text = mag_micros_text(rows[i].micros);
+    int64_t back = -1;
+    ck_assert_str_eq(text, rows[i].text);
+    ck_assert_int_eq(mag_parse_micros(mbp_str(text), &back), 0);
+    ck_assert_int_eq(back, rows[i].micros);
+  }
+  ck_assert_str_eq(mag_plural(0), "s");
+  ck_assert_str_eq(mag_plural(1), "");
+  ck_assert_str_eq(mag_plural(2), "s");
+}
+END_TEST
+
 START_TEST(times_are_read_as_they_are_written)
 {
   static const char *const bad[] = {"",
@@ -375,14 +396,11 @@ int main(void)
   tcase_add_test(t, globs_match_whole_names);
   tcase_add_test(t, numbers_with_units);
   tcase_add_test(t, amounts_are_exact_to_a_millionth);
+  tcase_add_test(t, amounts_have_two_decimals_or_as_many_as_it_takes);
   tcase_add_test(t, times_are_read_as_they_are_written);
   tcase_add_test(t, errors_are_one_line_and_wrapped);
   tcase_add_test(t, nearest_name_is_offered);
   tcase_add_test(t, a_small_stack_has_room_in_a_program_with_much_thread_local_storage);
   suite_add_tcase(suite, t);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

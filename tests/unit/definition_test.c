@@ -1,5 +1,6 @@
 /* Agent files and everything else that says a key: what it means, what is refused with which words, and that it comes
  * through the two resources. Numbers of behaviours are those of docs/BEHAVIOURS.md. */
+#include "../lib/run.h"
 #include "agent/definition.h"
 #include "agent/schema.h"
 #include "agent/yaml.h"
@@ -422,9 +423,5 @@ int main(void)
   tcase_add_test(tests, references_are_kept_and_filled_in_late);
   tcase_add_test(tests, the_table_holds_together);
   suite_add_tcase(suite, tests);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_NORMAL);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed != 0;
+  return run_suite(suite);
 }

@@ -1,4 +1,5 @@
 /* What plugins lean on: calls, configuration, redaction. */
+#include "../lib/run.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "host/call.h"
@@ -293,9 +294,5 @@ int main(void)
   tcase_add_test(t, errors_hold_no_secret);
   tcase_add_test(t, the_host_table_is_complete);
   suite_add_tcase(suite, t);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 /* The HTTP client against a server of the tests' own: requests, responses, limits, cuts. */
 #include "http_test.h"
+#include "../lib/run.h"
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -448,10 +449,7 @@ int main(void)
   http_duplex_tests(suite);
   http_fail_tests(suite);
   http_route_tests(suite);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
+  int failed = run_suite(suite);
   mag_http_stop();
-  return failed ? 1 : 0;
+  return failed;
 }

@@ -1,4 +1,5 @@
 /* An opened plugin: its gate, and what becomes of it once a call does not end. */
+#include "../lib/run.h"
 #include "base/error.h"
 #include "host/instance.h"
 
@@ -175,9 +176,5 @@ int main(void)
   tcase_add_loop_test(tcase, one_operation_at_a_time_passes_the_gate, 0, 2);
   tcase_add_test(tcase, after_a_call_that_does_not_end_an_instance_is_not_used_any_more);
   suite_add_tcase(suite, tcase);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 /* What schemas allow and what they say about the rest: a table of our own, and the matching part of the official JSON
  * Schema test suite (draft 2020-12), where that is installed. */
+#include "../lib/run.h"
 #include "agent/json_schema.h"
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -330,9 +331,5 @@ int main(void)
   tcase_add_test(tests, at_most_so_many_problems_are_told);
   tcase_add_test(tests, the_official_suite_agrees);
   suite_add_tcase(suite, tests);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_NORMAL);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed != 0;
+  return run_suite(suite);
 }

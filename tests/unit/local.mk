@@ -40,8 +40,8 @@ tests_unit_magent_tools_SOURCES = tests/unit/tools_main.c $(sandbox_tool_sources
 tests_unit_magent_tools_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_unit_magent_tools_CFLAGS = $(AM_CFLAGS) $(PCRE2_CFLAGS)
 tests_unit_magent_tools_LDADD = $(PCRE2_LIBS)
-tests_unit_tools_test_SOURCES = tests/unit/tools_test.c sandbox/tool_blocks.c sandbox/tool_common.h sandbox/tool_pattern.c \
-  sandbox/tool_pattern.h
+tests_unit_tools_test_SOURCES = tests/unit/tools_test.c sandbox/tool_blocks.c sandbox/tool_common.h \
+  sandbox/tool_pattern.c sandbox/tool_pattern.h
 tests_unit_tools_test_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_unit_tools_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_unit_tools_test_LDADD = $(TEST_LIBS)

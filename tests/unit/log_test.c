@@ -1,6 +1,7 @@
 /* docs/LOG-FORMAT.md held to its word: any prefix of any log folds and projects to a legal request for every
  * provider, and what is damaged is refused by name. Logs are made by a random runner that follows the grammar of
  * section 4. */
+#include "../lib/run.h"
 #include "agent/project.h"
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -573,9 +574,5 @@ int main(void)
   tcase_add_test(t, time_counts_while_a_turn_runs_and_not_between_runners);
   tcase_add_test(t, what_went_with_a_sandbox_is_told_once);
   suite_add_tcase(suite, t);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

@@ -1,4 +1,5 @@
 /* magent.process/1: children of the host and their limit groups. */
+#include "../lib/run.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "host/process.h"
@@ -337,9 +338,5 @@ int main(void)
   tcase_add_test(tcase, group_names_are_checked);
   tcase_add_test(tcase, many_threads_may_spawn);
   suite_add_tcase(suite, tcase);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

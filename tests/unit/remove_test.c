@@ -1,4 +1,5 @@
 /* Trees as a tool may leave them: copied, and removed by an ordinary user (the superuser is not stopped by modes). */
+#include "../lib/run.h"
 #include "base/tree.h"
 
 #include "base/error.h"
@@ -135,9 +136,5 @@ int main(void)
   tcase_add_test(t, what_cannot_be_removed_is_told);
   tcase_add_test(t, a_copy_has_files_directories_and_links_and_nothing_else);
   suite_add_tcase(suite, t);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

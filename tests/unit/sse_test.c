@@ -1,4 +1,5 @@
 /* Server-sent events: every rule of the format, split at every byte. */
+#include "../lib/run.h"
 #include "base/cleanup.h"
 #include "host/sse.h"
 
@@ -143,9 +144,5 @@ int main(void)
   tcase_add_test(t, long_lines_and_events_are_refused);
   tcase_add_test(t, nothing_is_allocated_in_the_steady_state);
   suite_add_tcase(suite, t);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

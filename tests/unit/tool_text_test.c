@@ -1,4 +1,5 @@
 /* What is told of tools is kept once, however many sessions have them. */
+#include "../lib/run.h"
 #include "agent/tool_text.h"
 #include "base/error.h"
 
@@ -73,9 +74,5 @@ int main(void)
   tcase_add_test(t, a_bad_schema_is_refused_and_not_kept);
   tcase_add_test(t, sessions_may_come_and_go_side_by_side);
   suite_add_tcase(suite, t);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed ? 1 : 0;
+  return run_suite(suite);
 }

@@ -1,4 +1,5 @@
 /* The file tools, driven as a process on temporary trees. argv[1]: the program (default: the one beside this test). */
+#include "../lib/run.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -611,9 +612,5 @@ int main(int argc, char **argv)
   tcase_add_test(all, a_link_swapped_in_while_a_tool_runs_lets_nobody_out);
   Suite *suite = suite_create("tools");
   suite_add_tcase(suite, all);
-  SRunner *runner = srunner_create(suite);
-  srunner_run_all(runner, CK_ENV);
-  int failed = srunner_ntests_failed(runner);
-  srunner_free(runner);
-  return failed != 0;
+  return run_suite(suite);
 }
