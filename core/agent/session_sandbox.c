@@ -241,7 +241,7 @@ static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
                .allowed_hosts = mbp_str(definition->allowed_hosts)},
       .setup = mbp_str(definition->setup),
       .attach_id = mbp_str(attach ? session->log.state.sandbox_id : NULL),
-      .stray_key = mbp_str(attach && !*session->log.state.sandbox_id ? session->log.state.sandbox_key : NULL),
+      .stray_key = mbp_str(attach && !session->log.state.sandbox_id ? session->log.state.sandbox_key : NULL),
       .intent = sandbox_intent,
       .made = sandbox_made,
       .remark = sandbox_remark,

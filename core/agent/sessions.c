@@ -379,7 +379,7 @@ static void destroy_sandbox(struct mag_engine *engine, struct mag_instance *stor
   if (mag_log_open(&log, store, id, /* claim= */ false, NULL) < 0)
     return;
   const struct mag_state *state = &log.state;
-  if (state->sandbox_there && state->sandbox_id &&
+  if (state->sandbox_there &&
       mag_definition_from_resources(&definition, mbp_str(state->agent), mbp_str(state->environment), NULL) == 0 &&
       mag_engine_compute(engine, definition.compute, mbp_str(definition.compute_options), &compute, NULL) == 0 &&
       mag_instance_descriptor(compute)->caps & MBP_CAP_COMPUTE_OUTLIVES)

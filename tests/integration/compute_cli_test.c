@@ -360,20 +360,35 @@ START_TEST(what_a_killed_magent_leaves_is_listed_resumed_and_stopped)
 }
 END_TEST
 
-/* Killed before it had noted what it made: only the key is in the log. */
-START_TEST(a_container_that_was_never_noted_goes_with_its_session)
+/* A magent that is killed before it has noted what it made: only the key is in the log. Gives what is listed. */
+static char *die_while_making(void)
 {
-  begin_docker("[{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"true\"}}},{\"text\":\"done\"}]");
-  mag_autofree char *agent = command_read_file("agent.yaml");
-  agent[strcspn(agent, "}")] = 0;
-  mag_autofree char *with_setup = mag_sprintf("%s, setup: [sleep 60]}\n", agent);
-  command_write_file("agent.yaml", with_setup);
   mag_autofree char *line = mag_sprintf("run --agent %s go", command_path("agent.yaml"));
   struct command run = command_start(line, false);
-  free(await_listed("\"state\":\"running\""));
+  char *listed = await_listed("\"state\":\"running\"");
   ck_assert_int_eq(kill(run.pid, SIGKILL), 0);
   command_finish(&run);
   command_done(&run);
+  return listed;
+}
+
+START_TEST(a_container_that_was_never_noted_is_replaced_or_goes_with_its_session)
+{
+  begin_docker("[{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"echo here\"}}},"
+               "{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"echo here\"}}},"
+               "{\"text\":\"It is {{tool_result}}.\"}]");
+  mag_autofree char *agent = command_read_file("agent.yaml");
+  agent[strcspn(agent, "}")] = 0;
+  mag_autofree char *with_setup = mag_sprintf("%s, setup: [sleep 5]}\n", agent);
+  command_write_file("agent.yaml", with_setup);
+  free(die_while_making());
+  remove_session();
+  mag_autofree char *before = die_while_making();
+  mag_autofree char *resume = mag_sprintf("session resume %s", command_session());
+  check(resume, 0, "It is here", NULL);
+  mag_autofree char *after = await_listed("\"state\":\"running\"");
+  ck_assert_ptr_null(strstr(strchr(after, '\n') + 1, "\n")); /* one */
+  ck_assert_str_ne(before, after);
   remove_session();
   command_end();
 }
@@ -438,7 +453,7 @@ int main(void)
     tcase_set_timeout(docker, 120);
     tcase_add_test(docker, a_container_stays_with_its_session_and_goes_with_it);
     tcase_add_test(docker, what_a_killed_magent_leaves_is_listed_resumed_and_stopped);
-    tcase_add_test(docker, a_container_that_was_never_noted_goes_with_its_session);
+    tcase_add_test(docker, a_container_that_was_never_noted_is_replaced_or_goes_with_its_session);
     tcase_add_test(docker, a_container_that_nobody_resumes_is_stopped_by_hand);
     tcase_add_test(docker, a_session_goes_on_when_its_container_is_stopped_under_it);
     suite_add_tcase(suite, docker);
