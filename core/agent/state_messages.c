@@ -43,6 +43,7 @@ int mag_fold_message(struct fold *fold, uint32_t role, struct mbp_str content, s
   message->provider = provider.len ? mag_str_dup(provider) : NULL;
   if (!message->content || (provider.len && !message->provider)) {
     free(message->content);
+    free(message->provider);
     return mag_error_no_memory(fold->err);
   }
   state->n_messages++;

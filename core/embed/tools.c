@@ -88,6 +88,16 @@ const char *magent_tool_name(struct magent_tool_call *call)
   return call->name;
 }
 
+const char *magent_tool_event_id(struct magent_tool_call *call)
+{
+  return mag_custom_call_event_id(call->call).ptr;
+}
+
+const char *magent_tool_session_id(struct magent_tool_call *call)
+{
+  return mag_custom_call_session_id(call->call).ptr;
+}
+
 const char *magent_tool_argument(struct magent_tool_call *call, const char *name)
 {
   const struct mbp_json *value = mag_json_get(call->json, name);
@@ -110,6 +120,16 @@ const char *magent_tool_argument(struct magent_tool_call *call, const char *name
 int magent_tool_cancelled(struct magent_tool_call *call)
 {
   return mag_custom_call_cancelled(call->call);
+}
+
+int magent_tool_cancel_fd(struct magent_tool_call *call)
+{
+  return mag_custom_call_cancel_fd(call->call);
+}
+
+void magent_tool_progress(struct magent_tool_call *call, const char *line)
+{
+  mag_custom_call_progress(call->call, mbp_str(line));
 }
 
 int magent_tool_text(struct magent_tool_call *call, const char *text)

@@ -285,8 +285,15 @@ MAGENT_API int magent_add_tool(struct magent_agent *agent, const struct magent_t
 /* A member of the input: a text as it is, all else as JSON; NULL: it is not there. Borrowed until the call's end. */
 MAGENT_API const char *magent_tool_argument(struct magent_tool_call *call, const char *name);
 MAGENT_API const char *magent_tool_name(struct magent_tool_call *call);
-/* 1 once nobody waits for the result any more: interrupted, or given up. */
+/* The event that asked for it, whose id a repeated call after a crash has as well; and the session. Borrowed alike. */
+MAGENT_API const char *magent_tool_event_id(struct magent_tool_call *call);
+MAGENT_API const char *magent_tool_session_id(struct magent_tool_call *call);
+/* 1 once nobody waits for the result any more: interrupted, or given up. The descriptor is readable from then on, for a
+ * function that polls; the call's own, or -1 without any to spare. */
 MAGENT_API int magent_tool_cancelled(struct magent_tool_call *call);
+MAGENT_API int magent_tool_cancel_fd(struct magent_tool_call *call);
+/* A line for whoever watches the turn, as MAGENT_PROGRESS. No part of the result. */
+MAGENT_API void magent_tool_progress(struct magent_tool_call *call, const char *line);
 /* Blocks of the result; copied. 4 MiB in all, else -MBP_E_LIMIT. */
 MAGENT_API int magent_tool_text(struct magent_tool_call *call, const char *text);
 MAGENT_API int magent_tool_json(struct magent_tool_call *call, const char *json);

@@ -1,6 +1,7 @@
 /* Tools that are functions of the program. */
 #include "embed_rig.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,10 +56,20 @@ static int repeat(void *ctx, struct magent_tool_call *call, const char *input)
   ck_assert_str_eq(magent_tool_name(call), "mine");
   ck_assert_ptr_nonnull(strstr(input, "\"text\""));
   ck_assert_ptr_null(magent_tool_argument(call, "other"));
+  ck_assert_int_eq(strncmp(magent_tool_event_id(call), "sevt_", 5), 0);
+  ck_assert_int_eq(strncmp(magent_tool_session_id(call), "sesn_", 5), 0);
   ck_assert_int_eq(magent_tool_cancelled(call), 0);
+  magent_tool_progress(call, "halfway");
   (void) snprintf(text, sizeof(text), "%s %s %s", magent_tool_argument(call, "text"), magent_tool_argument(call, "n"),
                   magent_tool_argument(call, "list"));
   return magent_tool_text(call, text);
+}
+
+static int see_progress(void *ctx, const struct magent_event *event)
+{
+  bool *seen = ctx;
+  *seen |= event->kind == MAGENT_PROGRESS && strcmp(event->text, "halfway") == 0;
+  return 0;
 }
 
 /* behaviours 84, 121: a custom tool is called with its name and arguments, and its result goes to the model */
@@ -72,6 +83,13 @@ START_TEST(a_function_of_the_program_is_called_with_its_arguments)
   check_answer(agent, "\xc3\xa4 \"b\" 12 [1, {\"a\":null}]");
   ck_assert_int_eq(seen.calls, 1);
   ck_assert(!pthread_equal(seen.thread, pthread_self()));
+  magent_agent_free(agent);
+  bool told = false;
+  struct magent_error error;
+  agent = agent_of(&place, "tools: []");
+  add_tool(agent, repeat, &seen, 0);
+  expect(magent_stream(agent, "Do it", see_progress, &told, &error), MAGENT_END_TURN, error);
+  ck_assert(told);
   magent_agent_free(agent);
   place_end(&place);
 }
@@ -128,7 +146,10 @@ static int wait_for_the_end(void *ctx, struct magent_tool_call *call, const char
 {
   (void) ctx;
   (void) input;
-  while (!magent_tool_cancelled(call) || !given_up)
+  struct pollfd cancelled = {.fd = magent_tool_cancel_fd(call), .events = POLLIN};
+  ck_assert_int_eq(poll(&cancelled, 1, 60000), 1);
+  ck_assert_int_eq(magent_tool_cancelled(call), 1);
+  while (!given_up)
     (void) usleep(1000);
   (void) magent_tool_text(call, "too late"); /* of no use, and no harm */
   return 0;
