@@ -213,6 +213,8 @@ int engine_say(const char *what, struct mbp_str message, int code, struct mbp_er
   } else if (contains(message, "exec format error")) {
     code = MBP_E_UNSUPPORTED;
     cure = " (the image is for another processor)";
+  } else if (contains(message, "manifest unknown") || contains(message, "pull access denied")) {
+    code = MBP_E_NOT_FOUND; /* of a registry; the engine's own status is 500 */
   } else if (contains(message, "is paused")) {
     code = MBP_E_BUSY;
     cure = " (resume the sandbox first)";

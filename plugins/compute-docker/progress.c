@@ -18,13 +18,30 @@ static void keep(char *to, size_t cap, struct mbp_str text)
   to[n] = 0;
 }
 
-static void count(struct progress *progress, struct mbp_str id, int64_t current, int64_t total)
+/* Its index; n_layers: it is not known. */
+static size_t find_layer(const struct progress *progress, struct mbp_str id)
 {
   size_t i = 0;
-  if (id.len == 0 || id.len >= sizeof(progress->layers[0].id) || current < 0 || total <= 0 || current > total)
-    return;
   while (i < progress->n_layers && !mbp_str_eq(id, progress->layers[i].id))
     i++;
+  return i;
+}
+
+static void sum_up(struct progress *progress)
+{
+  double have = 0, all = 0;
+  for (size_t k = 0; k < progress->n_layers; k++) {
+    have += (double) progress->layers[k].current;
+    all += (double) progress->layers[k].total;
+  }
+  progress->percent = (int) (100 * have / all);
+}
+
+static void count(struct progress *progress, struct mbp_str id, int64_t current, int64_t total)
+{
+  if (id.len == 0 || id.len >= sizeof(progress->layers[0].id) || current < 0 || total <= 0 || current > total)
+    return;
+  size_t i = find_layer(progress, id);
   if (i == PROGRESS_LAYERS)
     return;
   if (i == progress->n_layers) {
@@ -33,12 +50,17 @@ static void count(struct progress *progress, struct mbp_str id, int64_t current,
   }
   progress->layers[i].current = current;
   progress->layers[i].total = total;
-  double have = 0, all = 0;
-  for (size_t k = 0; k < progress->n_layers; k++) {
-    have += (double) progress->layers[k].current;
-    all += (double) progress->layers[k].total;
-  }
-  progress->percent = (int) (100 * have / all);
+  sum_up(progress);
+}
+
+/* Of its last bytes nothing else is told. */
+static void complete(struct progress *progress, struct mbp_str id)
+{
+  size_t i = find_layer(progress, id);
+  if (i == progress->n_layers)
+    return;
+  progress->layers[i].current = progress->layers[i].total;
+  sum_up(progress);
 }
 
 static int take_line(struct progress *progress)
@@ -64,6 +86,8 @@ static int take_line(struct progress *progress)
   if (mbp_str_eq(status, "Downloading"))
     count(progress, json->str(json->get(document, "id")), json->num(json->get(sizes, "current"), -1),
           json->num(json->get(sizes, "total"), -1));
+  else if (mbp_str_eq(status, "Download complete"))
+    complete(progress, json->str(json->get(document, "id")));
   json->free(document);
   return said || progress->percent != before;
 }

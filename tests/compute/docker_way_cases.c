@@ -1,10 +1,13 @@
-/* The way to a Docker engine that is not this machine's: TCP, and TLS with certificates of both sides. */
+/* The way to a Docker engine that is not this machine's: TCP, and TLS with certificates of both sides. And its way to
+ * a registry. */
 #include "cases.h"
 
 #include "engine.h"
 
+#include "base/base64.h"
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "host/call.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -186,6 +189,103 @@ START_TEST(an_engine_behind_tls_shows_its_certificate_and_asks_for_ours)
 }
 END_TEST
 
+/* ---- Images from a registry --------------------------------------------------------------------------------------- */
+
+#define REGISTRY "127.0.0.1:5000" /* in the network of the engine, which trusts it there without TLS */
+
+/* tests/compute/registry.py in a container that has the engine's own network. */
+static void start_registry(void)
+{
+  mag_autobuf script = MAG_BUF_INIT, encoded = MAG_BUF_INIT;
+  char chunk[4096];
+  FILE *file = fopen(TEST_SRCDIR "/tests/compute/registry.py", "re");
+  for (size_t n; file && (n = fread(chunk, 1, sizeof(chunk), file)) > 0;)
+    mag_buf_add(&script, chunk, n);
+  ck_assert_ptr_nonnull(file);
+  (void) fclose(file);
+  mag_base64_encode(&encoded, mag_buf_str(&script));
+  mag_autofree char *body = mag_sprintf("{\"Image\":\"%s\",\"Tty\":true,\"Env\":[\"SCRIPT=%.*s\"],\"HostConfig\":{"
+                                        "\"NetworkMode\":\"host\"},\"Cmd\":[\"python3\","
+                                        "\"-c\",\"import base64,os;exec(base64.b64decode(os.environ['SCRIPT']))\"]}",
+                                        rig_environment("MAGENT_TEST_DOCKER_IMAGE"), (int) encoded.len, encoded.ptr);
+  ck_assert_int_eq(engine_send(engine_socket(), "POST", "/containers/create?name=registry", body, NULL), 201);
+  ck_assert_int_eq(engine_request(engine_socket(), "POST", "/containers/registry/start", NULL), 204);
+  for (int i = 0; i < 1000; i++) {
+    mag_autobuf said = MAG_BUF_INIT;
+    ck_assert_int_eq(engine_request(engine_socket(), "GET", "/containers/registry/logs?stdout=1&stderr=1", &said), 200);
+    if (said.len && memmem(said.ptr, said.len, "ready", 5))
+      return;
+    (void) poll(NULL, 0, 20);
+  }
+  ck_abort_msg("the registry does not start");
+}
+
+struct pull {
+  int told;        /* events about the image */
+  int64_t percent; /* the highest that was told */
+  bool orderly;    /* each named the image */
+  const char *image;
+};
+
+static int on_pull(void *ctx, const struct mbp_event *event)
+{
+  struct pull *pull = ctx;
+  if (event->type != MBP_EV_PROGRESS || event->data.len < 8 || memcmp(event->data.ptr, "pulling ", 8) != 0)
+    return 0;
+  pull->told++;
+  pull->orderly &= memmem(event->data.ptr, event->data.len, pull->image, strlen(pull->image)) != NULL;
+  pull->percent = event->number > pull->percent ? event->number : pull->percent;
+  return 0;
+}
+
+static int create_from(struct rig *rig, const char *key, struct pull *pull, struct mbp_error *err)
+{
+  pull->told = 0;
+  pull->percent = -1;
+  pull->orderly = true;
+  struct mag_call_options options = {.timeout_ms = 30000, .sink = on_pull, .ctx = pull};
+  struct mbp_call *call = mag_call_new(&options);
+  struct mbp_sandbox_spec spec = {.size = MBP_SIZE(struct mbp_sandbox_spec, allowed_hosts),
+                                  .key = mbp_str(key),
+                                  .network = MBP_NET_NONE,
+                                  .image = mbp_str(pull->image)};
+  int r = mag_call_wait(call, rig->ops->create(rig->instance, call, &spec, err), NULL, err);
+  mag_call_unref(call);
+  return r;
+}
+
+START_TEST(an_image_is_pulled_once_with_progress_and_a_spoilt_one_is_an_error)
+{
+  struct rig rig;
+  struct mbp_error err = MAG_ERROR_INIT;
+  struct pull pull = {.image = REGISTRY "/whole:1"};
+  if (!rig_environment("MAGENT_TEST_DOCKER_IMAGE")[0]) {
+    (void) fprintf(stderr, "compute_test: SKIPPED: pulling an image: there is none with python3 for the registry\n");
+    return;
+  }
+  engine_clear(engine_socket());
+  (void) engine_request(engine_socket(), "DELETE", "/images/" REGISTRY "/whole:1?force=1", NULL);
+  start_registry();
+  rig_open(&rig, &providers[0]);
+  ck_assert_msg(create_from(&rig, "a", &pull, &err) == 0, "%s", err.message);
+  ck_assert_msg(pull.told > 2 && pull.orderly, "%d", pull.told);
+  ck_assert_int_eq(pull.percent, 100);
+  ck_assert_int_eq(create_from(&rig, "b", &pull, &err), 0);
+  ck_assert_int_eq(pull.told, 0);
+  rig_destroy(&rig, "a");
+  rig_destroy(&rig, "b");
+  pull.image = REGISTRY "/spoilt:1";
+  ck_assert_int_lt(create_from(&rig, "a", &pull, &err), 0);
+  ck_assert_msg(strstr(err.message, pull.image) && strstr(err.message, "verification failed"), "%s", err.message);
+  pull.image = REGISTRY "/whole:absent";
+  ck_assert_msg(create_from(&rig, "a", &pull, &err) == -MBP_E_NOT_FOUND, "%d %s", err.code, err.message);
+  ck_assert_msg(strstr(err.message, pull.image) && strstr(err.message, "check its name"), "%s", err.message);
+  ck_assert(engine_has_containers(engine_socket(), 1, 15000)); /* the registry */
+  rig_close(&rig);
+  engine_clear(engine_socket());
+}
+END_TEST
+
 void add_docker_way_cases(Suite *suite)
 {
   if (!n_providers || !providers[0].engine)
@@ -194,5 +294,6 @@ void add_docker_way_cases(Suite *suite)
   tcase_set_timeout(tcase, 120);
   tcase_add_test(tcase, an_engine_behind_tcp_works_as_one_behind_a_socket);
   tcase_add_test(tcase, an_engine_behind_tls_shows_its_certificate_and_asks_for_ours);
+  tcase_add_test(tcase, an_image_is_pulled_once_with_progress_and_a_spoilt_one_is_an_error);
   suite_add_tcase(suite, tcase);
 }

@@ -1,4 +1,5 @@
 # One suite for every compute plugin; a new one is a row in providers.c.
+EXTRA_DIST += tests/compute/registry.py
 noinst_PROGRAMS += tests/compute/attack
 tests_compute_attack_SOURCES = tests/compute/attack.c
 check_PROGRAMS += tests/compute/compute_test
