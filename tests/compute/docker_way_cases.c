@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -61,6 +62,7 @@ static struct relay relay_start(const char *log, const char *listen)
   struct relay relay = {.pid = fork()};
   if (relay.pid == 0) {
     (void) setpgid(0, 0);
+    (void) prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails stops nothing */
     (void) execlp("socat", "socat", "-d", "-d", "-lf", log, listen, target, (char *) NULL);
     _exit(127);
   }
