@@ -2,6 +2,7 @@
 #include "plugins/compute-bubblewrap/bubblewrap.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 /* A number in a file of /proc/sys, or -1 without one. */
 static long read_setting(const char *path)
@@ -25,8 +26,19 @@ static bool has_seccomp(void)
   return line && line[10] == '2';
 }
 
+/* A root that is no mount's own. (One that was made a mount first is not told from others.) */
+static bool is_chroot(void)
+{
+  struct statx root;
+  return statx(AT_FDCWD, "/", 0, STATX_INO, &root) == 0 && root.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT &&
+         !(root.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
 static const char *namespace_cure(void)
 {
+  if (is_chroot())
+    return "the kernel refuses namespaces in a chroot: start the tree as a container (`systemd-nspawn -D DIRECTORY`), or use "
+           "compute 'local' in it";
   if (read_setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == 1)
     return "AppArmor refuses user namespaces to ordinary programs (Ubuntu 24.04 and newer): as root run `sysctl -w "
            "kernel.apparmor_restrict_unprivileged_userns=0`, or install an AppArmor profile for bwrap that has "
