@@ -86,15 +86,23 @@ static int make_directories(char *path, struct mbp_error *err)
 }
 
 /* The session's own workspace, unless it was given one: then NULL. */
-static int make_workspace(const struct mag_session *session, char **ret_own, struct mbp_error *err)
+static int own_workspace(const struct mag_session *session, char **ret_own, struct mbp_error *err)
 {
   if (session->definition.workspace)
     return 0;
-  mag_autofree char *own = mag_session_workspace(session->log.id);
-  int r = own ? make_directories(own, err) : mag_error(err, MBP_E_INVALID, "neither HOME nor XDG_STATE_HOME is set");
-  if (r == 0)
-    *ret_own = mag_steal(&own);
-  return r;
+  *ret_own = mag_session_workspace(session->log.id);
+  return *ret_own ? 0 : mag_error(err, MBP_E_INVALID, "neither HOME nor XDG_STATE_HOME is set");
+}
+
+static int make_workspace(const struct mag_session *session, char **ret_own, struct mbp_error *err)
+{
+  int r = own_workspace(session, ret_own, err);
+  return r == 0 && *ret_own ? make_directories(*ret_own, err) : r;
+}
+
+static bool uses_workspace(const struct mag_session *session)
+{
+  return (mag_instance_descriptor(session->compute)->caps & MBP_CAP_COMPUTE_WORKSPACE) != 0;
 }
 
 /* ---- What the log is told ------------------------------------------------------------------------------------- */
@@ -103,11 +111,15 @@ static int sandbox_intent(void *ctx, const char *key, struct mbp_error *err)
 {
   struct mag_session *session = ctx;
   struct mag_batch batch = MAG_BATCH_INIT;
+  mag_autofree char *own = NULL; /* made now: a session that never needs a sandbox leaves no directory */
+  int r = uses_workspace(session) ? make_workspace(session, &own, err) : 0;
+  if (r < 0)
+    return r;
   if (session->log.state.sandbox_there) /* another one: the one before was lost */
     mag_batch_sandbox(&batch, session->definition.compute, mbp_str(session->log.state.sandbox_key),
                       mbp_str(session->log.state.sandbox_id), "gone");
   mag_batch_sandbox(&batch, session->definition.compute, mbp_str(key), mbp_str(""), "intent");
-  int r = mag_session_commit(session, &batch, err);
+  r = mag_session_commit(session, &batch, err);
   mag_batch_done(&batch);
   return r;
 }
@@ -205,7 +217,7 @@ static void drop_idle_sandbox(void *ctx)
     drop_sandbox(session);
 }
 
-/* Makes nothing but the workspace: the sandbox itself is made when a tool needs it. */
+/* Makes nothing yet: the sandbox and its workspace are made when a tool needs them. */
 static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
 {
   const struct mag_definition *definition = &session->definition;
@@ -215,8 +227,8 @@ static int prepare_sandbox(struct mag_session *session, struct mbp_error *err)
   uint64_t caps = mag_instance_descriptor(session->compute)->caps;
   mag_autofree char *own = NULL;
   struct mag_demand_env env = {0};
-  if (caps & MBP_CAP_COMPUTE_WORKSPACE)
-    r = make_workspace(session, &own, err);
+  if (uses_workspace(session))
+    r = own_workspace(session, &own, err);
   if (r == 0)
     r = mag_demand_env(mbp_str(definition->env), "compute.env", &env, err);
   if (r < 0)
