@@ -16,21 +16,36 @@
 
 /* ---- One session ---------------------------------------------------------------------------------------------- */
 
+/* What the store tells of a session without reading its log. */
+struct head {
+  bool claimed;
+  char *summary; /* owned; NULL: none */
+};
+
+static void head_done(struct head *head)
+{
+  free(head->summary);
+}
+#define autohead mag_auto(head_done) struct head
+
 static int take_head(void *ctx, const void *result, struct mbp_error *err)
 {
+  struct head *ret_head = ctx;
   const struct mbp_head *head = result;
-  if (!head || !MBP_HAS(head, struct mbp_head, last))
+  if (!head || !MBP_HAS(head, struct mbp_head, summary))
     return mag_error(err, MBP_E_INTERNAL, "the store does not know the head of its log");
-  *(bool *) ctx = head->claimed;
-  return 0;
+  ret_head->claimed = head->claimed;
+  ret_head->summary = mag_str_dup(head->summary);
+  return ret_head->summary ? 0 : mag_error_no_memory(err);
 }
 
-static int is_claimed(struct mag_instance *store, const char *id, bool *ret_claimed, struct mbp_error *err)
+static int read_head(struct mag_instance *store, const char *id, struct head *ret_head, struct mbp_error *err)
 {
   const struct mbp_store_ops *ops = mag_instance_ops(store);
   struct mag_call_options options = {
-      .timeout_ms = TIMEOUT_MS, .session = mbp_str(id), .on_result = take_head, .ctx = ret_claimed};
-  return MAG_RUN(store, &options, err, ops->head(plugin, call, mbp_str(id), err));
+      .timeout_ms = TIMEOUT_MS, .session = mbp_str(id), .on_result = take_head, .ctx = ret_head};
+  int r = MAG_RUN(store, &options, err, ops->head(plugin, call, mbp_str(id), err));
+  return r == -MBP_E_NOT_FOUND ? mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"", id) : r;
 }
 
 /* The view with another value for one member. NULL without memory. */
@@ -49,11 +64,11 @@ static char *replace(char *json, const char *key, const char *value)
 static int make_true(struct mag_instance *store, const char *id, char **json, struct mbp_error *err)
 {
   struct mbp_str status;
-  bool claimed = false;
+  autohead head = {.claimed = false};
   if (!mag_json_slice(mbp_str(*json), "status", &status) || !mbp_str_eq(status, "\"running\""))
     return 0;
-  int r = is_claimed(store, id, &claimed, err);
-  if (r == 0 && !claimed)
+  int r = read_head(store, id, &head, err);
+  if (r == 0 && !head.claimed)
     *json = replace(replace(*json, "status", "\"idle\""), "interrupted", "true");
   return r < 0 ? r : *json ? 0 : mag_error_no_memory(err);
 }
@@ -219,44 +234,19 @@ int mag_sessions_list(struct mag_engine *engine, const struct mag_session_filter
   return r;
 }
 
-static int take_summary(void *ctx, const struct mbp_event *event)
-{
-  char **summary = ctx;
-  if (event->type == MBP_EV_STORE_SESSION && !*summary)
-    *summary = mag_str_dup(event->data);
-  return 0;
-}
-
-/* NULL: the list does not know it; an older magent wrote it, perhaps. */
-static int find_summary(struct mag_instance *store, const char *id, char **ret_summary, struct mbp_error *err)
-{
-  const struct mbp_store_ops *ops = mag_instance_ops(store);
-  mag_autowriter w = mag_writer_new();
-  struct mbp_str filter;
-  mag_writer_object(w, NULL);
-  mag_writer_string(w, "id", mbp_str(id));
-  mag_writer_end(w);
-  if (mag_writer_text(w, &filter) < 0)
-    return mag_error_no_memory(err);
-  struct mbp_query query = {.size = MBP_SIZE(struct mbp_query, reserved), .limit = 1, .filter = filter};
-  struct mag_call_options options = {.timeout_ms = TIMEOUT_MS, .sink = take_summary, .ctx = ret_summary};
-  *ret_summary = NULL;
-  return MAG_RUN(store, &options, err, ops->list(plugin, call, &query, err));
-}
-
 int mag_sessions_listed(struct mag_engine *engine, const char *id, char **ret_json, struct mbp_error *err)
 {
   struct mag_instance *store;
   struct mbp_str last;
-  mag_autofree char *summary = NULL;
+  autohead head = {.claimed = false};
   int r = mag_engine_store(engine, &store, err);
   if (r == 0)
-    r = find_summary(store, id, &summary, err);
+    r = read_head(store, id, &head, err);
   if (r < 0)
     return r;
-  if (!summary || !mag_json_slice(mbp_str(summary), "forked_from", &last))
+  if (!mag_json_slice(mbp_str(head.summary), "forked_from", &last)) /* written by an older magent */
     return read_info(store, id, ret_json, err);
-  *ret_json = mag_steal(&summary);
+  *ret_json = mag_steal(&head.summary);
   return 0;
 }
 
@@ -264,20 +254,15 @@ int mag_sessions_facts(struct mag_engine *engine, const char *id, struct mag_ses
                        struct mbp_error *err)
 {
   struct mag_instance *store;
-  mag_autofree char *summary = NULL;
   mag_autojson json = NULL;
-  bool claimed = false;
+  autohead head = {.claimed = false};
   int r = mag_engine_store(engine, &store, err);
   if (r == 0)
-    r = is_claimed(store, id, &claimed, err);
-  if (r == -MBP_E_NOT_FOUND)
-    return mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"", id);
+    r = read_head(store, id, &head, err);
   if (r == 0)
-    r = find_summary(store, id, &summary, err);
-  if (r == 0 && summary)
-    r = mag_json_parse(mbp_str(summary), &json, err);
+    r = mag_json_parse(mbp_str(head.summary), &json, err);
   if (r == 0)
-    *ret_facts = (struct mag_session_facts){.running = claimed && text_is(json, "status", "running"),
+    *ret_facts = (struct mag_session_facts){.running = head.claimed && text_is(json, "status", "running"),
                                             .archived = text_is(json, "status", "terminated")};
   return r;
 }

@@ -41,7 +41,7 @@ struct mbp_append {
   uint64_t expected; /* the log's last sequence number before this batch, or MBP_SEQ_ANY */
   const struct mbp_record *records; /* at least one; seq, epoch, time_ms are ignored */
   size_t n_records;
-  struct mbp_str summary; /* JSON object that `list` filters and shows; empty: leave as it is */
+  struct mbp_str summary; /* JSON object that `list` filters and `list` and `head` show; empty: leave as it is */
 };
 #define MBP_SEQ_ANY UINT64_MAX
 #define MBP_APPEND_CREATE 0x1u /* the session must not exist yet: MBP_E_EXISTS */
@@ -54,13 +54,14 @@ struct mbp_appended {
   int64_t time_ms;
 };
 
-/* Result of head. */
+/* Result of head, and of fork (without the summary). */
 struct mbp_head {
   uint32_t size;
   uint32_t claimed; /* 1 while somebody holds the session */
   uint64_t last;    /* last sequence number */
   uint64_t epoch;
   int64_t created_ms, updated_ms;
+  struct mbp_str summary; /* {} before there was one */
 };
 
 /* Result of claim. */
@@ -73,7 +74,8 @@ struct mbp_claim {
 
 /* Filter and page of list and doc_list. `filter` is a JSON object of equal-to conditions on top-level members of
  * the summary (or of the document), e.g. {"status":"idle"}; values are strings, numbers, true, false or null; empty:
- * all. A page may be shorter than `limit`. A token is good for the same filter and order only: else MBP_E_INVALID. */
+ * all; it may cost a look at every summary. A page may be shorter than `limit`. A token is good for the same filter and
+ * order only: else MBP_E_INVALID. */
 struct mbp_query {
   uint32_t size;
   uint32_t limit; /* at most 1000, else MBP_E_INVALID; 0: 100 */

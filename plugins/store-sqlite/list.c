@@ -17,7 +17,6 @@ struct page_request {
   struct mbp_str filter;
   uint32_t limit;
   int64_t position; /* behind which the page begins */
-  bool filtered;
 };
 
 /* ---- Tokens --------------------------------------------------------------------------------------------------- */
@@ -78,9 +77,9 @@ static int bad_filter(struct mbp_error *err)
                      "the filter is not a JSON object of plain values, such as {\"status\":\"idle\"}");
 }
 
-static int check_filter(struct store_conn *conn, struct page_request *request, struct mbp_error *err)
+static int check_filter(struct store_conn *conn, const struct page_request *request, struct mbp_error *err)
 {
-  if (store_summary_check(conn, request->filter, err) < 0)
+  if (store_check_object(conn, request->filter, err) < 0)
     return conn->fault ? -err->code : bad_filter(err);
   store_autoreset *statement = store_statement(conn, SQL_FILTER_CHECK, err);
   if (!statement)
@@ -89,8 +88,7 @@ static int check_filter(struct store_conn *conn, struct page_request *request, s
   int r = store_step(conn, statement, err);
   if (r < 0)
     return r;
-  request->filtered = sqlite3_column_int(statement, 0) > 0;
-  return sqlite3_column_int(statement, 1) ? bad_filter(err) : 0;
+  return sqlite3_column_int(statement, 0) ? bad_filter(err) : 0;
 }
 
 static enum store_sql choose(const struct page_request *request)
@@ -98,16 +96,20 @@ static enum store_sql choose(const struct page_request *request)
   bool down = request->query->descending != 0;
   if (request->collection.len)
     return down ? SQL_DOC_LIST_DOWN : SQL_DOC_LIST_UP;
-  if (request->filtered)
-    return down ? SQL_LIST_FILTER_DOWN : SQL_LIST_FILTER_UP;
   return down ? SQL_LIST_DOWN : SQL_LIST_UP;
 }
 
-static int collect(struct store_conn *conn, const struct page_request *request, sqlite3_stmt *statement,
-                   struct store_rows *rows, struct mbp_error *err)
+static int collect(struct store_conn *conn, const struct page_request *request, struct store_rows *rows,
+                   struct mbp_error *err)
 {
+  store_autoreset *statement = store_statement(conn, choose(request), err);
+  if (!statement)
+    return -err->code;
+  store_bind(statement, 1, request->filter);
   sqlite3_bind_int64(statement, 2, request->position);
   sqlite3_bind_int64(statement, 3, (int64_t) request->limit + 1); /* one more tells whether there is another page */
+  if (request->collection.len)
+    store_bind(statement, 4, request->collection);
   int r;
   while ((r = store_step(conn, statement, err)) == 1) {
     struct mbp_record row = {.type = store_column(statement, 1),
@@ -121,42 +123,14 @@ static int collect(struct store_conn *conn, const struct page_request *request, 
   return r;
 }
 
-static int fetch_filtered(struct store_conn *conn, const struct page_request *request, struct store_rows *rows,
-                          struct mbp_error *err)
-{
-  store_autoreset *best = store_statement(conn, SQL_FILTER_BEST, err);
-  store_autoreset *statement = best ? store_statement(conn, choose(request), err) : NULL;
-  if (!statement)
-    return -err->code;
-  store_bind(best, 1, request->filter);
-  int r = store_step(conn, best, err);
-  if (r <= 0)
-    return r;
-  store_bind(statement, 1, request->filter);
-  store_bind(statement, 4, store_column(best, 0));
-  store_bind(statement, 5, store_column(best, 1));
-  return collect(conn, request, statement, rows, err);
-}
-
-static int fetch(struct mbp_instance *instance, struct page_request *request, struct store_rows *rows,
+static int fetch(struct mbp_instance *instance, const struct page_request *request, struct store_rows *rows,
                  struct mbp_error *err)
 {
   store_autoconn *conn = NULL;
   int r = store_conn_take(instance, &conn, err);
   if (r == 0)
     r = check_filter(conn, request, err);
-  if (r < 0)
-    return r;
-  if (request->filtered && !request->collection.len)
-    return fetch_filtered(conn, request, rows, err);
-  store_autoreset *statement = store_statement(conn, choose(request), err);
-  if (!statement)
-    return -err->code;
-  if (request->collection.len) {
-    store_bind(statement, 1, request->filter);
-    store_bind(statement, 5, request->collection);
-  }
-  return collect(conn, request, statement, rows, err);
+  return r < 0 ? r : collect(conn, request, rows, err);
 }
 
 static int list(struct mbp_instance *instance, struct mbp_call *call, struct page_request *request,

@@ -147,7 +147,7 @@ int store_read(struct mbp_instance *instance, struct mbp_call *call, struct mbp_
 
 int store_head(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str session, struct mbp_error *err)
 {
-  struct mbp_head head = {.size = MBP_SIZE(struct mbp_head, updated_ms)};
+  struct mbp_head head = {.size = MBP_SIZE(struct mbp_head, summary)};
   store_autoconn *conn = NULL;
   int r = store_conn_take(instance, &conn, err);
   if (r < 0)
@@ -165,6 +165,7 @@ int store_head(struct mbp_instance *instance, struct mbp_call *call, struct mbp_
   head.last = (uint64_t) sqlite3_column_int64(statement, 2);
   head.created_ms = sqlite3_column_int64(statement, 3);
   head.updated_ms = sqlite3_column_int64(statement, 4);
+  head.summary = store_column(statement, 5); /* until the statement is reset */
   head.claimed = store_claim_held(instance, sqlite3_column_int64(statement, 0));
   store_done(instance, call, 0, &head, NULL);
   return 0;

@@ -23,12 +23,6 @@ static const char *const steps[] = {
     "  type TEXT NOT NULL,"
     "  payload TEXT NOT NULL,"
     "  UNIQUE (session, seq));"
-    /* Top-level scalar members of the summaries, so that a filtered list reads what it shows and no more. */
-    "CREATE TABLE member ("
-    "  key TEXT NOT NULL,"
-    "  value TEXT NOT NULL," /* as JSON */
-    "  session INTEGER NOT NULL,"
-    "  PRIMARY KEY (key, value, session)) WITHOUT ROWID;"
     "CREATE TABLE document ("
     "  number INTEGER PRIMARY KEY AUTOINCREMENT,"
     "  collection TEXT NOT NULL,"

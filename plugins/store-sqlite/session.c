@@ -62,7 +62,7 @@ static int add_session(struct store_conn *conn, struct mbp_str name, struct mbp_
   if (r < 0)
     return r;
   session->id = sqlite3_last_insert_rowid(conn->db);
-  return store_summary_add(conn, session->id, summary, err);
+  return 0;
 }
 
 /* ---- Append --------------------------------------------------------------------------------------------------- */
@@ -105,16 +105,25 @@ static int add_records(struct store_conn *conn, const struct mbp_append *append,
   return 0;
 }
 
+static int set_summary(struct store_conn *conn, int64_t id, struct mbp_str summary, struct mbp_error *err)
+{
+  store_autoreset *statement = store_statement(conn, SQL_SUMMARY_SET, err);
+  if (!statement)
+    return -err->code;
+  sqlite3_bind_int64(statement, 1, id);
+  store_bind(statement, 2, summary);
+  return store_step(conn, statement, err);
+}
+
 int store_run_append(struct store_conn *conn, struct store_job *job, struct mbp_error *err)
 {
   const struct mbp_append *append = job->append;
   struct store_session session = {0};
   bool create = append->flags & MBP_APPEND_CREATE;
   int64_t now = wall_ms(conn);
-  int r =
-      create ? must_not_exist(conn, append->session, err) : find_session(conn, append->session, &session, err);
+  int r = create ? must_not_exist(conn, append->session, err) : find_session(conn, append->session, &session, err);
   if (r == 0 && append->summary.len)
-    r = store_summary_check(conn, append->summary, err);
+    r = store_check_object(conn, append->summary, err);
   if (r == 0)
     r = check_append(append, &session, err);
   if (r == 0 && create)
@@ -122,7 +131,7 @@ int store_run_append(struct store_conn *conn, struct store_job *job, struct mbp_
   if (r == 0)
     r = add_records(conn, append, &session, now, err);
   if (r == 0 && append->summary.len && !create)
-    r = store_summary_set(conn, session.id, append->summary, err);
+    r = set_summary(conn, session.id, append->summary, err);
   job->answer.appended = (struct mbp_appended){.size = MBP_SIZE(struct mbp_appended, time_ms),
                                                .first = session.last + 1,
                                                .last = session.last + append->n_records,
@@ -206,7 +215,7 @@ int store_run_fork(struct store_conn *conn, struct store_job *job, struct mbp_er
   if (r == 0)
     r = find_session(conn, job->session, &old, err);
   if (r == 0 && job->text.len)
-    r = store_summary_check(conn, job->text, err);
+    r = store_check_object(conn, job->text, err);
   if (r < 0)
     return r;
   if (job->number > old.last)
@@ -233,7 +242,13 @@ int store_run_remove(struct store_conn *conn, struct store_job *job, struct mbp_
 {
   struct store_session session;
   int r = find_and_claim(conn, job, &session, err);
-  return r < 0 ? r : store_summary_remove(conn, session.id, err);
+  if (r < 0)
+    return r;
+  store_autoreset *statement = store_statement(conn, SQL_SESSION_HIDE, err);
+  if (!statement)
+    return -err->code;
+  sqlite3_bind_int64(statement, 1, session.id);
+  return store_step(conn, statement, err);
 }
 
 void store_settle_remove(struct mbp_instance *instance, struct store_job *job, bool committed)

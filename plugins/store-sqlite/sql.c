@@ -4,19 +4,21 @@
 #include <errno.h>
 
 /* clang-format off */
-/* A member's value as JSON text, which tells 1, "1" and true apart. */
+/* A value as JSON text, which tells 1, "1" and true apart. */
 #define AS_JSON(row)                                                                                                   \
   "CASE " row ".type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE json_quote(" row ".atom) END"
-/* Are there conditions in the filter ?1 that session s does not meet? */
-#define MEETS_ALL                                                                                                      \
-  " AND NOT EXISTS (SELECT 1 FROM json_each(?1) f WHERE NOT EXISTS (SELECT 1 FROM member n WHERE n.key = f.key"        \
-  " AND n.value = " AS_JSON("f") " AND n.session = s.id))"
+/* Has the object all members of the filter ?1? Each summary is looked at: an index of their members costs every write
+ * of a summary more than a rare filter is worth. */
+#define MEETS(object)                                                                                                  \
+  "NOT EXISTS (SELECT 1 FROM json_each(?1) f WHERE NOT EXISTS (SELECT 1 FROM json_each(" object ") m"                  \
+  " WHERE m.key = f.key AND " AS_JSON("m") " = " AS_JSON("f") "))"
 #define LAST_OF(id) "(SELECT max(seq) FROM record WHERE session = " id ")"
-#define LISTED "SELECT s.id, s.name, s.summary, coalesce(" LAST_OF("s.id") ", s.upto) FROM "
+#define LISTED                                                                                                         \
+  "SELECT s.id, s.name, s.summary, coalesce(" LAST_OF("s.id") ", s.upto) FROM session s WHERE s.name IS NOT NULL AND " \
+  MEETS("s.summary") " AND s.id "
 #define DOC_LISTED                                                                                                     \
   "SELECT d.number, d.id, v.json, d.version FROM document d JOIN document_version v ON v.number = d.number"            \
-  " AND v.version = d.version WHERE d.collection = ?5 AND NOT EXISTS (SELECT 1 FROM json_each(?1) f WHERE NOT EXISTS"  \
-  " (SELECT 1 FROM json_each(v.json) m WHERE m.key = f.key AND " AS_JSON("m") " = " AS_JSON("f") ")) AND d.number "
+  " AND v.version = d.version WHERE d.collection = ?4 AND " MEETS("v.json") " AND d.number "
 
 static const char *const texts[SQL_COUNT] = {
     [SQL_BEGIN_WRITE] = "BEGIN IMMEDIATE",
@@ -28,7 +30,7 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_SESSION_FIND] = "SELECT id, epoch, parent, upto, " LAST_OF("s.id") " FROM session s WHERE name = ?1",
     [SQL_SESSION_HEAD] =
         "SELECT id, epoch, coalesce(" LAST_OF("s.id") ", upto), created_ms, coalesce((SELECT time_ms FROM record"
-        " WHERE session = s.id ORDER BY seq DESC LIMIT 1), created_ms) FROM session s WHERE name = ?1",
+        " WHERE session = s.id ORDER BY seq DESC LIMIT 1), created_ms), summary FROM session s WHERE name = ?1",
     [SQL_SESSION_SUMMARY] = "SELECT summary FROM session WHERE name = ?1",
     [SQL_SESSION_NEW] = "INSERT INTO session (name, epoch, parent, upto, created_ms, summary)"
                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -36,15 +38,8 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_SESSION_HIDE] = "UPDATE session SET name = NULL, summary = '{}' WHERE id = ?1",
     [SQL_RECORD_ADD] = "INSERT INTO record (session, seq, epoch, time_ms, class, type, payload)"
                        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    [SQL_SUMMARY_SAME] = "SELECT summary = ?2 FROM session WHERE id = ?1",
-    [SQL_SUMMARY_SET] = "UPDATE session SET summary = ?2 WHERE id = ?1",
-    [SQL_SUMMARY_OBJECT] = "SELECT json_valid(?1) AND json_type(CASE WHEN json_valid(?1) THEN ?1 END) = 'object'",
-    [SQL_MEMBER_REMOVE] = "DELETE FROM member WHERE session = ?1 AND (key, value) IN (SELECT f.key, " AS_JSON("f")
-                          " FROM json_each((SELECT summary FROM session WHERE id = ?1)) f"
-                          " WHERE f.type NOT IN ('object', 'array'))",
-    /* A key that stands twice counts once. */
-    [SQL_MEMBER_ADD] = "INSERT OR IGNORE INTO member (key, value, session) SELECT f.key, " AS_JSON("f") ", ?1"
-                       " FROM json_each(?2) f WHERE f.type NOT IN ('object', 'array')",
+    [SQL_SUMMARY_SET] = "UPDATE session SET summary = ?2 WHERE id = ?1 AND summary <> ?2",
+    [SQL_IS_OBJECT] = "SELECT json_valid(?1) AND json_type(CASE WHEN json_valid(?1) THEN ?1 END) = 'object'",
     /* Youngest first: a fork is younger than what it shares, so one pass frees a whole chain. */
     [SQL_GARBAGE_FIND] = "SELECT s.id, (SELECT max(c.upto) FROM session c WHERE c.parent = s.id) FROM session s"
                          " WHERE s.name IS NULL AND s.id < ?1 ORDER BY s.id DESC LIMIT 1",
@@ -58,20 +53,10 @@ static const char *const texts[SQL_COUNT] = {
                   " ON p.id = chain.parent) SELECT id, upto, last FROM chain",
     [SQL_RECORDS] = "SELECT seq, epoch, time_ms, class, type, payload FROM record"
                     " WHERE session = ?1 AND seq >= ?2 AND seq <= ?3 ORDER BY seq",
-    /* How many conditions, how many that are not plain values. */
-    [SQL_FILTER_CHECK] = "SELECT count(*), count(CASE WHEN f.type IN ('object', 'array') THEN 1 END)"
-                         " FROM json_each(?1) f",
-    /* The condition that the fewest sessions meet; beyond a bound they count as equal. */
-    [SQL_FILTER_BEST] = "SELECT f.key, " AS_JSON("f") " FROM json_each(?1) f ORDER BY (SELECT count(*) FROM"
-                        " (SELECT 1 FROM member m WHERE m.key = f.key AND m.value = " AS_JSON("f")
-                        " LIMIT 2000)) LIMIT 1",
-    [SQL_LIST_UP] = LISTED "session s WHERE s.name IS NOT NULL AND s.id > ?2 ORDER BY s.id LIMIT ?3",
-    [SQL_LIST_DOWN] = LISTED "session s WHERE s.name IS NOT NULL AND s.id < ?2 ORDER BY s.id DESC LIMIT ?3",
-    [SQL_LIST_FILTER_UP] = LISTED "member m CROSS JOIN session s ON s.id = m.session WHERE m.key = ?4 AND m.value = ?5"
-                                  " AND m.session > ?2" MEETS_ALL " ORDER BY m.session LIMIT ?3",
-    [SQL_LIST_FILTER_DOWN] = LISTED "member m CROSS JOIN session s ON s.id = m.session WHERE m.key = ?4"
-                                    " AND m.value = ?5 AND m.session < ?2" MEETS_ALL
-                                    " ORDER BY m.session DESC LIMIT ?3",
+    /* How many conditions are not plain values. */
+    [SQL_FILTER_CHECK] = "SELECT count(*) FROM json_each(?1) f WHERE f.type IN ('object', 'array')",
+    [SQL_LIST_UP] = LISTED "> ?2 ORDER BY s.id LIMIT ?3",
+    [SQL_LIST_DOWN] = LISTED "< ?2 ORDER BY s.id DESC LIMIT ?3",
     [SQL_DOC_FIND] = "SELECT number, version FROM document WHERE collection = ?1 AND id = ?2",
     [SQL_DOC_NEW] = "INSERT INTO document (collection, id, version) VALUES (?1, ?2, 1)",
     [SQL_DOC_SET] = "UPDATE document SET version = ?2 WHERE number = ?1",
@@ -114,4 +99,16 @@ int store_run(struct store_conn *conn, enum store_sql which, struct mbp_error *e
   store_autoreset *statement = store_statement(conn, which, err);
   int r = statement ? store_step(conn, statement, err) : -err->code;
   return r < 0 ? r : 0;
+}
+
+int store_check_object(struct store_conn *conn, struct mbp_str text, struct mbp_error *err)
+{
+  store_autoreset *statement = store_statement(conn, SQL_IS_OBJECT, err);
+  if (!statement)
+    return -err->code;
+  store_bind(statement, 1, text);
+  int r = store_step(conn, statement, err);
+  if (r == 1 && sqlite3_column_int(statement, 0) == 1)
+    return 0;
+  return r < 0 ? r : store_error(err, MBP_E_INVALID, "the session's summary is not a JSON object");
 }

@@ -53,22 +53,16 @@ enum store_sql {
   SQL_SESSION_EPOCH,
   SQL_SESSION_HIDE,
   SQL_RECORD_ADD,
-  SQL_SUMMARY_SAME,
   SQL_SUMMARY_SET,
-  SQL_SUMMARY_OBJECT,
-  SQL_MEMBER_REMOVE,
-  SQL_MEMBER_ADD,
+  SQL_IS_OBJECT,
   SQL_GARBAGE_FIND,
   SQL_GARBAGE_RECORDS,
   SQL_GARBAGE_SESSION,
   SQL_CHAIN,
   SQL_RECORDS,
   SQL_FILTER_CHECK,
-  SQL_FILTER_BEST,
   SQL_LIST_UP,
   SQL_LIST_DOWN,
-  SQL_LIST_FILTER_UP,
-  SQL_LIST_FILTER_DOWN,
   SQL_DOC_FIND,
   SQL_DOC_NEW,
   SQL_DOC_SET,
@@ -225,13 +219,8 @@ int store_run_doc_put(struct store_conn *conn, struct store_job *job, struct mbp
 /* One bounded piece of work on what removed sessions left. 1: there is more; 0: nothing is left. */
 int store_collect_garbage(struct store_conn *conn, struct mbp_error *err);
 
-/* Is `text` a JSON object? */
-int store_summary_check(struct store_conn *conn, struct mbp_str text, struct mbp_error *err);
-int store_summary_set(struct store_conn *conn, int64_t id, struct mbp_str text, struct mbp_error *err);
-/* The summary of a new session: only its members are added. */
-int store_summary_add(struct store_conn *conn, int64_t id, struct mbp_str text, struct mbp_error *err);
-/* Takes it out of the lists. */
-int store_summary_remove(struct store_conn *conn, int64_t id, struct mbp_error *err);
+/* Is `text` a JSON object, such as summaries and filters are? */
+int store_check_object(struct store_conn *conn, struct mbp_str text, struct mbp_error *err);
 
 /* ---- Claims ---- */
 

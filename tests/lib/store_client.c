@@ -11,7 +11,7 @@ enum wanted { WANT_NOTHING, WANT_RECORDS, WANT_ENTRIES, WANT_DOCUMENT };
 
 struct taker {
   enum wanted wanted;
-  struct mag_buf *text, *page;
+  struct mag_buf *text, *page, *summary;
   uint64_t count, next_seq;
   void *result;
   size_t result_size;
@@ -49,6 +49,8 @@ static int take_result(void *ctx, const void *result, struct mbp_error *err)
     mag_buf_clear(taker->page);
     mag_buf_add_str(taker->page, ((const struct mbp_page *) result)->next);
   }
+  if (taker->summary)
+    mag_buf_add_str(taker->summary, ((const struct mbp_head *) result)->summary);
   if (taker->result)
     memcpy(taker->result, result, taker->result_size);
   return 0;
@@ -138,6 +140,15 @@ int store_client_read(struct store_client *client, const char *session, uint64_t
 int store_client_head(struct store_client *client, const char *session, struct mbp_head *ret_head)
 {
   struct taker taker = {.result = ret_head, .result_size = sizeof(*ret_head)};
+  int r = RUN(client, &taker, client->ops->head(client->instance, call, mbp_str(session), err));
+  ret_head->summary = mbp_str(NULL); /* lent only until then */
+  return r;
+}
+
+int store_client_summary(struct store_client *client, const char *session, struct mag_buf *summary)
+{
+  struct taker taker = {.summary = summary};
+  mag_buf_clear(summary);
   return RUN(client, &taker, client->ops->head(client->instance, call, mbp_str(session), err));
 }
 

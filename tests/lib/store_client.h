@@ -33,7 +33,9 @@ int store_client_private(struct store_client *client, const char *session, uint6
 /* Adds "SEQ:PAYLOAD " for each record; NULL text: only counts. The sequence is checked to be without gaps. */
 int store_client_read(struct store_client *client, const char *session, uint64_t from, uint32_t limit,
                       struct mag_buf *text, uint64_t *ret_count);
+/* Without the summary, which has a function of its own. */
 int store_client_head(struct store_client *client, const char *session, struct mbp_head *ret_head);
+int store_client_summary(struct store_client *client, const char *session, struct mag_buf *summary);
 int store_client_claim(struct store_client *client, const char *session, struct mbp_claim *ret_claim);
 void store_client_release(struct store_client *client, const char *session);
 int store_client_fork(struct store_client *client, const char *session, uint64_t upto, const char *new_session,

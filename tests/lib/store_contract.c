@@ -391,6 +391,27 @@ START_TEST(sessions_are_listed_by_creation_and_filtered_by_summary)
 }
 END_TEST
 
+START_TEST(the_head_shows_the_summary)
+{
+  struct store_client client = subject_fresh();
+  mag_autobuf summary = MAG_BUF_INIT;
+  FAILS(&client, store_client_summary(&client, "s", &summary), MBP_E_NOT_FOUND);
+  OK(&client, store_client_create(&client, "s", "x", "{\"status\":\"idle\"}"));
+  OK(&client, store_client_create(&client, "plain", "x", NULL));
+  OK(&client, store_client_fork(&client, "s", 1, "f", NULL));
+  OK(&client, store_client_fork(&client, "s", 1, "g", "{\"k\":1}"));
+  OK(&client, store_client_summary(&client, "s", &summary));
+  ck_assert_str_eq(summary.ptr, "{\"status\":\"idle\"}");
+  OK(&client, store_client_summary(&client, "f", &summary));
+  ck_assert_str_eq(summary.ptr, "{\"status\":\"idle\"}");
+  OK(&client, store_client_summary(&client, "g", &summary));
+  ck_assert_str_eq(summary.ptr, "{\"k\":1}");
+  OK(&client, store_client_summary(&client, "plain", &summary));
+  ck_assert_str_eq(summary.ptr, "{}");
+  store_client_close(&client);
+}
+END_TEST
+
 static void pages_are(struct store_client *client, const char *filter, bool descending, const char *wanted)
 {
   mag_autobuf page = MAG_BUF_INIT, text = MAG_BUF_INIT;
@@ -605,6 +626,7 @@ void store_contract_add(Suite *suite, const struct store_subject *for_subject)
   tcase_add_test(t, a_watcher_sees_the_past_and_what_is_appended_anywhere);
   tcase_add_test(t, a_watch_ends_at_its_deadline_or_with_its_session);
   tcase_add_test(t, sessions_are_listed_by_creation_and_filtered_by_summary);
+  tcase_add_test(t, the_head_shows_the_summary);
   tcase_add_test(t, pages_follow_each_other_and_tokens_belong_to_their_list);
   tcase_add_test(t, forks_share_the_past_and_go_their_own_ways);
   tcase_add_test(t, a_removed_session_leaves_what_its_forks_share);
