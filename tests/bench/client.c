@@ -57,18 +57,30 @@ void client_stop(struct client *client)
       abort();
 }
 
-int64_t client_pss(pid_t pid)
+/* A line of the sums over all mappings, in bytes. */
+static int64_t memory_line(pid_t pid, const char *name)
 {
   char path[64], line[256];
+  size_t len = strlen(name);
   long long kib = 0;
   (void) snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int) pid);
   FILE *file = fopen(path, "re");
   while (file && fgets(line, sizeof(line), file))
-    if (sscanf(line, "Pss: %lld kB", &kib) == 1)
+    if (strncmp(line, name, len) == 0 && sscanf(line + len, " %lld kB", &kib) == 1)
       break;
   if (file)
     fclose(file);
   return kib * 1024;
+}
+
+int64_t client_pss(pid_t pid)
+{
+  return memory_line(pid, "Pss:");
+}
+
+int64_t client_anonymous_pss(pid_t pid)
+{
+  return memory_line(pid, "Pss_Anon:");
 }
 
 static int64_t children_pss(pid_t pid, const char *task)

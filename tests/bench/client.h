@@ -18,8 +18,10 @@ void client_wait(struct client *client);
 /* Ends it without asking. */
 void client_stop(struct client *client);
 
-/* Proportional set size in bytes of one process, and of it with all its descendants. */
+/* Proportional set size in bytes of one process, of what of it is no file's (heap, stacks, written data), and of it
+ * with all its descendants. */
 int64_t client_pss(pid_t pid);
+int64_t client_anonymous_pss(pid_t pid);
 int64_t client_tree_pss(pid_t pid);
 
 #endif
