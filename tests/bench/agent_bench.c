@@ -110,7 +110,7 @@ static void measure_kind(struct kind *kind)
 static void measure_steps(void)
 {
   struct kind kinds[] = {{.argv = bare}, {.argv = local}, {.argv = bubblewrap}};
-  for (size_t i = 0; i < all.runs; i++)
+  for (size_t i = 0; i < all.runs * 3; i++)
     for (size_t j = 0; j < sizeof(kinds) / sizeof(kinds[0]); j++)
       measure_kind(&kinds[j]);
   struct kind *of_bare = &kinds[0], *of_local = &kinds[1], *of_bwrap = &kinds[2];
