@@ -139,6 +139,20 @@ void plug_list_free(struct plug_list *list)
   memset(list, 0, sizeof(*list));
 }
 
+int plug_check_limits(int64_t memory_bytes, uint32_t pids, uint32_t cpu_millis, struct mbp_error *err)
+{
+  if (memory_bytes < 0 || (memory_bytes > 0 && memory_bytes < PLUG_LEAST_MEMORY))
+    return plug_error(err, MBP_E_INVALID, "a memory limit of %lld bytes is too small for a sandbox: %dM is the least",
+                      (long long) memory_bytes, PLUG_LEAST_MEMORY >> 20);
+  if (pids && pids < PLUG_LEAST_PIDS)
+    return plug_error(err, MBP_E_INVALID, "a limit of %u processes is too small for a sandbox: %d is the least",
+                      (unsigned) pids, PLUG_LEAST_PIDS);
+  if (cpu_millis && cpu_millis < PLUG_LEAST_CPU)
+    return plug_error(err, MBP_E_INVALID, "0.%03u of a processor is too little for a sandbox: 0.%03d is the least",
+                      (unsigned) cpu_millis, PLUG_LEAST_CPU);
+  return 0;
+}
+
 int64_t plug_now_ms(const struct mbp_host *host)
 {
   return host->clock_ms(host->ctx, MBP_CLOCK_MONOTONIC);

@@ -44,6 +44,13 @@ void plug_list_add(struct plug_list *list, const char *text);
 void plug_list_take(struct plug_list *list, char *text); /* owns `text`; NULL counts as out of memory */
 void plug_list_free(struct plug_list *list);
 
+/* The least limits that a sandbox can work with: of the providers' options, and of what a session asks for. */
+#define PLUG_LEAST_MEMORY (32 << 20)
+#define PLUG_LEAST_PIDS 16
+#define PLUG_LEAST_CPU 10 /* thousandths of a processor */
+/* Refuses limits below them; 0 is none. */
+int plug_check_limits(int64_t memory_bytes, uint32_t pids, uint32_t cpu_millis, struct mbp_error *err);
+
 int64_t plug_now_ms(const struct mbp_host *host);
 int plug_set_nonblocking(int fd);
 

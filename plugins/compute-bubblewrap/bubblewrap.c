@@ -69,7 +69,11 @@ static int spawn(struct layout *layout, struct mbp_call *call, struct mag_box *b
       .n_fds = 2 + (size_t) layout->n_files,
   };
   int r = mag_box_launch(box, call, &spawn, fds, complaint, sizeof(complaint), err);
-  return r < 0 ? diagnose(box->host, layout->bwrap, complaint, err) : 0;
+  if (r == 0)
+    return 0;
+  struct machine machine;
+  machine_read(&machine);
+  return diagnose(&machine, layout->bwrap, complaint, err);
 }
 
 static void end_guard(struct mag_box *box, void *own)
@@ -145,15 +149,15 @@ static const struct mbp_param helper_param =
     PARAM(.type = MBP_PARAM_PATH, .name = "helper", .default_value = "@libexecdir@/magent-sandbox",
           .help = "magent-sandbox, which becomes PID 1 of the sandbox.");
 static const struct mbp_param memory_param =
-    PARAM(.type = MBP_PARAM_SIZE, .name = "memory", .default_value = "2GiB", .min = 32 << 20, .max = INT64_MAX,
+    PARAM(.type = MBP_PARAM_SIZE, .name = "memory", .default_value = "2GiB", .min = PLUG_LEAST_MEMORY, .max = INT64_MAX,
           .help = "Memory of a sandbox, its /tmp included, where the sandbox's own request says nothing. Where "
                   "cgroups cannot be used, a process is held to it by the kernel, and all together by a watchdog.");
 static const struct mbp_param pids_param =
-    PARAM(.type = MBP_PARAM_INT, .name = "pids", .default_value = "512", .min = 16, .max = 1000000,
+    PARAM(.type = MBP_PARAM_INT, .name = "pids", .default_value = "512", .min = PLUG_LEAST_PIDS, .max = 1000000,
           .help = "Processes and threads of a sandbox. Where cgroups cannot be used, root's are held to it by a "
                   "watchdog.");
 static const struct mbp_param cpu_param =
-    PARAM(.type = MBP_PARAM_INT, .name = "cpu", .min = 10, .max = 1000000,
+    PARAM(.type = MBP_PARAM_INT, .name = "cpu", .min = PLUG_LEAST_CPU, .max = 1000000,
           .help = "Processor time in thousandths: 1000 is one processor. Without it there is no limit; where cgroups "
                   "cannot be used it is refused.");
 static const struct mbp_param tmp_param =

@@ -28,8 +28,15 @@ void layout_done(struct layout *layout);
 
 #define FIRST_FILE_FD 10 /* files[i] is FIRST_FILE_FD + i in bubblewrap */
 
-/* diagnose.c: why bubblewrap failed, and the cure. Fills err; returns -code. */
-int diagnose(const struct mbp_host *host, const char *bwrap, const char *complaint, struct mbp_error *err);
+/* diagnose.c: what of this machine decides about namespaces. Settings are -1 where the kernel has none. */
+struct machine {
+  long apparmor_restricts, userns_clone, max_namespaces;
+  bool chroot, container;
+  bool filtered; /* by a seccomp filter */
+};
+void machine_read(struct machine *machine);
+/* Why bubblewrap failed, by what it said, and the cure. Fills err; returns -code. */
+int diagnose(const struct machine *machine, const char *bwrap, const char *complaint, struct mbp_error *err);
 
 /* guard.c: what in a user's directory must not change, see there. */
 struct guard;

@@ -57,7 +57,8 @@ static int check_spec(struct mbp_instance *instance, const struct mbp_sandbox_sp
   for (size_t i = 0; i < spec->n_env; i++)
     if (spec->env[i].name.len == 0 || memchr(spec->env[i].name.ptr, '=', spec->env[i].name.len))
       return plug_error(err, MBP_E_INVALID, "an environment variable's name is empty or holds '='");
-  return check_network(spec->network, err);
+  int r = plug_check_limits(spec->memory_bytes, spec->pids, spec->cpu_millis, err);
+  return r < 0 ? r : check_network(spec->network, err);
 }
 
 static void sweep_once(struct mbp_instance *instance, struct mbp_call *call)
@@ -362,13 +363,13 @@ static const struct mbp_param bridge_param =
     PARAM(.type = MBP_PARAM_STRING, .name = "bridge", .default_value = "bridge",
           .help = "The engine's network that 'provider' means, by its name. Not 'host'.");
 static const struct mbp_param memory_param =
-    PARAM(.type = MBP_PARAM_SIZE, .name = "memory", .default_value = "2GiB", .min = 32 << 20, .max = INT64_MAX,
+    PARAM(.type = MBP_PARAM_SIZE, .name = "memory", .default_value = "2GiB", .min = PLUG_LEAST_MEMORY, .max = INT64_MAX,
           .help = "Memory of a sandbox, its /tmp included, where its own request says nothing.");
 static const struct mbp_param pids_param =
-    PARAM(.type = MBP_PARAM_INT, .name = "pids", .default_value = "512", .min = 16, .max = 1000000,
+    PARAM(.type = MBP_PARAM_INT, .name = "pids", .default_value = "512", .min = PLUG_LEAST_PIDS, .max = 1000000,
           .help = "Processes and threads of a sandbox.");
 static const struct mbp_param cpu_param =
-    PARAM(.type = MBP_PARAM_INT, .name = "cpu", .min = 10, .max = 1000000,
+    PARAM(.type = MBP_PARAM_INT, .name = "cpu", .min = PLUG_LEAST_CPU, .max = 1000000,
           .help = "Processor time in thousandths: 1000 is one processor. Without it there is no limit.");
 static const struct mbp_param tmp_param =
     PARAM(.type = MBP_PARAM_SIZE, .name = "tmp_size", .default_value = "256MiB", .min = 1 << 20, .max = INT64_MAX,

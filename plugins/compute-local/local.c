@@ -118,14 +118,14 @@ static const struct mbp_param home_param =
     PARAM(.type = MBP_PARAM_PATH, .name = "home",
           .help = "HOME of the commands. Without it: the workspace, so that they leave your own files alone.");
 static const struct mbp_param memory_param =
-    PARAM(.type = MBP_PARAM_SIZE, .name = "memory", .min = 32 << 20, .max = INT64_MAX,
+    PARAM(.type = MBP_PARAM_SIZE, .name = "memory", .min = PLUG_LEAST_MEMORY, .max = INT64_MAX,
           .help = "Memory of all commands together; where cgroups cannot be used, a process is held to it by the "
                   "kernel, and all together by a watchdog. Without it there is no limit.");
 static const struct mbp_param pids_param =
-    PARAM(.type = MBP_PARAM_INT, .name = "pids", .default_value = "512", .min = 16, .max = 1000000,
+    PARAM(.type = MBP_PARAM_INT, .name = "pids", .default_value = "512", .min = PLUG_LEAST_PIDS, .max = 1000000,
           .help = "Processes and threads of all commands together; where cgroups cannot be used, held by a watchdog.");
 static const struct mbp_param cpu_param =
-    PARAM(.type = MBP_PARAM_INT, .name = "cpu", .min = 10, .max = 1000000,
+    PARAM(.type = MBP_PARAM_INT, .name = "cpu", .min = PLUG_LEAST_CPU, .max = 1000000,
           .help = "Processor time in thousandths: 1000 is one processor. Without it there is no limit; where cgroups "
                   "cannot be used it is refused.");
 static const struct mbp_param files_param =

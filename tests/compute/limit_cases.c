@@ -1,6 +1,7 @@
 /* What eats memory, processes, disk. */
 #include "cases.h"
 
+#include "base/cleanup.h"
 #include "host/process.h"
 
 #include <poll.h>
@@ -50,6 +51,36 @@ START_TEST(a_memory_hog_is_killed_and_the_cause_told)
   ck_assert_uint_eq(outcome.result.reason, MBP_EXIT_SIGNALED);
   outcome_done(&outcome);
   ck_assert_int_eq(rig_code(&rig, "a", "exit 5"), 5);
+  finish(&rig);
+}
+END_TEST
+
+START_TEST(limits_that_nothing_can_work_with_are_refused_by_name)
+{
+  struct rig rig;
+  struct mbp_error err = MAG_ERROR_INIT;
+  struct mbp_sandbox_info info;
+  if (!begin(&rig, _i, NULL))
+    return;
+  static const struct {
+    struct box_options options;
+    const char *says;
+  } cases[] = {
+      {{.memory_bytes = 1024}, "a memory limit of 1024 bytes is too small for a sandbox: 32M is the least"},
+      {{.memory_bytes = (32 << 20) - 1}, "32M is the least"},
+      {{.pids = 15}, "a limit of 15 processes is too small for a sandbox: 16 is the least"},
+      {{.cpu_millis = 9}, "0.009 of a processor is too little for a sandbox: 0.010 is the least"},
+  };
+  for (size_t i = 0; i < MAG_COUNT(cases); i++) {
+    ck_assert_int_eq(rig_try_create(&rig, "r", &cases[i].options, &info, &err), -MBP_E_INVALID);
+    ck_assert_msg(strstr(err.message, cases[i].says), "%s", err.message);
+  }
+  if (can(_i, 3, "limits")) { /* and with the least of them it works */
+    struct box_options least = {.memory_bytes = 32 << 20, .pids = 16};
+    rig_create(&rig, "b", &least);
+    ck_assert_str_eq(rig_text(&rig, "b", "echo on"), "on\n");
+    rig_destroy(&rig, "b");
+  }
   finish(&rig);
 }
 END_TEST
@@ -260,6 +291,7 @@ void add_limit_cases(Suite *suite)
   int n = (int) n_providers;
   tcase_set_timeout(tcase, 60);
   tcase_add_loop_test(tcase, a_memory_hog_is_killed_and_the_cause_told, 0, n);
+  tcase_add_loop_test(tcase, limits_that_nothing_can_work_with_are_refused_by_name, 0, n);
   tcase_add_loop_test(tcase, a_fork_bomb_is_contained, 0, n);
   tcase_add_loop_test(tcase, without_groups_a_limit_is_watched_over_or_refused, 0, n);
   tcase_add_loop_test(tcase, a_refused_limit_of_the_configuration_is_told_too, 0, n);
