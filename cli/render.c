@@ -9,6 +9,8 @@
 
 #define LINE_MAX_SHOWN 200
 #define RESULT_LINES_SHOWN 20
+/* Of what one tool prints, on a screen: a long build's log, and not what `yes` prints until its time is over. */
+#define OUTPUT_SHOWN (256 << 10)
 
 static void init(struct render *render, bool json, FILE *notes)
 {
@@ -218,6 +220,7 @@ static void show_tool_result(struct render *render, const struct mbp_json *event
   if (failed)
     show_failure(render, mag_json_str(mag_json_get(block, "text")));
   render->output_seen = false;
+  render->output_shown = 0;
   for (; block && render->from_log; block = mag_json_next(block))
     show_stored_text(render, mag_json_str(mag_json_get(block, "text")));
 }
@@ -272,10 +275,18 @@ static void on_event(void *ctx, const struct mbp_record *record)
 
 /* ---- Previews ------------------------------------------------------------------------------------------------- */
 
+static void leave_out_the_rest(struct render *render)
+{
+  fprintf(render->notes, "%s%s  | ... the rest of this output is not shown%s\n", render->tool_mid_line ? "\n" : "",
+          dim(render), plain(render));
+  render->tool_mid_line = render->tool_held = false;
+}
+
 static void show_output(struct render *render, struct mbp_str data)
 {
+  bool enough = render->output_shown >= OUTPUT_SHOWN;
   render->output_seen |= data.len > 0;
-  for (size_t at = 0; at < data.len;) {
+  for (size_t at = 0; at < data.len && render->output_shown < OUTPUT_SHOWN;) {
     const char *newline = memchr(data.ptr + at, '\n', data.len - at);
     size_t len = newline ? (size_t) (newline - data.ptr) - at : data.len - at;
     if (!render->tool_mid_line) {
@@ -288,7 +299,10 @@ static void show_output(struct render *render, struct mbp_str data)
     if (newline)
       fprintf(render->notes, "%s\n", plain(render));
     at += len + (newline != NULL);
+    render->output_shown += len + strlen("  | \n");
   }
+  if (!enough && render->output_shown >= OUTPUT_SHOWN)
+    leave_out_the_rest(render);
 }
 
 static void on_preview(void *ctx, const struct mag_preview *preview)

@@ -16,6 +16,7 @@ struct render {
   bool tool_mid_line;  /* the same for tool output in the notes */
   bool failed;         /* stdout is gone */
   bool output_seen;    /* what the tool that runs printed has been shown as it came */
+  size_t output_shown; /* bytes of that */
   bool text_held, tool_held; /* the last piece ended inside of a character: see render_put_piece */
   char seen[MAG_ID_SIZE]; /* the message that was shown as it came */
 };

@@ -120,6 +120,12 @@ configure_tree ()
 {
   tree=$1
   shift
+  case $source_dir in
+  *[[:space:]\"\#\$\&\'\`\\]*)
+    say "nothing can be built below a path with a blank or one of \"#\$&'\`\\ in it: move $source_dir elsewhere"
+    return 1
+    ;;
+  esac
   mkdir -p "$tree" && make_configure "$tree/autogen.log" || return
   test -e "$tree/config.status" ||
     step "$tree/configure.log" "configuring in ${tree#"$source_dir"/}/${*:+: $*}" \

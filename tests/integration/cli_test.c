@@ -40,6 +40,25 @@ START_TEST(the_answer_goes_to_stdout_and_activity_to_stderr)
 }
 END_TEST
 
+START_TEST(of_endless_tool_output_a_bounded_part_is_shown)
+{
+  if (!rig_compute())
+    return;
+  command_begin();
+  command_script("[" CALLS("seq 200000; exit 3") "," CALLS("echo again") ",{\"text\":\"done\"}]");
+  struct command command = run_with_tools("go");
+  expect(&command, 0, "done", NULL);
+  const char *rest = strstr(command.stderr_text.ptr, "\n  | ... the rest of this output is not shown\n");
+  ck_assert_ptr_nonnull(rest);
+  ck_assert_msg(strncmp(strchr(rest + 1, '\n') + 1, "! failed: ", 10) == 0, "%.200s", rest);
+  ck_assert_ptr_nonnull(strstr(command.stderr_text.ptr, "\n  | 20000\n"));
+  ck_assert_ptr_nonnull(strstr(rest, "\n  | again\n")); /* the next one has its own part */
+  ck_assert_uint_lt(command.stderr_text.len, 300 << 10);
+  command_done(&command);
+  command_end();
+}
+END_TEST
+
 /* Behaviour 3. */
 START_TEST(json_prints_events_and_nothing_else)
 {
@@ -656,6 +675,7 @@ int main(void)
   TCase *t = tcase_create("cli");
   tcase_set_timeout(t, 120);
   tcase_add_test(t, the_answer_goes_to_stdout_and_activity_to_stderr);
+  tcase_add_test(t, of_endless_tool_output_a_bounded_part_is_shown);
   tcase_add_test(t, json_prints_events_and_nothing_else);
   tcase_add_test(t, exit_statuses_are_what_the_help_says);
   tcase_add_test(t, a_question_ends_with_3_and_yes_answers_it);
