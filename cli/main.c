@@ -11,6 +11,7 @@
 #include "host/http.h"
 #include "loader/inspect.h"
 
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -171,9 +172,19 @@ static int end(int status)
   return EXIT_ERROR;
 }
 
+/* A descriptor that we were started without would become that of a file we open, and what is printed would go there. What
+ * stands in for it fails as it would have: stdin is not to be read, the others not to be written. */
+static void hold_streams(void)
+{
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+    if (fcntl(fd, F_GETFD) < 0)
+      (void) open("/dev/null", (fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+}
+
 int main(int argc, char **argv)
 {
   struct cli cli = {0};
+  hold_streams();
   setlocale(LC_CTYPE, ""); /* and no more: what we write is the same everywhere */
   signal(SIGPIPE, SIG_IGN);
   int status = read_options(&cli, argc, argv);

@@ -104,6 +104,20 @@ START_TEST(a_closed_pipe_is_an_error_and_no_signal)
 }
 END_TEST
 
+START_TEST(without_stdin_and_stdout_nothing_is_printed_into_other_files)
+{
+  command_begin();
+  command_script("[{\"text\":\"hello\"}]");
+  command_without_streams(true);
+  check("run --tools none hello", 1, NULL, "stdout could not be written");
+  check("run --tools none -", 2, NULL, "the prompt");
+  check("session list", 1, NULL, "stdout could not be written");
+  command_without_streams(false);
+  check("session list", 0, "idle", NULL);
+  command_end();
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("cli terminal");
@@ -114,6 +128,7 @@ int main(void)
   tcase_add_test(t, errors_do_not_drive_the_terminal);
   tcase_add_test(t, names_of_tools_and_titles_do_not_drive_the_terminal);
   tcase_add_test(t, a_closed_pipe_is_an_error_and_no_signal);
+  tcase_add_test(t, without_stdin_and_stdout_nothing_is_printed_into_other_files);
   suite_add_tcase(suite, t);
   return run_suite(suite);
 }

@@ -168,6 +168,13 @@ static void run_child(char **words)
   _exit(127);
 }
 
+static bool without_streams;
+
+void command_without_streams(bool without)
+{
+  without_streams = without;
+}
+
 struct command command_start(const char *line, bool terminal)
 {
   struct command command = {.in = -1, .out = -1, .err = -1};
@@ -185,6 +192,10 @@ struct command command_start(const char *line, bool terminal)
       (void) dup2(in[0], 0);
       (void) dup2(out[1], 1);
       (void) dup2(err[1], 2);
+      if (without_streams) {
+        (void) close(0);
+        (void) close(1);
+      }
       run_child(words);
     }
     (void) close(in[0]);

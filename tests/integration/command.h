@@ -26,6 +26,8 @@ char *command_read_file(const char *name); /* caller frees; "" if it is not ther
 void command_env(const char *assignment);
 /* Following runs start in `path` (borrowed; NULL: in the test's own directory). */
 void command_directory(const char *path);
+/* Following runs start without descriptors 0 and 1, as a careless parent starts its children. */
+void command_without_streams(bool without);
 /* A script for the scripted model, as JSON. */
 void command_script(const char *json);
 

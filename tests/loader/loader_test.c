@@ -374,12 +374,12 @@ END_TEST
 
 START_TEST(a_file_of_another_owner_is_refused)
 {
-  if (geteuid() != 0)
-    return; /* nobody else can give files away */
   (void) zoo_add(&zoo, "good", "installed", "magent-llm-good.so");
   const char *path = zoo_add(&zoo, "other", "installed", "magent-llm-other.so");
-  if (chown(path, 12345, (gid_t) -1) < 0)
-    return; /* root of a user namespace with one user */
+  if (chown(path, 12345, (gid_t) -1) < 0) { /* an ordinary user, or root of a user namespace with one user */
+    (void) fprintf(stderr, "loader_test: SKIPPED files of other owners: we may not give files away\n");
+    return;
+  }
   struct mag_registry *r = registry(NULL, zoo_path(&zoo, "installed", ""));
   fails(r, "other", MBP_E_PERMISSION, "magent-llm-other.so: owner: found uid 12345, expected root");
   loads(r, "good");
