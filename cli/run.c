@@ -190,6 +190,8 @@ static int read_options(struct options *options, int argc, char **argv)
     return cli_usage("run", "the prompt is longer than %u MiB", PROMPT_MAX >> 20);
   if (!mag_utf8_valid(options->prompt, strlen(options->prompt)))
     return cli_usage("run", "the prompt is not UTF-8 text");
+  if (options->session && !options->session[0])
+    return cli_usage("run", "--session: the id is empty");
   return options->session ? check_session_options(options) : 0;
 }
 

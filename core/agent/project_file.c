@@ -65,6 +65,8 @@ static int find(struct finding *finding, const char *start, struct mbp_error *er
 {
   mag_autofree char *path = realpath(start, NULL);
   int r = 0;
+  if (!path && errno == ENOENT) /* a working directory that was removed belongs to no project */
+    return 0;
   if (!path)
     return mag_error_errno(err, errno, "%s", start);
   while (r == 0) {

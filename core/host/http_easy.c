@@ -425,6 +425,8 @@ int mag_http_easy_error(const struct mag_http_request *request, int result, cons
   /* What libcurl says of a URL may quote it, and it may hold a password. */
   if (result == CURLE_URL_MALFORMAT)
     text = curl_easy_strerror((CURLcode) result);
+  if (result == CURLE_COULDNT_CONNECT && request->unix_socket) /* it speaks of a host and a port */
+    text = "no server listens on this socket";
   (void) mag_error(err, code, "%s: %s%s", request->host, text, cure);
   if (err && retryable)
     err->flags |= MBP_ERR_RETRYABLE;

@@ -97,6 +97,7 @@ START_TEST(exit_statuses_are_what_the_help_says)
   check("run --tools none hello", 0, "ok\n", NULL);
   check("run --tools none --max-turns 1 hello", 0, "ok\n", NULL);
   check("run", 2, NULL, "a prompt is needed");
+  check("run --session= hello", 2, NULL, "--session: the id is empty");
   check("run one two", 2, NULL, "quotes");
   check("run ''", 2, NULL, "empty");
   check("run --no-such-option x", 2, NULL, "--no-such-option");

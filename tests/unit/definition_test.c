@@ -2,6 +2,7 @@
  * through the two resources. Numbers of behaviours are those of docs/BEHAVIOURS.md. */
 #include "../lib/run.h"
 #include "agent/definition.h"
+#include "agent/project_file.h"
 #include "agent/schema.h"
 #include "agent/yaml.h"
 #include "base/cleanup.h"
@@ -405,6 +406,18 @@ START_TEST(the_table_holds_together)
 }
 END_TEST
 
+START_TEST(a_removed_working_directory_belongs_to_no_project)
+{
+  struct mag_definition d = {0};
+  struct mbp_error err = MAG_ERROR_INIT;
+  mag_autofree char *path = NULL, *notice = NULL;
+  ck_assert_msg(mag_project_lay(&d, "/nowhere/at/all", &path, &notice, &err) == 0, "%s", err.message);
+  ck_assert(!path && !notice);
+  ck_assert_int_eq(mag_project_lay(&d, "/dev/null/x", &path, &notice, &err), -MBP_E_NOT_FOUND);
+  mag_definition_done(&d);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("definition");
@@ -422,6 +435,7 @@ int main(void)
   tcase_add_test(tests, a_projects_file_can_open_nothing);
   tcase_add_test(tests, references_are_kept_and_filled_in_late);
   tcase_add_test(tests, the_table_holds_together);
+  tcase_add_test(tests, a_removed_working_directory_belongs_to_no_project);
   suite_add_tcase(suite, tests);
   return run_suite(suite);
 }

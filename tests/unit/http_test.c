@@ -197,6 +197,7 @@ START_TEST(unix_sockets_work)
   ck_assert_str_eq(test_server_request(server, 0)->path, "/v1/_ping");
   test_server_free(server);
   check_error(&err, HTTP->open(NULL, &request, &exchange, &err), MBP_E_NETWORK, true, path);
+  ck_assert_msg(strstr(err.message, ": no server listens on this socket"), "%s", err.message);
 }
 END_TEST
 
