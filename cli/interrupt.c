@@ -37,11 +37,19 @@ static void *watch(void *unused)
   return NULL;
 }
 
+/* What a shell makes its background jobs ignore is not meant for us, but sigwait would take it all the same. */
+static void watch_unless_ignored(int number)
+{
+  struct sigaction now;
+  if (sigaction(number, NULL, &now) < 0 || now.sa_handler != SIG_IGN)
+    sigaddset(&watched, number);
+}
+
 void interrupt_start(void)
 {
   sigemptyset(&watched);
-  sigaddset(&watched, SIGINT);
-  sigaddset(&watched, SIGTERM);
+  watch_unless_ignored(SIGINT);
+  watch_unless_ignored(SIGTERM);
   pthread_sigmask(SIG_BLOCK, &watched, NULL);
   if (mag_thread_start(watch, NULL, NULL) < 0)
     pthread_sigmask(SIG_UNBLOCK, &watched, NULL); /* then Ctrl-C simply ends us */

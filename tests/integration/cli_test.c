@@ -596,6 +596,28 @@ START_TEST(an_interrupt_ends_the_turn_and_keeps_the_session)
 }
 END_TEST
 
+START_TEST(an_interrupt_that_the_caller_ignores_is_ignored)
+{
+  command_begin();
+  command_script("[{\"steps\":[{\"text\":\"begun\"},{\"delay_ms\":600},{\"text\":\"and ended\"}]}]");
+  command_ignores(SIGINT);
+  struct command command = command_start("run --tools none go", false);
+  command_await(&command, "begun");
+  (void) kill(command.pid, SIGINT);
+  command_finish(&command);
+  expect(&command, 0, "and ended", NULL);
+  command_done(&command);
+  command = command_start("run --tools none go", false);
+  command_await(&command, "begun");
+  (void) kill(command.pid, SIGTERM);
+  command_finish(&command);
+  expect(&command, 130, NULL, "interrupted");
+  command_done(&command);
+  command_ignores(0);
+  command_end();
+}
+END_TEST
+
 START_TEST(a_call_that_runs_out_of_time_says_so)
 {
   if (!rig_compute())
@@ -713,6 +735,7 @@ int main(void)
   tcase_add_test(t, a_plugin_that_crashes_when_it_is_asked_does_not_crash_a_run);
   tcase_add_test(t, after_a_kill_in_a_tool_the_model_is_told_what_it_had_printed);
   tcase_add_test(t, an_interrupt_ends_the_turn_and_keeps_the_session);
+  tcase_add_test(t, an_interrupt_that_the_caller_ignores_is_ignored);
   tcase_add_test(t, a_call_that_runs_out_of_time_says_so);
   tcase_add_test(t, a_second_interrupt_ends_the_program_at_once);
   tcase_add_test(t, bad_weather_gives_one_clear_line);

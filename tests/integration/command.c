@@ -158,11 +158,18 @@ static char **split_words(const char *line)
   return words;
 }
 
+static int ignored;
+
+void command_ignores(int signal_number)
+{
+  ignored = signal_number;
+}
+
 static void run_child(char **words)
 {
   char program[PATH_MAX];
   for (int signal_number = 1; signal_number < 32; signal_number++)
-    (void) signal(signal_number, SIG_DFL);
+    (void) signal(signal_number, signal_number == ignored ? SIG_IGN : SIG_DFL);
   if (realpath("magent", program) && (!place.directory || chdir(place.directory) == 0))
     (void) execve(program, words, place.env);
   _exit(127);

@@ -28,6 +28,8 @@ void command_env(const char *assignment);
 void command_directory(const char *path);
 /* Following runs start without descriptors 0 and 1, as a careless parent starts its children. */
 void command_without_streams(bool without);
+/* Following runs ignore this signal from the start, as the background jobs of a shell do; 0: none. */
+void command_ignores(int signal_number);
 /* A script for the scripted model, as JSON. */
 void command_script(const char *json);
 
