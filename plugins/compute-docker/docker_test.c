@@ -178,6 +178,31 @@ START_TEST(progress_of_a_pull_is_understood_wherever_it_is_cut)
 }
 END_TEST
 
+START_TEST(a_long_download_is_told_in_few_lines_that_all_differ)
+{
+  const struct mbp_host *host = test_host();
+  struct progress *progress = malloc(sizeof(*progress));
+  char line[200], text[160], before[160] = "";
+  int told = 0;
+  progress_init(progress, host->get_interface(host->ctx, MBP_JSON_V1));
+  for (int i = 1; i <= 1000; i++) {
+    int n =
+        snprintf(line, sizeof(line),
+                 "{\"status\":\"Downloading\",\"progressDetail\":{\"current\":%d,\"total\":25000000},\"id\":\"a\"}\n",
+                 i * 25000);
+    if (progress_feed(progress, line, (size_t) n) == 0)
+      continue;
+    progress_text(progress, text, sizeof(text));
+    ck_assert_str_ne(text, before);
+    memcpy(before, text, sizeof(before));
+    told++;
+  }
+  ck_assert_msg(told >= 10 && told <= 12, "%d", told);
+  ck_assert_str_eq(text, "Downloading 25.0 of 25.0 MB");
+  free(progress);
+}
+END_TEST
+
 START_TEST(a_line_of_progress_without_end_is_dropped)
 {
   const struct mbp_host *host = test_host();
@@ -470,6 +495,7 @@ int main(void)
   tcase_add_test(tcase, a_servers_answers_are_taken_apart_wherever_they_are_cut);
   tcase_add_test(tcase, answers_that_no_server_gives_are_refused);
   tcase_add_test(tcase, progress_of_a_pull_is_understood_wherever_it_is_cut);
+  tcase_add_test(tcase, a_long_download_is_told_in_few_lines_that_all_differ);
   tcase_add_test(tcase, a_line_of_progress_without_end_is_dropped);
   tcase_add_test(tcase, options_that_make_no_sense_are_refused_with_a_reason);
   tcase_add_test(tcase, versions_are_numbers);
