@@ -422,8 +422,9 @@ START_TEST(a_session_goes_on_when_its_container_is_stopped_under_it)
   command_await(&run, "begun 42");
   check("compute stop --all --provider docker", 0, "stopped ", "");
   command_finish(&run);
-  ck_assert_msg(run.status == 0 && strstr(run.stdout_text.ptr, "again\nNote: the sandbox was made anew"), "%d: %s %s",
-                run.status, run.stdout_text.ptr, run.stderr_text.ptr);
+  ck_assert_msg(run.status == 0 &&
+                    strstr(run.stdout_text.ptr, "again\nNote: this conversation goes on in a new sandbox. No file"),
+                "%d: %s %s", run.status, run.stdout_text.ptr, run.stderr_text.ptr);
   ck_assert_msg(strstr(run.stderr_text.ptr, "the sandbox was lost while the command ran"), "%s", run.stderr_text.ptr);
   command_done(&run);
   remove_session();
