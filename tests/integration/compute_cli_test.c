@@ -132,6 +132,21 @@ START_TEST(a_provider_that_is_not_available_is_left_out_unless_it_is_named)
 }
 END_TEST
 
+START_TEST(a_provider_that_cannot_be_opened_is_named_once)
+{
+  begin();
+  struct command there = command_run("plugin inspect compute-docker --exists");
+  bool built = there.status == 0;
+  command_done(&there);
+  if (built) {
+    command_env("DOCKER_HOST=npipe://engine");
+    check("compute ps --provider docker", 1, "",
+          "magent: docker: 'npipe://engine' is no engine's address: unix:///PATH or tcp://HOST:PORT");
+  }
+  command_end();
+}
+END_TEST
+
 START_TEST(an_unknown_provider_is_said_loudly)
 {
   begin();
@@ -441,6 +456,7 @@ int main(void)
   tcase_add_test(tcase, ps_json_is_an_object_a_line);
   tcase_add_test(tcase, a_provider_that_fails_is_never_an_empty_list);
   tcase_add_test(tcase, a_provider_that_is_not_available_is_left_out_unless_it_is_named);
+  tcase_add_test(tcase, a_provider_that_cannot_be_opened_is_named_once);
   tcase_add_test(tcase, an_unknown_provider_is_said_loudly);
   tcase_add_test(tcase, stop_takes_ids_keys_and_beginnings);
   tcase_add_test(tcase, what_does_not_stop_is_an_error);
