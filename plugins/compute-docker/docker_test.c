@@ -318,6 +318,20 @@ START_TEST(a_container_is_hardened_unless_asked_otherwise)
 }
 END_TEST
 
+START_TEST(a_working_directory_is_one_that_its_user_can_be_given)
+{
+  static const char *const good[] = {"", "/workspace", "/home/magent", "/srv/a/b", "/tmpfiles", "/runner/x"};
+  static const char *const bad[] = {"/",     "x",       "/a/../run",     "//run",          "/a/./b",
+                                    "/tmp",  "/tmp/w",  "/dev/shm/w",    "/run",           "/run/magent",
+                                    "/sys/", "/proc/1", "/run/magent/w", "/var/run/magent"};
+  struct mbp_error err = MAG_ERROR_INIT;
+  for (size_t i = 0; i < COUNT(good); i++)
+    ck_assert_msg(spec_check_working_dir(mbp_str(good[i]), &err) == 0, "%s: %s", good[i], err.message);
+  for (size_t i = 0; i < COUNT(bad); i++)
+    ck_assert_msg(spec_check_working_dir(mbp_str(bad[i]), &err) == -MBP_E_INVALID, "%s", bad[i]);
+}
+END_TEST
+
 static int ask_of(const char *scheme, const char *address, const char *more, struct mbp_error *err)
 {
   char json[256];
@@ -500,6 +514,7 @@ int main(void)
   tcase_add_test(tcase, options_that_make_no_sense_are_refused_with_a_reason);
   tcase_add_test(tcase, versions_are_numbers);
   tcase_add_test(tcase, a_container_is_hardened_unless_asked_otherwise);
+  tcase_add_test(tcase, a_working_directory_is_one_that_its_user_can_be_given);
   tcase_add_test(tcase, an_engine_that_is_not_there_is_told_with_a_cure);
   tcase_add_test(tcase, what_is_no_engine_that_will_do_is_told_as_what_it_is);
   tcase_add_test(tcase, an_address_without_an_engine_is_told_with_what_can_be_set);
