@@ -217,7 +217,8 @@ struct mbp_compute_ops {
    * cancelled. A process that has ended or closed its stdin: MBP_E_LOST. done: no result. */
   int (*write_stdin)(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str id, struct mbp_str process,
                      struct mbp_str data, uint32_t flags, struct mbp_error *err);
-  /* Required, control. A process that has ended is no error. done: no result. */
+  /* Required, control. A process that has ended is no error; with MBP_SIGNAL_TREE what it has left behind gets the
+   * signal all the same. done: no result. */
   int (*signal)(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str id, struct mbp_str process,
                 uint32_t signal, uint32_t flags, struct mbp_error *err);
   /* Required. Emits MBP_EV_PROCESS. done: no result. */
