@@ -73,7 +73,7 @@ static void add_words(const struct body *body, const char *key, const char *cons
   body->json->end(body->w);
 }
 
-/* What the commands' user is given must neither be hidden by what is mounted in a container, nor hold magent-sandbox. */
+/* What the commands' user is given must neither be hidden by what a container mounts, nor hold magent-sandbox. */
 static bool is_taken(struct mbp_str path)
 {
   static const char *const taken[] = {"/tmp", "/dev", "/proc", "/sys", "/run", "/var/run"};
