@@ -8,8 +8,7 @@
 /* What bubblewrap says where namespaces are refused. */
 static const char *const refusals[] = {
     "bwrap: Creating new namespace failed: Operation not permitted",
-    "bwrap: No permissions to create new namespace, likely because the kernel does not allow non-privileged user "
-    "namespaces.",
+    "bwrap: No permissions to create new namespace, likely because the kernel does not allow non-privileged",
     "bwrap: setting up uid map: Permission denied",
     "bwrap: loopback: Failed RTM_NEWADDR: Operation not permitted",
 };
