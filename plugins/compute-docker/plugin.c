@@ -57,7 +57,7 @@ static int check_spec(struct mbp_instance *instance, const struct mbp_sandbox_sp
   for (size_t i = 0; i < spec->n_env; i++)
     if (spec->env[i].name.len == 0 || memchr(spec->env[i].name.ptr, '=', spec->env[i].name.len))
       return plug_error(err, MBP_E_INVALID, "an environment variable's name is empty or holds '='");
-  int r = plug_check_limits(spec->memory_bytes, spec->pids, spec->cpu_millis, err);
+  r = plug_check_limits(spec->memory_bytes, spec->pids, spec->cpu_millis, err);
   return r < 0 ? r : check_network(spec->network, err);
 }
 
