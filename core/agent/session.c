@@ -14,9 +14,9 @@
 
 int mag_session_check_id(const char *id, struct mbp_error *err)
 {
-  if (*id && strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(id))
+  if (id && *id && strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(id))
     return 0;
-  return mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"", id);
+  return mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"", id ? id : "");
 }
 
 struct mag_session *mag_session_new(struct mag_engine *engine)

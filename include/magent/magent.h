@@ -344,7 +344,8 @@ struct magent_session_info {
   int32_t ending; /* of the last turn: MAGENT_* */
 };
 
-/* The agent's present session; before its first prompt texts are "" and numbers 0. Also while a turn runs. */
+/* The agent's present session; before its first prompt texts are "" and numbers 0, but the cost is not known. Also while
+ * a turn runs. */
 MAGENT_API int magent_retrieve_session(struct magent_agent *agent, struct magent_session_info **ret_info,
                                        struct magent_error *error);
 /* Any session. MBP_E_NOT_FOUND. */
