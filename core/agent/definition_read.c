@@ -178,6 +178,18 @@ static int check_combinations(struct mag_reading *reading)
   return 0;
 }
 
+/* For what is found wrong later. */
+static int keep_places(struct mag_reading *reading)
+{
+  int r = 0;
+  for (size_t i = 0; mag_schema[i].path && r == 0; i++)
+    if (reading->places[i]) {
+      mag_autofree char *text = mag_sprintf("%s:%d", reading->where, line_of(reading, reading->places[i]));
+      r = text ? mag_key_places_set(&reading->said.places, i, text, reading->err) : mag_error_no_memory(reading->err);
+    }
+  return r;
+}
+
 /* ---- Whole documents -------------------------------------------------------------------------------------------- */
 
 static int read_all(struct mag_reading *reading, struct mbp_str json)
@@ -194,6 +206,8 @@ static int read_all(struct mag_reading *reading, struct mbp_str json)
   r = take_members(reading, "", json);
   if (r == 0 && reading->lines && *reading->where && reading->said.tools)
     r = mag_tools_source_read(&reading->said.tools_source, reading->document, reading->where, reading->err);
+  if (r == 0 && reading->lines && *reading->where)
+    r = keep_places(reading);
   return r < 0 ? r : check_combinations(reading);
 }
 

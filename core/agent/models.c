@@ -1,5 +1,7 @@
 #include "agent/models.h"
 
+#include "agent/definition.h"
+
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -16,7 +18,12 @@ static int add_model(struct mag_session *session, struct mbp_str reference, stru
   int r = mag_engine_llm(session->engine, model->reference, &model->llm, &model->name, err);
   if (r == 0)
     model->provider = mag_instance_descriptor(model->llm)->name;
-  return r < 0 && session->n_models > 1 ? mag_error_wrap(err, "model.fallbacks: %.60s", model->reference) : r;
+  bool fallback = session->n_models > 1;
+  if (r < 0 && fallback)
+    (void) mag_error_wrap(err, "model.fallbacks: %.60s", model->reference);
+  if (r == -MBP_E_NOT_FOUND)
+    (void) mag_definition_blame(&session->definition, fallback ? "model.fallbacks" : "model.id", err);
+  return r;
 }
 
 int mag_models_open(struct mag_session *session, struct mbp_error *err)
