@@ -48,6 +48,8 @@ int mag_definition_blame(const struct mag_definition *definition, const char *pa
   const char *place = key ? mag_key_places_get(&definition->places, (size_t) (key - mag_schema)) : NULL;
   if (!err || !place)
     return err ? -err->code : -MBP_E_INTERNAL;
+  if (key->flags & MAG_KEY_REST) /* "model.*" is told as "model" */
+    return mag_error_wrap(err, "%s: %.*s", place, (int) strcspn(path, "."), path);
   return mag_str_starts(mbp_str(err->message), path) ? mag_error_wrap(err, "%s", place)
                                                      : mag_error_wrap(err, "%s: %s", place, path);
 }

@@ -136,6 +136,22 @@ START_TEST(what_run_would_refuse_is_neither_valid_nor_stored)
     command_write_file("good.yaml", "name: good\nmodel: anthropic/x\ntools: []\n");
     mag_autofree char *validate = mag_sprintf("agent validate %s", command_path("good.yaml"));
     check(validate, 0, "good.yaml: ok", NULL);
+    static const char *const params[][2] = {
+        {"temprature: 1", "model: unknown model parameter \"temprature\"; did you mean \"temperature\"?"},
+        {"max_tokens: many", "model: model parameter \"max_tokens\" must be a whole number"},
+    };
+    command_env("ANTHROPIC_API_KEY=sk-ant-no-key-of-anybody");
+    for (size_t i = 0; i < MAG_COUNT(params); i++) {
+      mag_autofree char *text = mag_sprintf("name: bad\nmodel:\n  id: anthropic/x\n  %s\ntools: []\n", params[i][0]);
+      mag_autofree char *message = mag_sprintf("bad.yaml:4: %s", params[i][1]);
+      mag_autofree char *run = mag_sprintf("run --agent %s hello", command_path("bad.yaml"));
+      mag_autofree char *wrong = mag_sprintf("agent validate %s", command_path("bad.yaml"));
+      command_write_file("bad.yaml", text);
+      check(wrong, 1, NULL, message);
+      check(run, 1, NULL, message);
+    }
+    check_no_session();
+    command_env("ANTHROPIC_API_KEY");
     command_write_file("bad.yaml", "model: anthropic/x\ncompute: {gpu: t4}\n");
     mag_autofree char *other = mag_sprintf("agent validate %s", command_path("bad.yaml"));
     check(other, 1, NULL, "compute.gpu: ");
