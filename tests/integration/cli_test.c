@@ -445,6 +445,21 @@ START_TEST(old_sessions_are_removed_but_not_those_that_run)
 }
 END_TEST
 
+START_TEST(a_workspace_is_made_when_a_tool_needs_it)
+{
+  command_begin();
+  command_script("[{\"text\":\"no tool\"}," CALLS("touch made") ",{\"text\":\"a tool\"}]");
+  check("run --compute local --yes one", 0, "no tool", NULL);
+  mag_autofree char *id = mag_str_dup(mbp_str(command_session()));
+  mag_autofree char *workspace = mag_sprintf("state/magent/workspaces/%s", id);
+  ck_assert_int_ne(access(command_path(workspace), F_OK), 0);
+  mag_autofree char *again = mag_sprintf("run --session %s --yes two", id), *made = mag_sprintf("%s/made", workspace);
+  check(again, 0, "a tool", NULL);
+  ck_assert_int_eq(access(command_path(made), F_OK), 0);
+  command_end();
+}
+END_TEST
+
 START_TEST(a_session_is_kept_until_its_workspace_is_gone)
 {
   command_begin();
@@ -673,6 +688,7 @@ int main(void)
   tcase_add_test(t, local_compute_runs_and_says_what_it_is);
   tcase_add_test(t, sessions_are_listed_shown_continued_and_removed);
   tcase_add_test(t, old_sessions_are_removed_but_not_those_that_run);
+  tcase_add_test(t, a_workspace_is_made_when_a_tool_needs_it);
   tcase_add_test(t, a_session_is_kept_until_its_workspace_is_gone);
   tcase_add_test(t, a_session_that_another_process_runs_is_busy);
   tcase_add_test(t, a_plugin_that_crashes_when_it_is_asked_does_not_crash_a_run);
