@@ -309,6 +309,33 @@ START_TEST(events_are_read_in_pages_of_any_length)
 }
 END_TEST
 
+START_TEST(a_struct_without_its_size_is_refused_and_not_passed_over)
+{
+  struct place place;
+  struct magent_error error;
+  struct magent_session_list *list = NULL;
+  struct magent *magent = NULL;
+  char fork[MAGENT_ID_SIZE];
+  struct magent_options options = {.store = "sqlite"};
+  struct magent_query query = {.status = "running"};
+  struct magent_fork_options title = {.title = "x"};
+  struct magent_tool tool = {.name = "x"};
+  place_begin(&place, colors);
+  struct magent_agent *agent = agent_of(&place, NULL);
+  expect(magent_open(&options, &magent, &error), -MBP_E_INVALID, error);
+  ck_assert_ptr_nonnull(strstr(error.message, "sizeof(struct magent_options)"));
+  expect(magent_list_sessions(place.magent, &query, &list, &error), -MBP_E_INVALID, error);
+  ck_assert_ptr_nonnull(strstr(error.message, "sizeof(struct magent_query)"));
+  expect(magent_fork_session(place.magent, "sesn_none", &title, fork, &error), -MBP_E_INVALID, error);
+  ck_assert_ptr_nonnull(strstr(error.message, "sizeof(struct magent_fork_options)"));
+  expect(magent_add_tool(agent, &tool, &error), -MBP_E_INVALID, error);
+  ck_assert_ptr_nonnull(strstr(error.message, "sizeof(struct magent_tool)"));
+  ck_assert(!magent && !list);
+  magent_agent_free(agent);
+  place_end(&place);
+}
+END_TEST
+
 /* Also what is no id at all, such as a variable that is not set. */
 START_TEST(what_names_no_session_is_not_found_by_any_function)
 {
@@ -431,6 +458,7 @@ TCase *embed_reach_tests(void)
   tcase_add_test(t, a_session_that_another_process_runs_is_interrupted);
   tcase_add_test(t, a_turn_of_another_agent_is_interrupted_by_its_session);
   tcase_add_test(t, events_are_read_in_pages_of_any_length);
+  tcase_add_test(t, a_struct_without_its_size_is_refused_and_not_passed_over);
   tcase_add_test(t, what_names_no_session_is_not_found_by_any_function);
   tcase_add_test(t, what_cannot_be_reached_is_told);
   tcase_add_test(t, a_fork_has_a_title_an_event_and_files_of_its_choice);
