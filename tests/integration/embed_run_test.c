@@ -433,6 +433,10 @@ START_TEST(what_is_said_later_wins_key_by_key)
   ck_assert_str_eq(answer, "Echo");
   free(answer);
   magent_agent_free(agent);
+  ck_assert_int_eq(magent_config_set(config, "model", "nosuch/model"), 0);
+  ck_assert_int_eq(magent_config_set(config, "model", NULL), 0); /* taken back: the default's */
+  expect(magent_agent_new(place.magent, config, &agent, &error), 0, error);
+  magent_agent_free(agent);
   expect(magent_config_parse(config, "model: [", &error), -MBP_E_INVALID, error);
   magent_config_free(config);
   place_end(&place);
