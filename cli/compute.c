@@ -92,10 +92,12 @@ static int add_box(void *ctx, const struct mbp_event *event)
   return box->id && box->key && box->session && box->limits ? 0 : -MBP_E_NO_MEMORY;
 }
 
-/* Named first, so that it is known whose trouble it is. */
+/* Named first, so that it is known whose trouble it is; what happened while it was opened says so already. */
 static int fail_of(const char *provider, struct mbp_error *err)
 {
-  mag_error_wrap(err, "%s", provider);
+  size_t len = strlen(provider);
+  if (strncmp(err->message, provider, len) != 0 || err->message[len] != ':')
+    mag_error_wrap(err, "%s", provider);
   return cli_fail(err);
 }
 

@@ -190,10 +190,12 @@ struct loss {
   const char *member, *note;
 };
 
-static struct loss find_loss(const struct mag_state *state)
+static struct loss find_loss(const struct mag_session *session)
 {
+  const struct mag_state *state = &session->log.state;
+  bool files_too = state->workspace_lost || mag_session_files_inside(session);
   if (state->sandbox_lost)
-    return (struct loss){"sandbox_lost", state->workspace_lost ? WORKSPACE_LOST : SANDBOX_LOST};
+    return (struct loss){"sandbox_lost", files_too ? WORKSPACE_LOST : SANDBOX_LOST};
   return state->processes_lost ? (struct loss){"processes_lost", PROCESSES_LOST} : (struct loss){NULL, NULL};
 }
 
@@ -277,7 +279,7 @@ static void run_group(struct mag_turn *turn, const struct mag_tool_call *calls, 
   for (size_t i = 0; i < n; i++)
     if (runs[i].threaded)
       pthread_join(runs[i].thread, NULL);
-  struct loss loss = find_loss(&turn->session->log.state);
+  struct loss loss = find_loss(turn->session);
   for (size_t i = 0; i < n; i++)
     if (add_result(&runs[i], &loss))
       loss.member = NULL; /* once is enough */

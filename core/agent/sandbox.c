@@ -135,8 +135,7 @@ static int create(struct mag_sandbox *sandbox, struct mbp_call *parent, const ch
   struct making making = {.sandbox = sandbox};
   struct mbp_sandbox_spec spec = sandbox->options.spec;
   spec.key = mbp_str(key);
-  struct mag_call_options options = {
-      .parent = parent, .sink = pass_remark, .on_result = take_made, .ctx = &making};
+  struct mag_call_options options = {.parent = parent, .sink = pass_remark, .on_result = take_made, .ctx = &making};
   destroy_stray(sandbox);
   int r = MAG_RUN(sandbox->compute, &options, err, sandbox->ops->create(plugin, call, &spec, err));
   struct box *box = making.box;
@@ -374,14 +373,25 @@ void mag_sandbox_unref(struct mag_sandbox *sandbox)
   free(sandbox);
 }
 
+/* Several people and machines may share a provider: "1000@host". */
+static void name_owner(char *owner, size_t size)
+{
+  char host[HOST_NAME_MAX + 1] = "";
+  (void) gethostname(host, sizeof(host) - 1);
+  (void) snprintf(owner, size, "%u@%s", (unsigned) geteuid(), host);
+}
+
 static int copy_spec(struct mag_sandbox *sandbox, const struct mbp_sandbox_spec *from)
 {
   struct mbp_sandbox_spec *spec = &sandbox->options.spec;
+  char owner[HOST_NAME_MAX + 16];
   memset(spec, 0, sizeof(*spec));
   memcpy(spec, from, MAG_MIN((size_t) from->size, sizeof(*spec)));
   spec->size = MBP_SIZE(struct mbp_sandbox_spec, allowed_hosts);
   spec->key = mbp_str_n(NULL, 0);
   spec->session = mbp_str(sandbox->session);
+  name_owner(owner, sizeof(owner));
+  spec->owner = mbp_str(owner);
   struct mbp_str *texts[] = {&spec->owner, &spec->workspace, &spec->working_dir, &spec->image, &spec->allowed_hosts};
   size_t total = 1;
   for (size_t i = 0; i < MAG_COUNT(texts); i++)
@@ -433,8 +443,7 @@ int mag_sandbox_new(const struct mag_sandbox_options *options, struct mag_sandbo
   struct mag_call_options scope = {.session = options->session};
   sandbox->scope = mag_call_new_scope(&scope);
   if (!sandbox->session || !sandbox->scope || (options->attach_id.len && !sandbox->attach_id) ||
-      (options->setup.len && !sandbox->setup) ||
-      copy_spec(sandbox, &options->spec) < 0) {
+      (options->setup.len && !sandbox->setup) || copy_spec(sandbox, &options->spec) < 0) {
     mag_sandbox_unref(sandbox);
     return mag_error_no_memory(err);
   }

@@ -362,7 +362,8 @@ int mag_stream_signal(struct mbp_stream *stream, struct mbp_call *owner, uint32_
                       struct mbp_error *err)
 {
   int r = await_start(stream, owner, err);
-  if (r < 0)
+  bool left_some = r == -MBP_E_LOST && flags & MBP_SIGNAL_TREE && stream->started; /* what it started may go on */
+  if (r < 0 && !left_some)
     return r == -MBP_E_LOST ? 0 : r;
   struct mag_sandbox *sandbox = stream->sandbox;
   struct mag_call_options options = {.parent = owner};

@@ -101,9 +101,11 @@ const struct mag_key mag_schema[] = {
      .help =
          "Shell commands that run once in every new sandbox, before anything else; one that fails fails the sandbox."},
     {"compute.idle_timeout", MAG_KEY_DURATION, EVERYWHERE, AT(idle_ms), MAG_ENVIRONMENT, "x_magent.idle_ms",
-     .otherwise = "5m", .help = "A sandbox that nobody has used for so long goes; the workspace stays."},
+     .otherwise = "5m; containers: the provider's",
+     .help =
+         "A sandbox that nobody has used for so long goes. The workspace stays; what is in a container goes with it."},
     {"compute.lifetime", MAG_KEY_DURATION, EVERYWHERE, AT(lifetime_ms), MAG_ENVIRONMENT, "x_magent.lifetime_ms",
-     .otherwise = "no bound",
+     .otherwise = "the provider's",
      .help = "A sandbox goes after so long, whatever runs in it; the next tool gets a new one."},
     {"host_packages_ok", MAG_KEY_TRUTH, AGENT, AT(host_packages_ok), MAG_ENVIRONMENT, "x_magent.host_packages_ok",
      .otherwise = "false", .help = "Packages may be installed on this machine itself, where compute has no sandbox."},

@@ -150,6 +150,8 @@ void mag_session_hold_sandbox(struct mag_session *session);
 void mag_session_release_sandbox(struct mag_session *session);
 /* While no turn runs: it goes, the workspace stays. MBP_E_BUSY: it is in use. */
 int mag_session_drop_sandbox(struct mag_session *session, struct mbp_error *err);
+/* There is no workspace on this machine: what is lost with the sandbox are its files too. */
+bool mag_session_files_inside(const struct mag_session *session);
 
 /* With the lock; see mag_log_refresh and mag_log_commit. */
 int mag_session_refresh(struct mag_session *session, struct mbp_error *err);

@@ -220,11 +220,16 @@ static void drop_sandbox(struct mag_session *session)
   pthread_mutex_unlock(&session->call_lock);
 }
 
+bool mag_session_files_inside(const struct mag_session *session)
+{
+  return session->compute && !uses_workspace(session);
+}
+
 /* Its files are inside, and it is there for the next process too: it ends when its provider's own clock says so. */
 static bool keeps_files(const struct mag_session *session)
 {
-  uint64_t caps = session->compute ? mag_instance_descriptor(session->compute)->caps : 0;
-  return caps & MBP_CAP_COMPUTE_OUTLIVES && !(caps & MBP_CAP_COMPUTE_WORKSPACE);
+  return mag_session_files_inside(session) &&
+         mag_instance_descriptor(session->compute)->caps & MBP_CAP_COMPUTE_OUTLIVES;
 }
 
 /* A sandbox that has not been used for a while goes, and its workspace stays; the next tool makes a new one. */

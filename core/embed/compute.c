@@ -216,6 +216,9 @@ static int run_command(struct mbp_call *call, const char *command, int64_t timeo
   if (r < 0)
     return r;
   r = collect(stream, call, bufs, err);
+  const struct mbp_exec_result *told = r == 0 ? compute->result(stream) : NULL;
+  if (told && told->reason == MBP_EXIT_SOFT_TIMEOUT) /* it ended when it was asked to; what it started may not have */
+    (void) compute->signal(stream, call, MBP_SIG_KILL, MBP_SIGNAL_TREE, NULL);
   if (r == 0)
     r = command_result(compute->result(stream), bufs, ret_result, err);
   compute->close(stream);

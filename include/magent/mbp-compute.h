@@ -63,20 +63,20 @@ struct mbp_sandbox_spec {
   uint32_t flags;         /* MBP_WORKSPACE_* */
   struct mbp_str key;     /* host-made, [a-z0-9-]{1,63}: creating the same key twice gives the same sandbox */
   struct mbp_str session; /* for labels */
-  struct mbp_str owner;   /* for labels: who sweeps it */
+  struct mbp_str owner;   /* for labels: whose it is, "UID@HOST" */
   struct mbp_str workspace;   /* host directory that becomes the working directory; empty: the provider's own */
   struct mbp_str working_dir; /* inside; empty: /workspace */
   struct mbp_str image;       /* empty: the provider's default */
   const struct mbp_pair *env; /* in addition to the provider's clean base environment */
   size_t n_env;
   uint32_t network;       /* one MBP_NET_* */
-  uint32_t cpu_millis;    /* 1000 = one processor; 0: no limit */
-  int64_t memory_bytes;   /* 0: no limit */
-  int64_t disk_bytes;     /* of private writable places such as /tmp; 0: the provider's default */
-  uint32_t pids;          /* 0: no limit */
+  uint32_t cpu_millis;    /* 1000 = one processor; 0 here and below: the provider's default */
+  int64_t memory_bytes;
+  int64_t disk_bytes;     /* of private writable places such as /tmp */
+  uint32_t pids;
   uint32_t reserved;
-  int64_t idle_ms;        /* may be removed after so long without use; 0: never */
-  int64_t lifetime_ms;    /* is removed after so long; 0: never */
+  int64_t idle_ms;        /* may be removed after so long without use */
+  int64_t lifetime_ms;    /* is removed after so long */
   struct mbp_str allowed_hosts; /* JSON array, for MBP_NET_LIMITED */
 };
 
@@ -217,7 +217,8 @@ struct mbp_compute_ops {
    * cancelled. A process that has ended or closed its stdin: MBP_E_LOST. done: no result. */
   int (*write_stdin)(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str id, struct mbp_str process,
                      struct mbp_str data, uint32_t flags, struct mbp_error *err);
-  /* Required, control. A process that has ended is no error. done: no result. */
+  /* Required, control. A process that has ended is no error; with MBP_SIGNAL_TREE what it has left behind gets the
+   * signal all the same. done: no result. */
   int (*signal)(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str id, struct mbp_str process,
                 uint32_t signal, uint32_t flags, struct mbp_error *err);
   /* Required. Emits MBP_EV_PROCESS. done: no result. */

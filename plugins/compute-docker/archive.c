@@ -101,14 +101,14 @@ static bool is_static(const char *bytes, size_t len)
 }
 
 /* The helper belongs to root and cannot be read by others: then no process of the agent's can trace it or look into it,
- * from its first instruction on. */
+ * from its first instruction on. Its directory comes after those of the user, which may be links to it. */
 static int add_all(struct archive *archive, const char *helper, size_t helper_len, const char *working_dir, int64_t uid,
                    int64_t gid)
 {
   const struct member members[] = {
-      {&DOCKER_DIRECTORY[1], 0755, AE_IFDIR, 0, 0, 0},
       {&DOCKER_HOME[1], 0755, AE_IFDIR, 0, uid, gid},
       {working_dir + 1, 0755, AE_IFDIR, 0, uid, gid},
+      {&DOCKER_DIRECTORY[1], 0755, AE_IFDIR, 0, 0, 0},
       {&DOCKER_HELPER[1], 0111, AE_IFREG, (int64_t) helper_len, 0, 0},
   };
   int r = ARCHIVE_OK;
@@ -248,6 +248,12 @@ static int read_archive(struct engine *engine, struct mbp_http *exchange, const 
   return r;
 }
 
+/* What an engine does not see of a container. */
+static bool is_mounted(const char *path)
+{
+  return strncmp(path, "/tmp/", 5) == 0 || strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0;
+}
+
 int archive_get(struct box *box, struct mbp_call *call, struct mbp_str path, int64_t limit,
                 int (*data)(void *ctx, const char *bytes, size_t len), void *ctx, struct mbp_file_info *ret_info,
                 struct mbp_error *err)
@@ -270,6 +276,11 @@ int archive_get(struct box *box, struct mbp_call *call, struct mbp_str path, int
     return r;
   if (engine->http->status(exchange) / 100 == 2)
     r = read_archive(engine, exchange, &wanted, ret_info, err);
+  else if (engine->http->status(exchange) == 404 && is_mounted(whole))
+    r = plug_error(err, MBP_E_BUSY,
+                   "get '%.200s': while a sandbox is suspended its memory file systems cannot be read: "
+                   "resume it first",
+                   whole);
   else
     r = engine_fail(engine, exchange, "get", err);
   engine->http->close(exchange);

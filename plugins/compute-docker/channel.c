@@ -144,7 +144,8 @@ int channel_done(struct channel *channel, struct mbp_call *call, struct mbp_erro
 static int gone(struct box *box, struct mbp_error *err)
 {
   if (err && (err->upstream_status == 404 || (err->upstream_status == 409 && err->code == MBP_E_CONFLICT)))
-    return plug_error(err, MBP_E_LOST, "sandbox '%s' is gone: its time was over, or somebody removed it", box->key);
+    return plug_error(err, MBP_E_LOST,
+                      "sandbox '%s' is gone: its time was over, it was removed, or the engine started anew", box->key);
   return err ? -err->code : -MBP_E_LOST;
 }
 

@@ -100,7 +100,9 @@ int container_list(struct mbp_instance *instance, struct mbp_call *call,
 /* Removes what its deadline should have removed, and what was never started. */
 void container_sweep(struct mbp_instance *instance, struct mbp_call *call);
 
-/* spec.c: the body of a create. NULL and err. */
+/* spec.c */
+int spec_check_working_dir(struct mbp_str path, struct mbp_error *err);
+/* The body of a create. NULL and err. */
 char *spec_body(struct mbp_instance *instance, const struct mbp_sandbox_spec *spec, const char *image,
                 const char *maker, struct mbp_error *err);
 

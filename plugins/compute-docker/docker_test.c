@@ -178,6 +178,31 @@ START_TEST(progress_of_a_pull_is_understood_wherever_it_is_cut)
 }
 END_TEST
 
+START_TEST(a_long_download_is_told_in_few_lines_that_all_differ)
+{
+  const struct mbp_host *host = test_host();
+  struct progress *progress = malloc(sizeof(*progress));
+  char line[200], text[160], before[160] = "";
+  int told = 0;
+  progress_init(progress, host->get_interface(host->ctx, MBP_JSON_V1));
+  for (int i = 1; i <= 1000; i++) {
+    int n =
+        snprintf(line, sizeof(line),
+                 "{\"status\":\"Downloading\",\"progressDetail\":{\"current\":%d,\"total\":25000000},\"id\":\"a\"}\n",
+                 i * 25000);
+    if (progress_feed(progress, line, (size_t) n) == 0)
+      continue;
+    progress_text(progress, text, sizeof(text));
+    ck_assert_str_ne(text, before);
+    memcpy(before, text, sizeof(before));
+    told++;
+  }
+  ck_assert_msg(told >= 10 && told <= 12, "%d", told);
+  ck_assert_str_eq(text, "Downloading 25.0 of 25.0 MB");
+  free(progress);
+}
+END_TEST
+
 START_TEST(a_line_of_progress_without_end_is_dropped)
 {
   const struct mbp_host *host = test_host();
@@ -290,6 +315,20 @@ START_TEST(a_container_is_hardened_unless_asked_otherwise)
   ck_assert_ptr_nonnull(strstr(body, "A=\\\"b\\\""));
   free(body);
   close_plugin(instance);
+}
+END_TEST
+
+START_TEST(a_working_directory_is_one_that_its_user_can_be_given)
+{
+  static const char *const good[] = {"", "/workspace", "/home/magent", "/srv/a/b", "/tmpfiles", "/runner/x"};
+  static const char *const bad[] = {"/",     "x",       "/a/../run",     "//run",          "/a/./b",
+                                    "/tmp",  "/tmp/w",  "/dev/shm/w",    "/run",           "/run/magent",
+                                    "/sys/", "/proc/1", "/run/magent/w", "/var/run/magent"};
+  struct mbp_error err = MAG_ERROR_INIT;
+  for (size_t i = 0; i < COUNT(good); i++)
+    ck_assert_msg(spec_check_working_dir(mbp_str(good[i]), &err) == 0, "%s: %s", good[i], err.message);
+  for (size_t i = 0; i < COUNT(bad); i++)
+    ck_assert_msg(spec_check_working_dir(mbp_str(bad[i]), &err) == -MBP_E_INVALID, "%s", bad[i]);
 }
 END_TEST
 
@@ -470,10 +509,12 @@ int main(void)
   tcase_add_test(tcase, a_servers_answers_are_taken_apart_wherever_they_are_cut);
   tcase_add_test(tcase, answers_that_no_server_gives_are_refused);
   tcase_add_test(tcase, progress_of_a_pull_is_understood_wherever_it_is_cut);
+  tcase_add_test(tcase, a_long_download_is_told_in_few_lines_that_all_differ);
   tcase_add_test(tcase, a_line_of_progress_without_end_is_dropped);
   tcase_add_test(tcase, options_that_make_no_sense_are_refused_with_a_reason);
   tcase_add_test(tcase, versions_are_numbers);
   tcase_add_test(tcase, a_container_is_hardened_unless_asked_otherwise);
+  tcase_add_test(tcase, a_working_directory_is_one_that_its_user_can_be_given);
   tcase_add_test(tcase, an_engine_that_is_not_there_is_told_with_a_cure);
   tcase_add_test(tcase, what_is_no_engine_that_will_do_is_told_as_what_it_is);
   tcase_add_test(tcase, an_address_without_an_engine_is_told_with_what_can_be_set);

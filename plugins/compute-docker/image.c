@@ -50,8 +50,9 @@ static int look(struct mbp_instance *instance, struct mbp_call *call, const char
 static void show(struct mbp_instance *instance, struct mbp_call *call, const char *image,
                  const struct progress *progress)
 {
-  char text[400];
-  (void) snprintf(text, sizeof(text), "pulling %.200s: %s", image, progress->status);
+  char text[400], where[160];
+  progress_text(progress, where, sizeof(where));
+  (void) snprintf(text, sizeof(text), "pulling %.200s: %s", image, where);
   struct mbp_event event = {.size = MBP_SIZE(struct mbp_event, data),
                             .type = MBP_EV_PROGRESS,
                             .number = progress->percent,

@@ -51,9 +51,9 @@ static int check_spec(struct mbp_instance *instance, const struct mbp_sandbox_sp
     return plug_error(err, MBP_E_UNSUPPORTED,
                       "docker takes no directory of this machine as a workspace: the engine may be elsewhere; put "
                       "files in and get them out");
-  if (spec->working_dir.len && (spec->working_dir.ptr[0] != '/' || spec->working_dir.len < 2 ||
-                                memmem(spec->working_dir.ptr, spec->working_dir.len, "..", 2)))
-    return plug_error(err, MBP_E_INVALID, "the working directory must be an absolute path without '..', and not /");
+  int r = spec_check_working_dir(spec->working_dir, err);
+  if (r < 0)
+    return r;
   for (size_t i = 0; i < spec->n_env; i++)
     if (spec->env[i].name.len == 0 || memchr(spec->env[i].name.ptr, '=', spec->env[i].name.len))
       return plug_error(err, MBP_E_INVALID, "an environment variable's name is empty or holds '='");

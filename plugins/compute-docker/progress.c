@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define LAYER_MOST (INT64_C(1) << 50) /* bytes: sums of them stay numbers */
+
 void progress_init(struct progress *progress, const struct mbp_json_v1 *json)
 {
   memset(progress, 0, sizeof(*progress));
@@ -29,17 +31,18 @@ static size_t find_layer(const struct progress *progress, struct mbp_str id)
 
 static void sum_up(struct progress *progress)
 {
-  double have = 0, all = 0;
+  progress->current = progress->total = 0;
   for (size_t k = 0; k < progress->n_layers; k++) {
-    have += (double) progress->layers[k].current;
-    all += (double) progress->layers[k].total;
+    progress->current += progress->layers[k].current;
+    progress->total += progress->layers[k].total;
   }
-  progress->percent = (int) (100 * have / all);
+  progress->percent = (int) (100.0 * (double) progress->current / (double) progress->total);
 }
 
 static void count(struct progress *progress, struct mbp_str id, int64_t current, int64_t total)
 {
-  if (id.len == 0 || id.len >= sizeof(progress->layers[0].id) || current < 0 || total <= 0 || current > total)
+  if (id.len == 0 || id.len >= sizeof(progress->layers[0].id) || current < 0 || total <= 0 || total > LAYER_MOST ||
+      current > total)
     return;
   size_t i = find_layer(progress, id);
   if (i == PROGRESS_LAYERS)
@@ -89,7 +92,7 @@ static int take_line(struct progress *progress)
   else if (mbp_str_eq(status, "Download complete"))
     complete(progress, json->str(json->get(document, "id")));
   json->free(document);
-  return said || progress->percent != before;
+  return said || progress->percent / 10 != before / 10;
 }
 
 int progress_end(struct progress *progress)
@@ -98,6 +101,16 @@ int progress_end(struct progress *progress)
   progress->len = 0;
   progress->skipping = 0;
   return said;
+}
+
+void progress_text(const struct progress *progress, char *text, size_t size)
+{
+  const double megabyte = 1000000;
+  if (progress->total > 0 && strcmp(progress->status, "Downloading") == 0)
+    (void) snprintf(text, size, "Downloading %.1f of %.1f MB", (double) progress->current / megabyte,
+                    (double) progress->total / megabyte);
+  else
+    (void) snprintf(text, size, "%s", progress->status);
 }
 
 int progress_feed(struct progress *progress, const char *data, size_t len)

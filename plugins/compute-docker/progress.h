@@ -18,15 +18,18 @@ struct progress {
     int64_t current, total;
   } layers[PROGRESS_LAYERS];
   size_t n_layers;
-  int percent;      /* of what is known so far; -1: nothing is */
-  char status[100]; /* the last one */
-  char error[300];  /* empty: none yet */
+  int64_t current, total; /* bytes of all layers that are known so far */
+  int percent;            /* of them; -1: nothing is known */
+  char status[100];       /* the last one */
+  char error[300];        /* empty: none yet */
 };
 
 void progress_init(struct progress *progress, const struct mbp_json_v1 *json);
-/* Number of lines that said something new. */
+/* Number of lines that said something new: another status, or another tenth. */
 int progress_feed(struct progress *progress, const char *data, size_t len);
 /* What is left is a line, too. */
 int progress_end(struct progress *progress);
+/* Where it stands, for a human. */
+void progress_text(const struct progress *progress, char *text, size_t size);
 
 #endif

@@ -341,7 +341,9 @@ static int look_for_it(struct run *run, struct mbp_error *err)
   else if (r == 0 && now->state == MBP_SANDBOX_STOPPED)
     r = plug_error(err, MBP_E_LOST, "sandbox '%s' is gone", run->box->key);
   else if (r == -MBP_E_NOT_FOUND)
-    r = plug_error(err, MBP_E_LOST, "sandbox '%s' is gone: its time was over, or somebody removed it", run->box->key);
+    r = plug_error(err, MBP_E_LOST,
+                   "sandbox '%s' is gone: its time was over, it was removed, or the engine started anew",
+                   run->box->key);
   else if (r < 0 && may_pass(r))
     r = 0;
   if (now)

@@ -73,6 +73,34 @@ static void add_words(const struct body *body, const char *key, const char *cons
   body->json->end(body->w);
 }
 
+/* What the commands' user is given must neither be hidden by what a container mounts, nor hold magent-sandbox. */
+static bool is_taken(struct mbp_str path)
+{
+  static const char *const taken[] = {"/tmp", "/dev", "/proc", "/sys", "/run", "/var/run"};
+  for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
+    size_t len = strlen(taken[i]);
+    if (path.len >= len && memcmp(path.ptr, taken[i], len) == 0 && (path.len == len || path.ptr[len] == '/'))
+      return true;
+  }
+  return false;
+}
+
+int spec_check_working_dir(struct mbp_str path, struct mbp_error *err)
+{
+  if (path.len == 0) /* ours */
+    return 0;
+  if (path.ptr[0] != '/' || path.len < 2 || memmem(path.ptr, path.len, "..", 2) ||
+      memmem(path.ptr, path.len, "//", 2) || memmem(path.ptr, path.len, "/./", 3) || memchr(path.ptr, 0, path.len))
+    return plug_error(err, MBP_E_INVALID,
+                      "the working directory must be an absolute path without '..', '.' and '//', and not /");
+  if (is_taken(path))
+    return plug_error(err, MBP_E_INVALID,
+                      "the working directory cannot be %.*s: /tmp, /dev, /proc, /sys and /run are the container's own; "
+                      "choose another, such as " DOCKER_WORKING_DIR,
+                      (int) PLUG_MIN(path.len, (size_t) 100), path.ptr);
+  return 0;
+}
+
 /* The server is PID 1: it reaps, and takes the container along when its time is over. */
 static void add_command(const struct body *body, int64_t lifetime_ms)
 {

@@ -311,6 +311,17 @@ START_TEST(a_timeout_returns_what_there_was_and_kills_all)
 }
 END_TEST
 
+/* It does not end when it is asked to, and the shell that started it does. */
+START_TEST(a_timeout_kills_also_what_the_shell_leaves_behind)
+{
+  bash("(trap '' TERM; exec sleep 98.7654) & sleep 300", ",\"timeout_ms\":500");
+  HAS(said.text.ptr, "[timed out after 500 ms");
+  bash("for i in $(seq 200); do grep -qsa '98[.]7654' /proc/[0-9]*/cmdline || { echo gone; break; }; sleep 0.05; done",
+       "");
+  HAS(said.text.ptr, "\ngone");
+}
+END_TEST
+
 START_TEST(a_background_child_that_keeps_the_pipe_holds_nobody)
 {
   int64_t from = mag_clock_monotonic_ms();
@@ -545,6 +556,7 @@ static void add_common(TCase *tests)
   tcase_add_test(tests, a_shell_that_ends_is_told_and_replaced);
   tcase_add_test(tests, restart_gives_a_new_shell);
   tcase_add_test(tests, a_timeout_returns_what_there_was_and_kills_all);
+  tcase_add_test(tests, a_timeout_kills_also_what_the_shell_leaves_behind);
   tcase_add_test(tests, a_background_child_that_keeps_the_pipe_holds_nobody);
   tcase_add_test(tests, a_cancelled_command_gives_what_there_was);
   tcase_add_test(tests, long_commands_and_other_text_pass);

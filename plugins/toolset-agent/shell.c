@@ -234,13 +234,15 @@ static enum ending read_output(struct mbp_instance *agent, struct mbp_call *call
   }
 }
 
-/* A command that ran too long may still say something when it is asked to end; then all of it is killed. */
+/* A command that ran too long may still say something when it is asked to end; then all of it is killed, also when the
+ * shell has ended: what does not listen may have been left behind. */
 static void end_by_time(struct mbp_instance *agent, struct mbp_call *call, struct shell *shell, struct command *command)
 {
   struct mbp_error err = {.size = MBP_SIZE(struct mbp_error, message)};
   command->until_ms = now_ms(agent) + GRACE_MS;
   if (agent->compute->signal(shell->stream, call, MBP_SIG_TERM, MBP_SIGNAL_TREE, &err) == 0)
     (void) read_output(agent, call, shell, command, &err);
+  (void) agent->compute->signal(shell->stream, call, MBP_SIG_KILL, MBP_SIGNAL_TREE, &err);
 }
 
 static void add_output(struct mbp_instance *agent, struct mbp_call *call, struct command *command, struct text *answer)

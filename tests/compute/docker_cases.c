@@ -186,8 +186,7 @@ static void finish_cut(struct rig *rig, struct cutter *cutter)
  * key finds what was made, and what is destroyed is gone. */
 START_TEST(lost_answers_leave_nothing_behind)
 {
-  static const char *const marks[] = {
-      "/containers/create", "/start", "/json", "/archive", "/exec", "/images", "/_ping", "/version"};
+  static const char *const marks[] = {"/containers/create", "/start", "/json", "/archive", "/exec", "/images"};
   for (size_t i = 0; i < MAG_COUNT(marks); i++) {
     struct rig rig;
     struct mbp_error err = MAG_ERROR_INIT;
@@ -196,7 +195,7 @@ START_TEST(lost_answers_leave_nothing_behind)
     cutter_arm(cutter, marks[i], 0);
     int r = rig_try_create(&rig, "a", NULL, &info, &err);
     ck_assert_msg(r == 0 || err.message[0], "%s", marks[i]);
-    ck_assert_msg(i > 0 || cutter_has_cut(cutter), "%s: nothing was cut", marks[i]);
+    ck_assert_msg(cutter_has_cut(cutter), "%s: nothing was cut", marks[i]);
     cutter_disarm(cutter);
     ck_assert_msg(engine_has_containers(engine_socket(), r == 0, GONE_MS), "%s: %d %s", marks[i], r, err.message);
     rig_create(&rig, "a", NULL);

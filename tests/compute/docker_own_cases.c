@@ -176,6 +176,9 @@ START_TEST(a_suspended_sandbox_stands_still_and_goes_on)
   ck_assert_int_eq(rig_get(&rig, "a", "dir/file", 3, &content, &info, &err), -MBP_E_LIMIT);
   ck_assert_int_eq(rig_get(&rig, "a", "dir", 100, &content, &info, &err), -MBP_E_INVALID);
   ck_assert_int_eq(rig_get(&rig, "a", "absent", 100, &content, &info, &err), -MBP_E_NOT_FOUND);
+  /* Which the engine cannot see, whether it is there or not: so it is not called absent. */
+  ck_assert_int_eq(rig_get(&rig, "a", "/tmp/file", 100, &content, &info, &err), -MBP_E_BUSY);
+  ck_assert_msg(strstr(err.message, "resume it first"), "%s", err.message);
   suspend(&other, false);
   ck_assert_int_eq(rig_code(&rig, "a", "exit 4"), 4);
   ck_assert_int_eq(rig_code(&other, "a", "exit 5"), 5);

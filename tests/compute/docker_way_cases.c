@@ -225,8 +225,9 @@ static void start_registry(void)
 struct pull {
   int told;        /* events about the image */
   int64_t percent; /* the highest that was told */
-  bool orderly;    /* each named the image */
+  bool orderly;    /* each named the image, and none was the one before once more */
   const char *image;
+  char last[400];
 };
 
 static int on_pull(void *ctx, const struct mbp_event *event)
@@ -236,6 +237,8 @@ static int on_pull(void *ctx, const struct mbp_event *event)
     return 0;
   pull->told++;
   pull->orderly &= memmem(event->data.ptr, event->data.len, pull->image, strlen(pull->image)) != NULL;
+  pull->orderly &= !mbp_str_eq(event->data, pull->last);
+  (void) snprintf(pull->last, sizeof(pull->last), "%.*s", (int) event->data.len, event->data.ptr);
   pull->percent = event->number > pull->percent ? event->number : pull->percent;
   return 0;
 }
@@ -245,6 +248,7 @@ static int create_from(struct rig *rig, const char *key, struct pull *pull, stru
   pull->told = 0;
   pull->percent = -1;
   pull->orderly = true;
+  pull->last[0] = 0;
   struct mag_call_options options = {.timeout_ms = 30000, .sink = on_pull, .ctx = pull};
   struct mbp_call *call = mag_call_new(&options);
   struct mbp_sandbox_spec spec = {.size = MBP_SIZE(struct mbp_sandbox_spec, allowed_hosts),

@@ -90,6 +90,25 @@ START_TEST(a_child_that_keeps_the_pipe_open_does_not_hold_the_answer)
 }
 END_TEST
 
+/* Nobody but the signal knows of it: its parent has ended, and so has the command. */
+START_TEST(a_tree_kill_reaches_what_an_ended_command_has_left)
+{
+  struct rig rig;
+  struct outcome outcome;
+  struct run_options named = {.key = "leaves"};
+  if (!begin(&rig, _i, NULL))
+    return;
+  rig_sh(&rig, "a", "(trap '' TERM; exec setsid sleep 57.891) > /dev/null 2>&1 & exit 0", &named, &outcome);
+  ck_assert_uint_eq(outcome.result.reason, MBP_EXIT_EXITED);
+  outcome_done(&outcome);
+  ck_assert(host_there("57.891", 1));
+  ck_assert_int_eq(rig_signal(&rig, "a", "leaves", MBP_SIG_KILL, MBP_SIGNAL_TREE), 0);
+  ck_assert(host_gone("57.891", 5000));
+  ck_assert_int_eq(rig_signal(&rig, "a", "leaves", MBP_SIG_KILL, MBP_SIGNAL_TREE), 0);
+  finish(&rig);
+}
+END_TEST
+
 /* Processes that do their best to get away from under their leader. Only inside walls: they kill whatever is above. */
 START_TEST(nothing_escapes_a_tree_kill)
 {
@@ -336,6 +355,7 @@ void add_process_cases(Suite *suite)
   tcase_add_loop_test(tcase, timeouts_keep_the_output_and_kill_the_tree, 0, n);
   tcase_add_loop_test(tcase, cancelling_kills_the_tree_and_keep_does_not, 0, n);
   tcase_add_loop_test(tcase, a_child_that_keeps_the_pipe_open_does_not_hold_the_answer, 0, n);
+  tcase_add_loop_test(tcase, a_tree_kill_reaches_what_an_ended_command_has_left, 0, n);
   tcase_add_loop_test(tcase, nothing_escapes_a_tree_kill, 0, n);
   tcase_add_loop_test(tcase, a_spool_file_ends_at_its_limit_and_does_not_hold_the_process, 0, n);
   tcase_add_loop_test(tcase, background_processes_write_their_spool_and_can_be_ended, 0, n);

@@ -67,7 +67,9 @@ static int run_progress(const char *bytes, size_t len, size_t piece, struct mag_
   (void) progress_end(progress);
   if (progress->percent < -1 || progress->percent > 100)
     abort();
-  mag_buf_printf(log, "%d %s %s", progress->percent, progress->status, progress->error);
+  char text[160];
+  progress_text(progress, text, sizeof(text));
+  mag_buf_printf(log, "%d %s %s", progress->percent, text, progress->error);
   free(progress);
   return 0;
 }

@@ -132,6 +132,21 @@ START_TEST(a_provider_that_is_not_available_is_left_out_unless_it_is_named)
 }
 END_TEST
 
+START_TEST(a_provider_that_cannot_be_opened_is_named_once)
+{
+  begin();
+  struct command there = command_run("plugin inspect compute-docker --exists");
+  bool built = there.status == 0;
+  command_done(&there);
+  if (built) {
+    command_env("DOCKER_HOST=npipe://engine");
+    check("compute ps --provider docker", 1, "",
+          "magent: docker: 'npipe://engine' is no engine's address: unix:///PATH or tcp://HOST:PORT");
+  }
+  command_end();
+}
+END_TEST
+
 START_TEST(an_unknown_provider_is_said_loudly)
 {
   begin();
@@ -422,8 +437,9 @@ START_TEST(a_session_goes_on_when_its_container_is_stopped_under_it)
   command_await(&run, "begun 42");
   check("compute stop --all --provider docker", 0, "stopped ", "");
   command_finish(&run);
-  ck_assert_msg(run.status == 0 && strstr(run.stdout_text.ptr, "again\nNote: the sandbox was made anew"), "%d: %s %s",
-                run.status, run.stdout_text.ptr, run.stderr_text.ptr);
+  ck_assert_msg(run.status == 0 &&
+                    strstr(run.stdout_text.ptr, "again\nNote: this conversation goes on in a new sandbox. No file"),
+                "%d: %s %s", run.status, run.stdout_text.ptr, run.stderr_text.ptr);
   ck_assert_msg(strstr(run.stderr_text.ptr, "the sandbox was lost while the command ran"), "%s", run.stderr_text.ptr);
   command_done(&run);
   remove_session();
@@ -440,6 +456,7 @@ int main(void)
   tcase_add_test(tcase, ps_json_is_an_object_a_line);
   tcase_add_test(tcase, a_provider_that_fails_is_never_an_empty_list);
   tcase_add_test(tcase, a_provider_that_is_not_available_is_left_out_unless_it_is_named);
+  tcase_add_test(tcase, a_provider_that_cannot_be_opened_is_named_once);
   tcase_add_test(tcase, an_unknown_provider_is_said_loudly);
   tcase_add_test(tcase, stop_takes_ids_keys_and_beginnings);
   tcase_add_test(tcase, what_does_not_stop_is_an_error);

@@ -88,6 +88,17 @@ static void fail_in_all_ways(struct place *place, const char *compute)
   ck_assert_str_eq(result->output, "before\n");
   ck_assert_int_ne(result->exit_code, 0);
   free(result);
+  /* What does not listen is killed with the rest, also when the command itself has ended by then. */
+  expect(magent_compute_execute(agent, "(trap '' TERM; exec sleep 609.87) > /dev/null 2>&1 & sleep 600", 300, &result,
+                                &error),
+         0, error);
+  ck_assert_int_eq(result->timed_out, 1);
+  free(result);
+  check_command(
+      agent,
+      "i=0; while [ $i -lt 200 ] && grep -qsa '609[.]87' /proc/[0-9]*/cmdline; do i=$((i+1)); sleep 0.05; done;"
+      " [ $i -lt 200 ] && echo gone",
+      "gone\n");
   expect(magent_compute_execute(agent, "head -c 3000000 /dev/zero", 0, &result, &error), 0, error);
   ck_assert_int_eq((int64_t) (result->output_len + result->errors_len) + result->dropped, 3000000);
   ck_assert_uint_le(result->output_len, 1 << 20);

@@ -114,6 +114,8 @@ static int fake_create(struct mbp_instance *instance, struct mbp_call *call, con
 {
   (void) instance;
   fake_state.creates++;
+  (void) snprintf(fake_state.owner, sizeof(fake_state.owner), "%.*s", (int) spec->owner.len, spec->owner.ptr);
+  (void) snprintf(fake_state.session, sizeof(fake_state.session), "%.*s", (int) spec->session.len, spec->session.ptr);
   for (size_t i = 0; i < spec->key.len; i++)
     if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789-", spec->key.ptr[i]))
       return mag_error(err, MBP_E_INVALID, "bad key");

@@ -19,6 +19,7 @@ extern struct fake_state {
   atomic_bool no_bash;     /* there is no /bin/bash here */
   atomic_int isolation_none;
   const char *helper;      /* path of magent-sandbox */
+  char owner[128], session[64]; /* what the last one that was made is labelled with */
 } fake_state;
 
 /* All sandboxes vanish behind the host's back. */

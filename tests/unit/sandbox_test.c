@@ -41,8 +41,11 @@ static int made(void *ctx, const struct mbp_sandbox_info *info, bool attached, s
 static void open_sandbox_beside(const char *attach_id, const char *stray_key)
 {
   struct mbp_error err = MAG_ERROR_INIT;
-  struct mag_sandbox_options options = {.compute = compute, .session = mbp_str("sesn_0ABC"), .intent = intent,
-                                        .made = made, .attach_id = mbp_str(attach_id),
+  struct mag_sandbox_options options = {.compute = compute,
+                                        .session = mbp_str("sesn_0ABC"),
+                                        .intent = intent,
+                                        .made = made,
+                                        .attach_id = mbp_str(attach_id),
                                         .stray_key = mbp_str(stray_key)};
   options.spec.size = MBP_SIZE(struct mbp_sandbox_spec, allowed_hosts);
   ck_assert_int_eq(mag_sandbox_new(&options, &sandbox, &err), 0);
@@ -123,6 +126,19 @@ START_TEST(a_sandbox_is_made_once_and_told_before_and_after)
   ck_assert_int_eq(mades, 1);
   ck_assert_msg(strncmp(last_key, "sesn-0abc-1-", 12) == 0, "%s", last_key);
   ck_assert(mag_sandbox_last_use_ms(sandbox) > 0);
+  mag_call_unref(call);
+}
+END_TEST
+
+START_TEST(a_provider_is_told_whose_sandbox_it_makes)
+{
+  char host[128] = "", owner[160];
+  struct mbp_call *call = tool_call();
+  run(call, "echo a", "a\n");
+  ck_assert_int_eq(gethostname(host, sizeof(host) - 1), 0);
+  (void) snprintf(owner, sizeof(owner), "%u@%s", (unsigned) geteuid(), host);
+  ck_assert_str_eq(fake_state.owner, owner);
+  ck_assert_str_eq(fake_state.session, "sesn_0ABC");
   mag_call_unref(call);
 }
 END_TEST
@@ -573,8 +589,12 @@ START_TEST(files_go_in_and_come_out)
   struct mbp_error err = MAG_ERROR_INIT;
   struct mbp_str content, dir;
   const char *text = "content";
-  struct mbp_put put = {.size = MBP_SIZE(struct mbp_put, ctx), .mode = 0644, .path = mbp_str("f"), .length = 7,
-                        .read = give, .ctx = &text};
+  struct mbp_put put = {.size = MBP_SIZE(struct mbp_put, ctx),
+                        .mode = 0644,
+                        .path = mbp_str("f"),
+                        .length = 7,
+                        .read = give,
+                        .ctx = &text};
   ck_assert_int_eq(mag_compute_table.put(call, &put, &err), 0);
   ck_assert_int_eq(mag_compute_table.get(call, mbp_str("f"), 100, &content, &err), 0);
   ck_assert(mbp_str_eq(content, "content"));
@@ -630,6 +650,7 @@ int main(void)
   tcase_add_checked_fixture(all, setup, teardown);
   tcase_set_timeout(all, 20);
   tcase_add_test(all, a_sandbox_is_made_once_and_told_before_and_after);
+  tcase_add_test(all, a_provider_is_told_whose_sandbox_it_makes);
   tcase_add_test(all, the_exit_code_and_stdin_pass);
   tcase_add_test(all, a_slow_reader_holds_the_writer_and_loses_nothing);
   tcase_add_test(all, next_wakes_when_its_call_is_cancelled_and_times_out);
