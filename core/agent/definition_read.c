@@ -316,8 +316,8 @@ int mag_definition_one_key(const char *path, const char *value, char **ret_json,
   const struct mag_key *map = NULL;
   const char *rest = path, *dot;
   int r = 0, depth = 1;
-  if (!mag_utf8_valid(path, strlen(path)))
-    return mag_error(err, MBP_E_INVALID, "the name of a key is not UTF-8 text");
+  if (!path || !mag_utf8_valid(path, strlen(path)))
+    return mag_error(err, MBP_E_INVALID, "a key has no name, or one that is not UTF-8 text");
   if (value && !mag_utf8_valid(value, strlen(value)))
     return mag_error(err, MBP_E_INVALID, "%.60s: the value is not UTF-8 text", path);
   mag_writer_object(w, NULL);

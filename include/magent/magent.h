@@ -106,8 +106,8 @@ MAGENT_API void magent_close(struct magent *magent);
 MAGENT_API struct magent_config *magent_config_new(void);
 MAGENT_API void magent_config_free(struct magent_config *config); /* accepts NULL */
 /* `value`: a text is taken as it is, for all other types it is YAML or JSON: "2", "[bash, read]", "{pip: [numpy]}". A
- * key that is set again replaces what was said, and NULL takes it back. The first mistake is remembered and told by magent_agent_new, so a row
- * of sets needs no checks. */
+ * key that is set again replaces what was said, and NULL takes it back. The first mistake is remembered and told by
+ * magent_agent_new, so a row of sets needs no checks. */
 MAGENT_API int magent_config_set(struct magent_config *config, const char *key, const char *value);
 /* A whole agent file: later ones win, key by key. MBP_E_INVALID tells line and key. */
 MAGENT_API int magent_config_parse(struct magent_config *config, const char *yaml_or_json, struct magent_error *error);

@@ -404,6 +404,7 @@ START_TEST(a_mistake_in_a_row_of_sets_is_told_by_the_agent)
   magent_agent_free(agent);
   agent = NULL;
   ck_assert_int_eq(magent_config_set(config, "sistem", "x"), -MBP_E_INVALID);
+  ck_assert_int_eq(magent_config_set(config, NULL, "x"), -MBP_E_INVALID);
   ck_assert_int_eq(magent_config_set(config, "compute.memory", "plenty"), -MBP_E_INVALID);
   ck_assert_int_eq(magent_config_set(config, "model", "scripted/scripted"), 0);
   expect(magent_agent_new(place.magent, config, &agent, &error), -MBP_E_INVALID, error);
