@@ -303,23 +303,27 @@ static int check_keys(const struct mag_agent *agent, struct mbp_error *err)
   return 0;
 }
 
-/* Stores what agent->definition says as the versions that it names. */
+/* Stores what agent->definition says as the versions that it names. `environment`: the stored one, if it stays; else a
+ * version is written that was first made when `first` was (NULL: now). */
 static int write_agent(struct mag_instance *store, struct mag_agent *agent, const struct times *times,
-                       bool environment_too, struct mbp_error *err)
+                       const char *environment, const char *first, struct mbp_error *err)
 {
+  struct times made = times_of(first);
   mag_autofree char *a = NULL, *e = NULL;
   const struct mag_definition *definition = &agent->definition;
   int r = mag_definition_resources(definition, &a, &e, err);
   if (r < 0)
     return r;
-  free(agent->agent);
-  free(agent->environment);
+  made.archived[0] = 0;
+  char *old_agent = agent->agent, *old_environment = agent->environment;
   agent->agent = with_times(a, times);
-  agent->environment = with_times(e, &(struct times){.archived = ""});
+  agent->environment = environment ? mag_str_dup(mbp_str(environment)) : with_times(e, &made);
+  free(old_agent);
+  free(old_environment); /* may be `environment` */
   if (!agent->agent || !agent->environment)
     return mag_error_no_memory(err);
   r = check_keys(agent, err);
-  if (r == 0 && environment_too)
+  if (r == 0 && !environment)
     r = put(store, ENVIRONMENTS, definition->environment_id, definition->environment_version - 1, agent->environment,
             err);
   if (r == 0)
@@ -361,7 +365,7 @@ int mag_agent_create(struct mag_engine *engine, const struct mag_definition *def
     r = mag_error_no_memory(err);
   agent.definition.agent_version = agent.definition.environment_version = 1;
   if (r == 0)
-    r = write_agent(store, &agent, &(struct times){.created = ""}, true, err);
+    r = write_agent(store, &agent, &(struct times){.created = ""}, NULL, NULL, err);
   if (r < 0) {
     mag_agent_done(&agent);
     return r;
@@ -419,7 +423,8 @@ static int store_change(struct mag_instance *store, const struct mag_agent *old,
     agent->definition.environment_version++;
   }
   agent->definition.agent_version = old->definition.agent_version + 1;
-  return r < 0 ? r : write_agent(store, agent, &times, !environment_same, err);
+  return r < 0 ? r
+               : write_agent(store, agent, &times, environment_same ? old->environment : NULL, old->environment, err);
 }
 
 int mag_agent_update(struct mag_engine *engine, const struct mag_definition *definition, int64_t expected,
@@ -462,7 +467,7 @@ int mag_agent_archive(struct mag_engine *engine, const char *reference, struct m
     mag_clock_format(mag_clock_wall_ms(), times.archived);
     agent.definition.agent_version++;
     agent.archived = true;
-    r = write_agent(store, &agent, &times, false, err);
+    r = write_agent(store, &agent, &times, agent.environment, NULL, err);
   }
   if (r < 0) {
     mag_agent_done(&agent);

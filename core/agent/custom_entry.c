@@ -98,17 +98,15 @@ static int check_command(struct reading *reading)
                        MAG_CUSTOM_ARGUMENTS);
 }
 
-/* What could not be given to the program is refused now. */
+/* What could never be given to the program is refused now. */
 static int read_env(struct reading *reading, struct mbp_str text)
 {
   struct mag_custom_entry *entry = reading->entry;
-  struct mag_demand_env env = {0};
   struct mbp_str slice;
   if (!mag_json_slice(text, "env", &slice))
     return 0;
   entry->env = mag_str_dup(slice);
-  int r = entry->env ? mag_demand_env(slice, "env", &env, reading->err) : mag_error_no_memory(reading->err);
-  mag_demand_env_done(&env);
+  int r = entry->env ? mag_demand_check_env(slice, "env", reading->err) : mag_error_no_memory(reading->err);
   if (r < 0)
     (void) snprintf(reading->wrong_key, MAG_CUSTOM_KEY, "env");
   return r;

@@ -16,7 +16,7 @@ void mag_definition_done(struct mag_definition *definition)
       free(*mag_key_text(definition, key));
       *mag_key_text(definition, key) = NULL; /* two rows may share a member */
     }
-  mag_tools_source_done(&definition->tools_source);
+  mag_definition_forget_sources(definition);
   memset(definition, 0, sizeof(*definition));
 }
 
@@ -26,6 +26,32 @@ bool mag_key_is_said(const struct mag_definition *given, const struct mag_key *k
   return mag_key_is_text(key)     ? *mag_key_text(definition, key) != NULL
          : mag_key_is_number(key) ? *mag_key_number(definition, key) != 0
                                   : false;
+}
+
+/* ---- Where they stand in files ---------------------------------------------------------------------------------- */
+
+void mag_definition_forget_sources(struct mag_definition *definition)
+{
+  mag_tools_source_done(&definition->tools_source);
+  mag_key_places_done(&definition->places);
+}
+
+int mag_definition_copy_sources(struct mag_definition *to, const struct mag_definition *from, struct mbp_error *err)
+{
+  int r = mag_tools_source_copy(&to->tools_source, &from->tools_source, err);
+  return r < 0 ? r : mag_key_places_copy(&to->places, &from->places, err);
+}
+
+int mag_definition_blame(const struct mag_definition *definition, const char *path, struct mbp_error *err)
+{
+  const struct mag_key *key = mag_schema_find(mbp_str(path));
+  const char *place = key ? mag_key_places_get(&definition->places, (size_t) (key - mag_schema)) : NULL;
+  if (!err || !place)
+    return err ? -err->code : -MBP_E_INTERNAL;
+  if (key->flags & MAG_KEY_REST) /* "model.*" is told as "model" */
+    return mag_error_wrap(err, "%s: %.*s", place, (int) strcspn(path, "."), path);
+  return mag_str_starts(mbp_str(err->message), path) ? mag_error_wrap(err, "%s", place)
+                                                     : mag_error_wrap(err, "%s: %s", place, path);
 }
 
 /* ---- One below the other ---------------------------------------------------------------------------------------- */
@@ -83,6 +109,11 @@ int mag_definition_lay(struct mag_definition *definition, const struct mag_defin
   for (const struct mag_key *key = mag_schema; key->path && r == 0; key++) {
     if (model_said && strncmp(key->path, "model.", 6) == 0)
       continue;
+    size_t row = (size_t) (key - mag_schema);
+    if (!mag_key_is_said(definition, key) && mag_key_is_said(under, key))
+      r = mag_key_places_set(&definition->places, row, mag_key_places_get(&under->places, row), err);
+    if (r < 0)
+      break;
     if (mag_key_is_text(key))
       r = lay_text(mag_key_text(definition, key), *mag_key_text(under, key), mag_key_is_map(key), err);
     else if (mag_key_is_number(key) && *mag_key_number(definition, key) == 0)

@@ -7,6 +7,7 @@
 #ifndef MAG_AGENT_DEFINITION_H
 #define MAG_AGENT_DEFINITION_H
 
+#include "agent/key_places.h"
 #include "agent/tools_source.h"
 
 #include <magent/mbp.h>
@@ -46,8 +47,9 @@ struct mag_definition {
   char *agent_id, *environment_id;
   int64_t agent_version, environment_version;
   char *project;
-  int64_t project_code; /* 1: it says what runs in the sandbox: image, setup or env */
+  int64_t project_code;                 /* 1: it says what runs in the sandbox: image, setup or env */
   struct mag_tools_source tools_source; /* of a file that `tools` was read from */
+  struct mag_key_places places;         /* of all keys that were read from files */
 };
 
 void mag_definition_done(struct mag_definition *definition);
@@ -55,6 +57,13 @@ void mag_definition_done(struct mag_definition *definition);
 /* Puts `under` below what is there: what was said first stays; maps are joined. A model that was said keeps the
  * parameters and fallbacks of `under` away: they belong to that one's. */
 int mag_definition_lay(struct mag_definition *definition, const struct mag_definition *under, struct mbp_error *err);
+
+/* "FILE:LINE: KEY: " before a message about this key, where it is known that a file said it; a message that begins with
+ * the key has it already. Returns the negative code; `err` may be NULL. */
+int mag_definition_blame(const struct mag_definition *definition, const char *path, struct mbp_error *err);
+/* Where `to` got its keys from. */
+int mag_definition_copy_sources(struct mag_definition *to, const struct mag_definition *from, struct mbp_error *err);
+void mag_definition_forget_sources(struct mag_definition *definition);
 
 /* ---- definition_read.c ------------------------------------------------------------------------------------------ */
 

@@ -178,6 +178,18 @@ static int check_combinations(struct mag_reading *reading)
   return 0;
 }
 
+/* For what is found wrong later. */
+static int keep_places(struct mag_reading *reading)
+{
+  int r = 0;
+  for (size_t i = 0; mag_schema[i].path && r == 0; i++)
+    if (reading->places[i]) {
+      mag_autofree char *text = mag_sprintf("%s:%d", reading->where, line_of(reading, reading->places[i]));
+      r = text ? mag_key_places_set(&reading->said.places, i, text, reading->err) : mag_error_no_memory(reading->err);
+    }
+  return r;
+}
+
 /* ---- Whole documents -------------------------------------------------------------------------------------------- */
 
 static int read_all(struct mag_reading *reading, struct mbp_str json)
@@ -194,6 +206,8 @@ static int read_all(struct mag_reading *reading, struct mbp_str json)
   r = take_members(reading, "", json);
   if (r == 0 && reading->lines && *reading->where && reading->said.tools)
     r = mag_tools_source_read(&reading->said.tools_source, reading->document, reading->where, reading->err);
+  if (r == 0 && reading->lines && *reading->where)
+    r = keep_places(reading);
   return r < 0 ? r : check_combinations(reading);
 }
 
@@ -302,8 +316,8 @@ int mag_definition_one_key(const char *path, const char *value, char **ret_json,
   const struct mag_key *map = NULL;
   const char *rest = path, *dot;
   int r = 0, depth = 1;
-  if (!mag_utf8_valid(path, strlen(path)))
-    return mag_error(err, MBP_E_INVALID, "the name of a key is not UTF-8 text");
+  if (!path || !mag_utf8_valid(path, strlen(path)))
+    return mag_error(err, MBP_E_INVALID, "a key has no name, or one that is not UTF-8 text");
   if (value && !mag_utf8_valid(value, strlen(value)))
     return mag_error(err, MBP_E_INVALID, "%.60s: the value is not UTF-8 text", path);
   mag_writer_object(w, NULL);

@@ -358,6 +358,8 @@ int mag_reading_rest(struct mag_reading *reading, const char *place, const struc
     return mag_reading_fail(reading, place, key->path, MBP_E_LIMIT, "more than %d entries", VALUE_MAX_CHARACTERS);
   mag_writer_raw(w, name, mbp_str(clean));
   mag_writer_end(w);
+  if (!reading->places[key - mag_schema])
+    reading->places[key - mag_schema] = place;
   struct taking taking = {reading, key, place, value, NULL};
   return keep(&taking, mag_writer_take(w));
 }

@@ -7,8 +7,6 @@
 #include "base/buf.h"
 #include "base/json.h"
 
-#define MAG_KEYS_MAX 64
-
 /* One document being read. */
 struct mag_reading {
   struct mag_definition said; /* what it says */

@@ -22,5 +22,7 @@ struct mag_demand_env {
 /* `json`: object of texts, or empty; `where` is for messages. */
 int mag_demand_env(struct mbp_str json, const char *where, struct mag_demand_env *ret_env, struct mbp_error *err);
 void mag_demand_env_done(struct mag_demand_env *env);
+/* Would that be refused for another reason than a variable which is not set here? */
+int mag_demand_check_env(struct mbp_str json, const char *where, struct mbp_error *err);
 
 #endif

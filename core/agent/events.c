@@ -1,6 +1,6 @@
 #include "agent/events.h"
 
-#include "agent/log.h"
+#include "agent/session.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -127,8 +127,11 @@ int mag_events_read(struct mag_instance *store, const char *id, uint64_t from, u
   struct mbp_error own = MAG_ERROR_INIT;
   struct page page = {.limit = MAG_MIN(MAG_MAX(limit, 1u), MAG_EVENTS_MAX)};
   uint64_t next = from;
+  int r = mag_session_check_id(id, err);
+  if (r < 0)
+    return r;
   page.items = calloc(page.limit, sizeof(struct item *));
-  int r = page.items ? mag_log_each(store, id, from, 0, take, &page, &own) : mag_error_no_memory(&own);
+  r = page.items ? mag_log_each(store, id, from, 0, take, &page, &own) : mag_error_no_memory(&own);
   if (r == -MBP_E_CANCELLED && page.full)
     r = 0;
   if (r == 0)

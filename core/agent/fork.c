@@ -103,10 +103,10 @@ static int copy_files(struct mag_instance *store, const char *from, const char *
 
 /* `title` may be NULL. */
 static void add_fork_record(struct mag_batch *batch, const char *id, const char *from, uint64_t upto, const char *title,
-                            const char *workspace)
+                            const char *workspace, int64_t now_ms)
 {
   char now[MAG_TIME_TEXT];
-  mag_clock_format(mag_clock_wall_ms(), now);
+  mag_clock_format(now_ms, now);
   struct mbp_writer *w = mag_batch_private(batch, MAG_REC_FORK);
   mag_writer_string(w, "id", mbp_str(id));
   mag_writer_string(w, "from", mbp_str(from));
@@ -122,7 +122,8 @@ int mag_fork_complete(struct mag_log *log, const char *title, const char *worksp
 {
   const struct mag_state *state = &log->state;
   struct mag_batch batch = MAG_BATCH_INIT;
-  add_fork_record(&batch, log->id, state->id, state->last_seq, title ? title : state->title, workspace);
+  add_fork_record(&batch, log->id, state->id, state->last_seq, title ? title : state->title, workspace,
+                  mag_clock_wall_ms());
   int r = mag_log_commit_folded(log, &batch, err);
   mag_batch_done(&batch);
   return r;
@@ -154,18 +155,19 @@ static int make_from_all(struct making *making, const char *view, struct mbp_err
 {
   mag_autojson json = NULL;
   struct mag_batch batch = MAG_BATCH_INIT;
+  int64_t now = mag_clock_wall_ms();
   int r = mag_json_parse(mbp_str(view), &json, err);
   struct mbp_str title = mag_json_str(mag_json_get(json, "title"));
   if (!making->title && title.len)
     making->title = title.ptr;
   mag_autofree char *summary =
-      r == 0 ? mag_summary_of_fork(mbp_str(view), making->id, making->from, making->title) : NULL;
+      r == 0 ? mag_summary_of_fork(mbp_str(view), making->id, making->from, making->title, now) : NULL;
   if (r == 0 && !summary)
     r = mag_error_no_memory(err);
   if (r == 0)
     r = make_head(making, summary, err);
   if (r == 0) {
-    add_fork_record(&batch, making->id, making->from, making->upto, making->title, making->workspace);
+    add_fork_record(&batch, making->id, making->from, making->upto, making->title, making->workspace, now);
     r = mag_log_append_claimed(making->store, making->id, &batch, err);
   }
   mag_batch_done(&batch);

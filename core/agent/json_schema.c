@@ -112,7 +112,10 @@ void mag_schema_path_key(struct mag_buf *path, struct mbp_str key)
 
 static int hex(char c)
 {
-  return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+  return c >= '0' && c <= '9'   ? c - '0'
+         : c >= 'a' && c <= 'f' ? c - 'a' + 10
+         : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                : -1;
 }
 
 /* One part of a pointer that stands in a URL: first %hh, then ~0 and ~1. */
@@ -344,6 +347,20 @@ static int load_shape(struct loading *loading, const struct mbp_json *keyword, e
   }
 }
 
+static int unknown_keyword(struct loading *loading, struct mbp_str name)
+{
+  static const char not_supported[] = "this keyword of JSON Schema is not supported";
+  const char *names[MAG_COUNT(keywords) + 1] = {NULL};
+  mag_autofree char *text = mag_str_dup(name);
+  for (size_t i = 0; i < MAG_COUNT(keywords); i++)
+    names[i] = keywords[i].name;
+  int nearest = text && !find_keyword(name) ? mag_nearest(text, names) : -1;
+  if (nearest < 0)
+    return refuse(loading, MBP_E_UNSUPPORTED, not_supported);
+  mag_autofree char *message = mag_sprintf("%s; did you mean \"%s\"?", not_supported, names[nearest]);
+  return refuse(loading, MBP_E_UNSUPPORTED, message ? message : not_supported);
+}
+
 /* The depth of a document is bounded. */
 static int load(struct loading *loading, const struct mbp_json *schema)
 {
@@ -359,7 +376,7 @@ static int load(struct loading *loading, const struct mbp_json *schema)
     if (loading->path.failed)
       return mag_error_no_memory(loading->err);
     if (!keyword || (keyword->shape == TOP_ONLY && schema != loading->schema->document))
-      return refuse(loading, MBP_E_UNSUPPORTED, "this keyword of JSON Schema is not supported");
+      return unknown_keyword(loading, name);
     int r = load_shape(loading, i, keyword->shape);
     if (r < 0)
       return r;

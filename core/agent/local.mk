@@ -22,6 +22,7 @@ libmagcore_la_SOURCES += core/agent/json_schema_check.c
 libmagcore_la_SOURCES += core/agent/tool_text.c core/agent/tool_text.h
 libmagcore_la_SOURCES += core/agent/tools_source.c core/agent/tools_source.h
 libmagcore_la_SOURCES += core/agent/json_schema_parts.h
+libmagcore_la_SOURCES += core/agent/key_places.c core/agent/key_places.h
 libmagcore_la_SOURCES += core/agent/log.c core/agent/log.h
 libmagcore_la_SOURCES += core/agent/models.c core/agent/models.h
 libmagcore_la_SOURCES += core/agent/output.c core/agent/output.h

@@ -122,8 +122,8 @@ int mag_log_open(struct mag_log *log, struct mag_instance *store, const char *id
                  struct mbp_error *err)
 {
   struct mag_log opened;
-  if (strlen(id) >= sizeof(opened.id))
-    return mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"", id);
+  if (!id || !*id || strlen(id) >= sizeof(opened.id))
+    return mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"", id ? id : "");
   start(&opened, store, id);
   /* Claimed first, read then: nobody else can append what we would not see. */
   int r = want_claim ? mag_log_claim(store, id, &opened.epoch, err) : 0;

@@ -1,10 +1,34 @@
 #include "agent/models.h"
 
+#include "agent/definition.h"
+
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
 
+#include <magent/mbp-llm.h>
 #include <stdlib.h>
+
+#define CHECK_TIMEOUT_MS 10000
+
+/* What every request would be refused for. */
+static int check_params(const struct mag_session *session, const struct mag_model *model, struct mbp_error *err)
+{
+  const struct mbp_llm_ops *ops = mag_instance_ops(model->llm);
+  struct mag_call_options options = {.timeout_ms = CHECK_TIMEOUT_MS};
+  struct mbp_message message = {.role = MBP_ROLE_USER, .content = mbp_str("[{\"type\":\"text\",\"text\":\"Hello\"}]")};
+  struct mbp_llm_request request = {.size = MBP_SIZE(struct mbp_llm_request, params),
+                                    .model = mbp_str(model->name),
+                                    .messages = &message,
+                                    .n_messages = 1,
+                                    .params = mbp_str(session->definition.model_params)};
+  if (!request.params.len || !ops->check_params)
+    return 0;
+  int r = MAG_RUN(model->llm, &options, err, ops->check_params(plugin, call, &request, err));
+  if (r == -MBP_E_INVALID)
+    (void) mag_definition_blame(&session->definition, "model.*", err);
+  return r;
+}
 
 static int add_model(struct mag_session *session, struct mbp_str reference, struct mbp_error *err)
 {
@@ -16,7 +40,12 @@ static int add_model(struct mag_session *session, struct mbp_str reference, stru
   int r = mag_engine_llm(session->engine, model->reference, &model->llm, &model->name, err);
   if (r == 0)
     model->provider = mag_instance_descriptor(model->llm)->name;
-  return r < 0 && session->n_models > 1 ? mag_error_wrap(err, "model.fallbacks: %.60s", model->reference) : r;
+  bool fallback = session->n_models > 1;
+  if (r < 0 && fallback)
+    (void) mag_error_wrap(err, "model.fallbacks: %.60s", model->reference);
+  if (r == -MBP_E_NOT_FOUND)
+    (void) mag_definition_blame(&session->definition, fallback ? "model.fallbacks" : "model.id", err);
+  return r < 0 ? r : check_params(session, model, err);
 }
 
 int mag_models_open(struct mag_session *session, struct mbp_error *err)

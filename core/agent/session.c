@@ -1,6 +1,7 @@
 /* Opening and closing a session, and what is checked before. */
 #include "agent/session_parts.h"
 
+#include "agent/custom_entry.h"
 #include "agent/demand.h"
 #include "agent/models.h"
 #include "agent/outside.h"
@@ -14,9 +15,9 @@
 
 int mag_session_check_id(const char *id, struct mbp_error *err)
 {
-  if (*id && strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(id))
+  if (id && *id && strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(id))
     return 0;
-  return mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"", id);
+  return mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"", id ? id : "");
 }
 
 struct mag_session *mag_session_new(struct mag_engine *engine)
@@ -62,8 +63,8 @@ static void observe(void *ctx, const struct mbp_record *record)
 static int open_tools(struct mag_session *session, struct mbp_error *err)
 {
   struct mag_definition *definition = &session->definition;
-  int r = mag_toolbox_open(&session->toolbox, session->engine, mbp_str(definition->tools), &definition->tools_source, err);
-  mag_tools_source_done(&definition->tools_source);
+  int r =
+      mag_toolbox_open(&session->toolbox, session->engine, mbp_str(definition->tools), &definition->tools_source, err);
   return r == 0 && mag_session_needs_compute(session) ? mag_session_open_compute(session, err) : r;
 }
 
@@ -72,6 +73,22 @@ static int check_env(struct mag_session *session, struct mbp_error *err)
   struct mag_demand_env env = {0};
   int r = mag_demand_env(mbp_str(session->definition.env), "compute.env", &env, err);
   mag_demand_env_done(&env);
+  return r < 0 ? mag_definition_blame(&session->definition, "compute.env", err) : 0;
+}
+
+static int check_tool_env(struct mag_session *session, struct mbp_error *err)
+{
+  int r = 0;
+  for (size_t i = 0; i < session->toolbox.n && r == 0; i++) {
+    const struct mag_tool *tool = &session->toolbox.tools[i];
+    struct mag_demand_env env = {0};
+    if (!tool->custom || !tool->custom->env)
+      continue;
+    r = mag_demand_env(mbp_str(tool->custom->env), "env", &env, err);
+    mag_demand_env_done(&env);
+    if (r < 0 && mag_error_wrap(err, "tools: custom tool \"%s\"", tool->name) < 0)
+      (void) mag_definition_blame(&session->definition, "tools", err);
+  }
   return r;
 }
 
@@ -83,7 +100,12 @@ int mag_session_open_parts(struct mag_session *session, struct mbp_error *err)
   if (!(mag_instance_descriptor(session->llm)->caps & MBP_CAP_LLM_OFFLINE))
     mag_http_warm(); /* its start passes while the log is made */
   r = open_tools(session, err);
-  return r == 0 && session->compute ? check_env(session, err) : r;
+  if (r == 0 && session->compute)
+    r = check_env(session, err);
+  if (r == 0)
+    r = check_tool_env(session, err);
+  mag_definition_forget_sources(&session->definition);
+  return r;
 }
 
 int mag_session_define(struct mag_session *session, const struct mag_definition *definition, char **ret_agent,
@@ -97,7 +119,7 @@ int mag_session_define(struct mag_session *session, const struct mag_definition 
     r = mag_definition_resources(&expanded, ret_agent, ret_environment, err);
   if (r == 0)
     r = mag_definition_from_resources(&session->definition, mbp_str(*ret_agent), mbp_str(*ret_environment), err);
-  return r < 0 ? r : mag_tools_source_copy(&session->definition.tools_source, &definition->tools_source, err);
+  return r < 0 ? r : mag_definition_copy_sources(&session->definition, definition, err);
 }
 
 int mag_session_check(struct mag_engine *engine, const struct mag_definition *definition, struct mbp_error *err)
@@ -129,6 +151,8 @@ int mag_session_check_agent(struct mag_engine *engine, const struct mag_definiti
     r = check_models(session, err);
   if (r == 0)
     r = open_tools(session, err);
+  if (r == 0 && session->compute && mag_demand_check_env(mbp_str(session->definition.env), "compute.env", err) < 0)
+    r = mag_definition_blame(&session->definition, "compute.env", err);
   mag_session_close(session);
   return r;
 }

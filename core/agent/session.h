@@ -174,7 +174,7 @@ void mag_session_preview_rest(struct mag_session *session, struct mag_preview_st
 /* "none", "host" ...; "" if it is none of MBP_NET_*. Static. */
 const char *mag_network_name(uint32_t network);
 
-/* An id becomes a path: only what we make ourselves is one. -MBP_E_NOT_FOUND. */
+/* An id becomes a path: only what we make ourselves is one. -MBP_E_NOT_FOUND, for NULL too. */
 int mag_session_check_id(const char *id, struct mbp_error *err);
 /* Where a session without --workspace works. Caller frees. */
 char *mag_session_workspace(const char *id);

@@ -147,21 +147,40 @@ static bool is_isolated(const struct mag_session *session)
   return info && MBP_HAS(info, struct mbp_compute_info, isolation) && info->isolation != MBP_ISOLATION_NONE;
 }
 
+static bool is_known(struct mag_engine *engine, const char *compute)
+{
+  const struct mag_plugin *plugin;
+  return mag_registry_find(mag_engine_registry(engine), MBP_KIND_COMPUTE, compute, &plugin, NULL) == 0;
+}
+
+static int check_workspace(const struct mag_session *session, struct mbp_error *err)
+{
+  const struct mag_definition *definition = &session->definition;
+  if (!definition->workspace)
+    return 0;
+  if (!(mag_instance_descriptor(session->compute)->caps & MBP_CAP_COMPUTE_WORKSPACE))
+    return mag_error(err, MBP_E_UNSUPPORTED, "compute %s cannot use a directory of this host as its workspace",
+                     definition->compute);
+  return mag_workspace_check(definition->workspace, is_isolated(session), mag_engine_registry(session->engine), err);
+}
+
 int mag_session_open_compute(struct mag_session *session, struct mbp_error *err)
 {
   const struct mag_definition *definition = &session->definition;
+  const char *blamed = NULL;
   int r = mag_engine_compute(session->engine, definition->compute, mbp_str(definition->compute_options),
                              &session->compute, err);
-  if (r == 0)
-    r = choose_network(session, &session->network, err);
-  if (r == 0 && definition->workspace && !(mag_instance_descriptor(session->compute)->caps & MBP_CAP_COMPUTE_WORKSPACE))
-    r = mag_error(err, MBP_E_UNSUPPORTED, "compute %s cannot use a directory of this host as its workspace",
-                  definition->compute);
-  if (r == 0 && definition->workspace)
-    r = mag_workspace_check(definition->workspace, is_isolated(session), mag_engine_registry(session->engine), err);
-  if (r == 0)
-    r = mag_demand_check(definition, session->compute, session->network, err);
-  return r;
+  if (r == -MBP_E_NOT_FOUND && !is_known(session->engine, definition->compute))
+    blamed = "compute.provider";
+  else if ((r == -MBP_E_NOT_FOUND || r == -MBP_E_INVALID) && definition->compute_options)
+    blamed = "compute.options"; /* also a variable that one of them refers to */
+  if (r == 0 && (r = choose_network(session, &session->network, err)) < 0)
+    blamed = "networking.type";
+  if (r == 0 && (r = check_workspace(session, err)) < 0)
+    blamed = "compute.workspace";
+  if (blamed)
+    return mag_definition_blame(definition, blamed, err);
+  return r < 0 ? r : mag_demand_check(definition, session->compute, session->network, err);
 }
 
 bool mag_session_needs_compute(const struct mag_session *session)

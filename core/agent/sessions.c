@@ -44,7 +44,10 @@ static int read_head(struct mag_instance *store, const char *id, struct head *re
   const struct mbp_store_ops *ops = mag_instance_ops(store);
   struct mag_call_options options = {
       .timeout_ms = TIMEOUT_MS, .session = mbp_str(id), .on_result = take_head, .ctx = ret_head};
-  int r = MAG_RUN(store, &options, err, ops->head(plugin, call, mbp_str(id), err));
+  int r = mag_session_check_id(id, err);
+  if (r < 0)
+    return r;
+  r = MAG_RUN(store, &options, err, ops->head(plugin, call, mbp_str(id), err));
   return r == -MBP_E_NOT_FOUND ? mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"", id) : r;
 }
 

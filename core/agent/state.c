@@ -147,6 +147,24 @@ static char *copy_text(const char *text)
   return text ? mag_str_dup(mbp_str(text)) : NULL;
 }
 
+/* Does this record of the batch take up a message, of the inbox or of the batch itself? */
+static bool takes_message(const struct mag_state *state, const struct mag_batch *batch, size_t n)
+{
+  struct mbp_str id, other;
+  if (!mbp_str_eq(batch->records[n].type, MAG_REC_PROCESSED) ||
+      !mag_json_slice(batch->records[n].payload, "event_id", &id) || id.len < 2)
+    return false;
+  for (size_t i = 0; i < n; i++)
+    if (mbp_str_eq(batch->records[i].type, MAG_EV_USER_MESSAGE) &&
+        mag_json_slice(batch->records[i].payload, "id", &other) && mag_str_eq(id, other))
+      return mag_state_is_message(batch->records[i].payload);
+  for (size_t i = 0; i < state->n_inbox; i++)
+    if (mbp_str_eq(mbp_str_n(id.ptr + 1, id.len - 2), state->inbox[i].id))
+      return strcmp(state->inbox[i].type, MAG_EV_USER_MESSAGE) == 0 &&
+             mag_state_is_message(mbp_str(state->inbox[i].payload));
+  return false;
+}
+
 bool mag_state_peek(const struct mag_state *state, const struct mag_batch *batch, struct mag_state *ret_after)
 {
   static int (*const scalar[])(struct fold * fold) = {mag_fold_running,     mag_fold_idle,       mag_fold_request_start,
@@ -173,6 +191,10 @@ bool mag_state_peek(const struct mag_state *state, const struct mag_batch *batch
                   rule->apply == mag_fold_terminated || rule->apply == mag_fold_updated;
       }
     mag_json_members_done(&fold.members);
+    if (ret_after->turn_uncounted && takes_message(state, batch, i)) {
+      ret_after->turns++;
+      ret_after->turn_uncounted = false;
+    }
   }
   if (!ret_after->stop_reason)
     ret_after->stop_reason = copy_text(state->stop_reason);

@@ -113,6 +113,6 @@ bool mag_state_is_result(struct mbp_str content);
 char *mag_state_summary(const struct mag_state *state);
 
 /* That of a fresh fork of all of a session, from that of the session. `title` may be NULL. NULL without memory. */
-char *mag_summary_of_fork(struct mbp_str of, const char *id, const char *from, const char *title);
+char *mag_summary_of_fork(struct mbp_str of, const char *id, const char *from, const char *title, int64_t created_ms);
 
 #endif

@@ -1,6 +1,22 @@
 /* The records about a session as a whole: what it is, whose log it goes on, where it works. */
 #include "agent/state_parts.h"
 
+#include "base/clock.h"
+
+#include <string.h>
+
+/* As the record says it, so that it is what lists show from the beginning, whatever the store's clock says. */
+static int64_t created_ms(struct fold *fold)
+{
+  struct mbp_str text = mag_fold_str(fold, "created_at");
+  int64_t ms = fold->record->time_ms;
+  char copy[MAG_TIME_TEXT] = "";
+  if (text.len < sizeof(copy))
+    memcpy(copy, text.ptr, text.len);
+  (void) mag_clock_parse(copy, &ms);
+  return ms;
+}
+
 int mag_fold_session(struct fold *fold)
 {
   struct mag_state *state = fold->state;
@@ -13,7 +29,7 @@ int mag_fold_session(struct fold *fold)
   struct mbp_str agent = mag_fold_raw(fold, "agent", '{');
   if (mag_fold_str(fold, "id").len == 0 || agent.len == 0)
     return mag_fold_corrupt(fold, "id or agent is missing");
-  state->created_ms = fold->record->time_ms;
+  state->created_ms = created_ms(fold);
   int r = mag_budget_read(&state->budget, mag_fold_tree(fold, "budget"), fold->err);
   if (r == 0)
     r = mag_fold_text(fold, &state->id, mag_fold_str(fold, "id"));
@@ -49,7 +65,7 @@ int mag_fold_fork(struct fold *fold)
     r = mag_fold_text(fold, &state->title, mag_fold_str(fold, "title"));
   if (r == 0)
     r = mag_fold_text(fold, &state->sandbox_id, mbp_str(""));
-  state->created_ms = fold->record->time_ms;
+  state->created_ms = created_ms(fold);
   state->usage = (struct mbp_usage){.size = state->usage.size};
   state->turn_begin.usage = state->usage;
   state->turn_begin.cost_micros = 0;
@@ -59,6 +75,8 @@ int mag_fold_fork(struct fold *fold)
   state->steps = state->turn_steps = state->tool_calls = state->tool_runs = 0;
   state->cost_micros = state->active_ms = state->archived_ms = 0;
   state->cost_unknown = state->tools_refused = false;
+  free(state->currency);
+  state->currency = NULL;
   state->workspace_lost = state->sandbox_key && mbp_str_eq(mag_fold_str(fold, "workspace"), "empty");
   state->sandbox_lost |= state->sandbox_there || state->workspace_lost;
   state->sandbox_there = false;

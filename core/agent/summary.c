@@ -117,11 +117,11 @@ char *mag_state_summary(const struct mag_state *state)
   return mag_writer_take(w);
 }
 
-char *mag_summary_of_fork(struct mbp_str of, const char *id, const char *from, const char *title)
+char *mag_summary_of_fork(struct mbp_str of, const char *id, const char *from, const char *title, int64_t created_ms)
 {
   static const char *const kept[] = {"interrupted", "stop_reason",    "error", "agent",
                                      "model",       "environment_id", "budget"};
-  struct mag_state fresh = {.created_ms = mag_clock_wall_ms(), .fork_of = (char *) (uintptr_t) from};
+  struct mag_state fresh = {.created_ms = created_ms, .updated_ms = created_ms, .fork_of = (char *) (uintptr_t) from};
   struct mbp_str value, status = {"", 0};
   mag_autowriter w = mag_writer_new();
   mag_writer_object(w, NULL);
@@ -134,7 +134,6 @@ char *mag_summary_of_fork(struct mbp_str of, const char *id, const char *from, c
     if (mag_json_slice(of, kept[i], &value))
       mag_writer_raw(w, kept[i], value);
   write_text(w, "title", title);
-  fresh.updated_ms = fresh.created_ms;
   write_counters(w, &fresh);
   mag_writer_end(w);
   return mag_writer_take(w);

@@ -118,6 +118,11 @@ static int take_inbox(struct mag_turn *turn, struct mbp_error *err)
     settle |= strcmp(item->type, MAG_EV_USER_CONFIRMATION) == 0 || strcmp(item->type, MAG_EV_USER_CUSTOM_RESULT) == 0;
     stop |= strcmp(item->type, MAG_EV_USER_INTERRUPT) == 0 && state->status == MAG_STATUS_RUNNING;
   }
+  if (turn->prompt[0]) { /* behind what was said before it */
+    mag_batch_processed(&turn->batch, mbp_str(turn->prompt));
+    turn->prompt[0] = 0;
+    turn->owes = true;
+  }
   if (stop)
     interrupt(turn);
   return settle && !stop ? mag_turn_commit(turn, err) : 0;
@@ -306,18 +311,13 @@ int mag_turn_run(struct mag_session *session, struct mbp_call *call, const struc
   memset(ret_outcome, 0, sizeof(*ret_outcome));
   mag_error_clear(&ret_outcome->error);
   mag_models_use(session, 0);
-  char id[MAG_ID_SIZE] = "";
   if (message.len)
-    mag_batch_user_message(&turn.batch, id, message);
+    mag_batch_user_message(&turn.batch, turn.prompt, message);
   if (session->log.state.status == MAG_STATUS_RUNNING)
     mag_turn_recover(&turn);
   else
     begin(&turn);
   mag_turn_forget_sandbox(&turn);
-  if (message.len) {
-    mag_batch_processed(&turn.batch, mbp_str(id));
-    turn.owes = true;
-  }
   int r = run_to_idle(&turn, err);
   while (r == 0 && ret_outcome->ending == MAG_END_TURN && message_waits(session)) {
     begin(&turn); /* somebody spoke while the last answer was on its way */

@@ -16,6 +16,7 @@ struct mag_turn {
   const struct mag_limits *limits;
   struct mag_outcome *outcome;
   struct mag_batch batch;
+  char prompt[MAG_ID_SIZE]; /* the message that the turn begins with, until it is taken up; or "" */
   bool owes; /* the batch holds something that the model must answer */
   bool begins; /* the batch holds the turn's session.status_running */
   bool ended;

@@ -22,11 +22,16 @@ int embed_fail(struct magent_error *error, const struct mbp_error *err)
   return err->code ? -err->code : -MBP_E_INTERNAL;
 }
 
-void embed_import(void *to, size_t to_size, const void *from)
+int embed_import(void *to, size_t to_size, const void *from, const char *name, struct mbp_error *err)
 {
+  size_t size = from ? *(const size_t *) from : 0;
   memset(to, 0, to_size);
+  if (from && size < sizeof(size))
+    return mag_error(err, MBP_E_INVALID, "the size of struct %s is not set: its first member is sizeof(struct %s)",
+                     name, name);
   if (from)
-    memcpy(to, from, MAG_MIN(*(const size_t *) from, to_size));
+    memcpy(to, from, MAG_MIN(size, to_size));
+  return 0;
 }
 
 int magent_open(const struct magent_options *given, struct magent **ret_magent, struct magent_error *error)
@@ -35,8 +40,9 @@ int magent_open(const struct magent_options *given, struct magent **ret_magent, 
   struct magent_options options;
   mag_autofree char *store_options = NULL;
   mag_autofree struct magent *magent = calloc(1, sizeof(*magent));
-  embed_import(&options, sizeof(options), given);
-  int r = magent ? 0 : mag_error_no_memory(&err);
+  int r = embed_import(&options, sizeof(options), given, "magent_options", &err);
+  if (r == 0 && !magent)
+    r = mag_error_no_memory(&err);
   if (r == 0 && options.store_options)
     r = mag_yaml_to_json(mbp_str(options.store_options), "store_options", &store_options, &err);
   struct mag_engine_options engine = {

@@ -52,9 +52,12 @@ static int take_over(struct magent_agent *agent, struct mag_session *session, st
 static int resume(struct magent_agent *agent, const char *session_id, struct mbp_error *err)
 {
   struct mag_session *session;
+  int r = mag_session_check_id(session_id, err);
+  if (r < 0)
+    return r;
   if (agent->session && strcmp(agent->session->log.id, session_id) == 0)
     return 0;
-  int r = mag_session_open(agent->magent->engine, session_id, /* overrides= */ NULL, &session, err);
+  r = mag_session_open(agent->magent->engine, session_id, /* overrides= */ NULL, &session, err);
   if (r < 0)
     return r;
   return take_over(agent, session, err);

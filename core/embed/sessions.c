@@ -73,7 +73,8 @@ int magent_list_sessions(struct magent *magent, const struct magent_query *given
   struct magent_query query;
   struct listing listing = {.err = &err};
   mag_autofree char *next = NULL;
-  embed_import(&query, sizeof(query), given);
+  if (embed_import(&query, sizeof(query), given, "magent_query", &err) < 0)
+    return embed_fail(error, &err);
   struct mag_session_filter filter = {.status = query.status,
                                       .agent = query.agent,
                                       .created_after_ms = query.created_after_ms,
@@ -132,7 +133,8 @@ int magent_fork_session(struct magent *magent, const char *session_id, const str
 {
   struct mbp_error err = MAG_ERROR_INIT;
   struct magent_fork_options said;
-  embed_import(&said, sizeof(said), given);
+  if (embed_import(&said, sizeof(said), given, "magent_fork_options", &err) < 0)
+    return embed_fail(error, &err);
   struct mag_fork_options options = {
       .event = said.event_id, .title = said.title, .without_files = said.without_files != 0};
   return mag_sessions_fork(magent->engine, session_id, &options, ret_id, &err) < 0 ? embed_fail(error, &err) : 0;

@@ -172,7 +172,9 @@ static char *entry_of(const struct magent_tool *tool)
 static int tool_new(const struct magent_tool *given, struct embed_tool **ret_tool, struct mbp_error *err)
 {
   struct magent_tool from;
-  embed_import(&from, sizeof(from), given);
+  int r = embed_import(&from, sizeof(from), given, "magent_tool", err);
+  if (r < 0)
+    return r;
   if (!from.name || !from.run)
     return mag_error(err, MBP_E_INVALID, "a tool needs a name and a function");
   if (from.input_schema && mag_json_check(mbp_str(from.input_schema), err) < 0)

@@ -221,7 +221,11 @@ static int unknown_key(const struct mbp_config *config, struct mbp_str key, stru
   int nearest = mag_nearest(text, names);
   if (nearest >= 0)
     return mag_error(err, MBP_E_INVALID, "unknown option \"%.60s\"; did you mean \"%s\"?", text, names[nearest]);
-  return mag_error(err, MBP_E_INVALID, "unknown option \"%.60s\"", text);
+  mag_autobuf known = MAG_BUF_INIT;
+  for (size_t i = 0; names[i]; i++)
+    mag_buf_printf(&known, "%s%s", i ? ", " : "", names[i]);
+  return mag_error(err, MBP_E_INVALID, "unknown option \"%.60s\"; %s%s", text,
+                   known.len ? "known are " : "there are none", known.len ? known.ptr : "");
 }
 
 static int take_object(struct mbp_config *config, struct mbp_str text, struct mbp_error *err)

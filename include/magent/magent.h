@@ -27,7 +27,8 @@
  * NULL. What comes out in a `char **` or `struct ... **` is one piece of memory, the caller's, for free(3); texts
  * inside it are never NULL unless it is said. Text is UTF-8.
  *
- * Structs that the caller fills begin with `size`: sizeof(struct ...). So an older program runs with a newer library.
+ * Structs that the caller fills begin with `size`: sizeof(struct ...), else MBP_E_INVALID. So an older program runs with
+ * a newer library.
  *
  * Threads. A context may be used by any number of threads at once, and so may an agent; but an agent runs one turn at a
  * time: what runs a turn, or changes the agent or its session (update, reset, restore, resume, add_tool, on_confirm,
@@ -105,8 +106,8 @@ MAGENT_API void magent_close(struct magent *magent);
 MAGENT_API struct magent_config *magent_config_new(void);
 MAGENT_API void magent_config_free(struct magent_config *config); /* accepts NULL */
 /* `value`: a text is taken as it is, for all other types it is YAML or JSON: "2", "[bash, read]", "{pip: [numpy]}". A
- * key that is set again replaces what was said. The first mistake is remembered and told by magent_agent_new, so a row
- * of sets needs no checks. */
+ * key that is set again replaces what was said, and NULL takes it back. The first mistake is remembered and told by
+ * magent_agent_new, so a row of sets needs no checks. */
 MAGENT_API int magent_config_set(struct magent_config *config, const char *key, const char *value);
 /* A whole agent file: later ones win, key by key. MBP_E_INVALID tells line and key. */
 MAGENT_API int magent_config_parse(struct magent_config *config, const char *yaml_or_json, struct magent_error *error);
@@ -344,7 +345,8 @@ struct magent_session_info {
   int32_t ending; /* of the last turn: MAGENT_* */
 };
 
-/* The agent's present session; before its first prompt texts are "" and numbers 0. Also while a turn runs. */
+/* The agent's present session; before its first prompt texts are "" and numbers 0, but the cost is not known. Also while
+ * a turn runs. */
 MAGENT_API int magent_retrieve_session(struct magent_agent *agent, struct magent_session_info **ret_info,
                                        struct magent_error *error);
 /* Any session. MBP_E_NOT_FOUND. */

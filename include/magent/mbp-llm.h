@@ -105,6 +105,10 @@ struct mbp_llm_ops {
   /* Optional. done: struct mbp_usage with input set. */
   int (*count_tokens)(struct mbp_instance *instance, struct mbp_call *call, const struct mbp_llm_request *request,
                       struct mbp_error *err);
+  /* Optional. Would generate refuse these model parameters, whatever was said? The request has them, a model and a
+   * message of one word. Asks nobody. done: no result. */
+  int (*check_params)(struct mbp_instance *instance, struct mbp_call *call, const struct mbp_llm_request *request,
+                      struct mbp_error *err);
 };
 
 #define MBP_EV_LLM_MODEL 104 /* name: the model's name; data: JSON object with what is known of it, or empty */

@@ -234,6 +234,17 @@ static int count_tokens(struct mbp_instance *self, struct mbp_call *call, const 
   return 0;
 }
 
+static int check_params(struct mbp_instance *self, struct mbp_call *call, const struct mbp_llm_request *request,
+                        struct mbp_error *err)
+{
+  struct anthropic_options options = {.max_tokens = self->max_tokens, .sampling = self->sampling};
+  llm_autobuf body = {0};
+  int r = anthropic_request_write(self->service.json, request, &options, &body, err);
+  if (r == 0)
+    self->service.host->done(call, NULL, NULL);
+  return r;
+}
+
 static int emit_models(struct mbp_instance *self, struct mbp_call *call, const struct mbp_json *data,
                        struct mbp_str *ret_last)
 {
@@ -303,10 +314,11 @@ static int probe(struct mbp_instance *self, struct mbp_call *call, struct mbp_er
 static const char *const models[] = {"claude-*", NULL};
 static const struct mbp_llm_info info = {.size = MBP_SIZE(struct mbp_llm_info, models), .models = models};
 static const struct mbp_llm_ops ops = {
-    .size = MBP_SIZE(struct mbp_llm_ops, count_tokens),
+    .size = MBP_SIZE(struct mbp_llm_ops, check_params),
     .generate = generate,
     .list_models = list_models,
     .count_tokens = count_tokens,
+    .check_params = check_params,
 };
 static const struct mbp_plugin plugin = {
     .size = MBP_SIZE(struct mbp_plugin, close),

@@ -317,6 +317,18 @@ static int list_models(struct mbp_instance *self, struct mbp_call *call, struct 
   return llm_done(self->service.host, call, r, NULL, &stopped);
 }
 
+static int check_params(struct mbp_instance *self, struct mbp_call *call, const struct mbp_llm_request *request,
+                        struct mbp_error *err)
+{
+  struct openai_options options = self->options;
+  llm_autobuf body = {0};
+  options.history = NULL;
+  int r = openai_request_write(self->service.json, request, &options, &body, err);
+  if (r == 0)
+    self->service.host->done(call, NULL, NULL);
+  return r;
+}
+
 static int probe(struct mbp_instance *self, struct mbp_call *call, struct mbp_error *err)
 {
   struct mbp_json *document = NULL;
@@ -331,9 +343,10 @@ static int probe(struct mbp_instance *self, struct mbp_call *call, struct mbp_er
 static const char *const models[] = {"gpt-*", "o1*", "o3*", "o4*", "chatgpt-*", NULL};
 static const struct mbp_llm_info info = {.size = MBP_SIZE(struct mbp_llm_info, models), .models = models};
 static const struct mbp_llm_ops ops = {
-    .size = MBP_SIZE(struct mbp_llm_ops, list_models),
+    .size = MBP_SIZE(struct mbp_llm_ops, check_params),
     .generate = generate,
     .list_models = list_models,
+    .check_params = check_params,
 };
 static const struct mbp_plugin plugin = {
     .size = MBP_SIZE(struct mbp_plugin, close),

@@ -115,7 +115,8 @@ static int parse_entry(const struct mbp_json_v1 *json, const struct mbp_json *en
   if (is_there(json, json->get(entry, "type")) && !mbp_str_eq(real_name(type), tool_names[id]))
     return fail(err, MBP_E_INVALID, TYPE_NAME ": the type of %s must be \"%s\"", tool_names[id], tool_names[id]);
   if (*seen >> id & 1)
-    return fail(err, MBP_E_INVALID, TYPE_NAME ": configs names %s twice", tool_names[id]);
+    return fail(err, MBP_E_INVALID, TYPE_NAME ": %s is named twice, here as \"%.*s\": keep one of them", tool_names[id],
+                (int) name.len, name.ptr);
   *seen |= UINT32_C(1) << id;
   if (id >= N_TOOLS && on)
     return fail(err, MBP_E_UNSUPPORTED,

@@ -109,7 +109,8 @@ START_TEST(every_alias_means_the_same_for_ever)
   }
   refuses(TYPE ",\"configs\":[" NAME("search_web") "}]}", MBP_E_UNSUPPORTED, "web_search comes with");
   refuses(TYPE ",\"configs\":[" NAME("search") "}]}", MBP_E_UNSUPPORTED, "web_search comes with");
-  refuses(TYPE ",\"configs\":[" NAME("bash") "}," NAME("execute_command") "}]}", MBP_E_INVALID, "names bash twice");
+  refuses(TYPE ",\"configs\":[" NAME("bash") "}," NAME("execute_command") "}]}", MBP_E_INVALID,
+          "bash is named twice, here as \"execute_command\"");
   refuses(TYPE ",\"configs\":[" NAME("list_file") "}]}", MBP_E_INVALID, "did you mean \"list_files\"?");
 }
 END_TEST

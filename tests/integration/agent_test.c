@@ -88,14 +88,17 @@ START_TEST(what_run_would_refuse_is_neither_valid_nor_stored)
   static const struct {
     const char *text, *err;
   } rows[] = {
-      {"packages: {pip: [x]}", "packages.pip: this version cannot install packages"},
-      {"compute: {gpu: t4}", "compute.gpu: "},
-      {"compute: {mounts: [/x]}", "compute.mounts: "},
-      {"compute: nosuch\ntools: [bash]", "nosuch"},
-      {"networking: {type: limited, allowed_hosts: [a]}\ntools: [bash]", "\"limited\" cannot be enforced"},
-      {"model: nosuch/model", "nosuch/model"},
-      {"compute: {options: {nosuch: 1}}\ntools: [bash]", "unknown option \"nosuch\""},
-      {"tools: [bsh]", "did you mean \"bash\""},
+      {"packages: {pip: [x]}", ":3: packages.pip: this version cannot install packages"},
+      {"compute: {gpu: t4}", ":3: compute.gpu: "},
+      {"compute: {mounts: [/x]}", ":3: compute.mounts: "},
+      {"compute:\n  image: x\ntools: [bash]", ":3: compute.image: compute bubblewrap has no images"},
+      {"compute: nosuch\ntools: [bash]", ":2: compute.provider: no compute plugin 'nosuch'"},
+      {"networking: {type: limited, allowed_hosts: [a]}\ntools: [bash]",
+       ":2: networking.type: network \"limited\" cannot"},
+      {"model:\n  max_tokens: 5\n  id: nosuch/model", ":5: model.id: no plugin answers to the model 'nosuch/model'"},
+      {"model: scripted\ncompute: {options: {nosuch: 1}}\ntools: [bash]",
+       ":3: compute.options: bubblewrap: unknown option \"nosuch\"; known are "},
+      {"tools: [bsh]", ":2: tools: agent_toolset_20260401: unknown tool \"bsh\"; did you mean \"bash\""},
   };
   if (!rig_has_bubblewrap())
     return;
@@ -109,15 +112,46 @@ START_TEST(what_run_would_refuse_is_neither_valid_nor_stored)
     command_write_file("bad.yaml", text);
     mag_autofree char *validate = mag_sprintf("agent validate %s", command_path("bad.yaml"));
     mag_autofree char *create = mag_sprintf("agent create %s", command_path("bad.yaml"));
-    check(validate, 1, NULL, "bad.yaml:");
-    check(validate, 1, NULL, rows[i].err);
-    check(create, 1, NULL, rows[i].err);
+    mag_autofree char *run = mag_sprintf("run --agent %s hello", command_path("bad.yaml"));
+    mag_autofree char *message = mag_sprintf("bad.yaml%s", rows[i].err);
+    check(validate, 1, NULL, message);
+    check(create, 1, NULL, message);
+    check(run, 1, NULL, message);
   }
   check("agent list", 0, "no stored agents yet", NULL);
+  static const char *const later[] = {
+      "compute: {env: {A: \"${NOT_SET}\"}}\ntools: [bash]\n",
+      "tools:\n  - {type: custom, name: t, description: d, input_schema: {type: object}, command: env, env: {A: "
+      "\"${NOT_SET}\"}}\n",
+  };
+  for (size_t i = 0; i < MAG_COUNT(later); i++) { /* a variable may be there when it runs */
+    command_write_file("later.yaml", later[i]);
+    mag_autofree char *validate = mag_sprintf("agent validate %s", command_path("later.yaml"));
+    mag_autofree char *run = mag_sprintf("run --agent %s hello", command_path("later.yaml"));
+    check(validate, 0, "later.yaml: ok", NULL);
+    check(run, 1, NULL, "later.yaml:1: ");
+    check(run, 1, NULL, "A: the environment variable NOT_SET is not set");
+  }
   if (rig_has_plugin("llm-anthropic")) { /* a machine without a key may check and keep it */
     command_write_file("good.yaml", "name: good\nmodel: anthropic/x\ntools: []\n");
     mag_autofree char *validate = mag_sprintf("agent validate %s", command_path("good.yaml"));
     check(validate, 0, "good.yaml: ok", NULL);
+    static const char *const params[][2] = {
+        {"temprature: 1", "model: unknown model parameter \"temprature\"; did you mean \"temperature\"?"},
+        {"max_tokens: many", "model: model parameter \"max_tokens\" must be a whole number"},
+    };
+    command_env("ANTHROPIC_API_KEY=sk-ant-no-key-of-anybody");
+    for (size_t i = 0; i < MAG_COUNT(params); i++) {
+      mag_autofree char *text = mag_sprintf("name: bad\nmodel:\n  id: anthropic/x\n  %s\ntools: []\n", params[i][0]);
+      mag_autofree char *message = mag_sprintf("bad.yaml:4: %s", params[i][1]);
+      mag_autofree char *run = mag_sprintf("run --agent %s hello", command_path("bad.yaml"));
+      mag_autofree char *wrong = mag_sprintf("agent validate %s", command_path("bad.yaml"));
+      command_write_file("bad.yaml", text);
+      check(wrong, 1, NULL, message);
+      check(run, 1, NULL, message);
+    }
+    check_no_session();
+    command_env("ANTHROPIC_API_KEY");
     command_write_file("bad.yaml", "model: anthropic/x\ncompute: {gpu: t4}\n");
     mag_autofree char *other = mag_sprintf("agent validate %s", command_path("bad.yaml"));
     check(other, 1, NULL, "compute.gpu: ");
@@ -199,9 +233,10 @@ START_TEST(packages_without_a_sandbox_are_refused_by_name)
   command_begin();
   command_script("[{\"text\":\"ok\"}]");
   check("run --compute local --set packages.pip=requests hello", 1, NULL,
-        "ManagedSandboxRequired: packages.pip: this version cannot install packages, and compute local, which has no "
+        "packages.pip: ManagedSandboxRequired: this version cannot install packages, and compute local, which has no "
         "sandbox, would be the wrong place for them; remove the key, and use a provider whose image");
-  check("run --compute local --tools none --set packages.npm=x hello", 1, NULL, "ManagedSandboxRequired: packages.npm");
+  check("run --compute local --tools none --set packages.npm=x hello", 1, NULL,
+        "packages.npm: ManagedSandboxRequired: ");
   check("run --compute local --set packages.cargo=x --set host_packages_ok=true hello", 1, NULL,
         "packages.cargo: this version cannot install packages");
   check("run --compute local --set compute.gpu=t4 hello", 1, NULL, "compute.gpu");
@@ -305,9 +340,11 @@ START_TEST(keys_of_providers_that_are_not_used_stay_outside)
   command_env("OTHER_URL=http://127.0.0.1:9");
   command_env("DISGUISE=other-providers-key");
   mag_autofree char *run = mag_sprintf("run --agent %s go", command_path("k.yaml"));
+  mag_autofree char *validate = mag_sprintf("agent validate %s", command_path("k.yaml"));
   for (size_t i = 0; i < MAG_COUNT(rows); i++) {
     command_write_file("k.yaml", rows[i].text);
     check(run, 1, NULL, rows[i].err);
+    check(validate, 1, NULL, rows[i].err);
   }
   check_no_session();
   check("run --tools none go", 0, "it is [redacted] at http://127.0.0.1:9", NULL);

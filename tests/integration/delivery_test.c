@@ -118,6 +118,26 @@ START_TEST(messages_to_an_idle_session_wait_for_its_next_turn)
 }
 END_TEST
 
+START_TEST(what_was_said_before_a_prompt_is_read_before_it)
+{
+  static const struct mag_limits limits = {.max_steps = 40, .timeout_ms = 60000};
+  struct mbp_error err = MAG_ERROR_INIT;
+  static const struct answer answers[] = {{.content = TEXT("one")}, {.content = TEXT("two")}};
+  struct rig rig;
+  struct service *service = service_new(answers, 2);
+  ck_assert_int_eq(run_with(&rig, service, NULL), MAG_END_TURN);
+  send(&rig, "[first]", MAG_DELIVERY_STEER);
+  send(&rig, "[second]", MAG_DELIVERY_FOLLOW_UP);
+  ck_assert_int_eq(mag_session_ask(rig.session, mbp_str("[third]"), &limits, &rig.outcome, &err), 0);
+  ck_assert_int_eq(rig.outcome.ending, MAG_END_TURN);
+  ck_assert_uint_eq(service_count(service), 2);
+  const char *body = service_body(service, 1);
+  ck_assert(asked(service, 1, "[first]") && asked(service, 1, "[second]") && asked(service, 1, "[third]"));
+  ck_assert(strstr(body, "[first]") < strstr(body, "[second]") && strstr(body, "[second]") < strstr(body, "[third]"));
+  sessions_close(&rig, service);
+}
+END_TEST
+
 START_TEST(what_cannot_be_delivered_is_refused)
 {
   static const char *const contents[] = {"[]",  "\"x\"", "[{\"type\":\"tool_use\"}]",
@@ -242,6 +262,7 @@ TCase *delivery_tests(void)
   tcase_add_test(t, a_follow_up_is_delivered_after_the_turn);
   tcase_add_test(t, a_steer_that_is_sent_after_a_follow_up_comes_first);
   tcase_add_test(t, messages_to_an_idle_session_wait_for_its_next_turn);
+  tcase_add_test(t, what_was_said_before_a_prompt_is_read_before_it);
   tcase_add_test(t, what_cannot_be_delivered_is_refused);
   tcase_add_test(t, an_interrupt_from_another_process_acts_in_the_middle_of_an_answer);
   tcase_add_test(t, an_interrupt_from_another_process_acts_in_the_middle_of_a_tool);

@@ -309,6 +309,69 @@ START_TEST(events_are_read_in_pages_of_any_length)
 }
 END_TEST
 
+START_TEST(a_struct_without_its_size_is_refused_and_not_passed_over)
+{
+  struct place place;
+  struct magent_error error;
+  struct magent_session_list *list = NULL;
+  struct magent *magent = NULL;
+  char fork[MAGENT_ID_SIZE];
+  struct magent_options options = {.store = "sqlite"};
+  struct magent_query query = {.status = "running"};
+  struct magent_fork_options title = {.title = "x"};
+  struct magent_tool tool = {.name = "x"};
+  place_begin(&place, colors);
+  struct magent_agent *agent = agent_of(&place, NULL);
+  expect(magent_open(&options, &magent, &error), -MBP_E_INVALID, error);
+  ck_assert_ptr_nonnull(strstr(error.message, "sizeof(struct magent_options)"));
+  expect(magent_list_sessions(place.magent, &query, &list, &error), -MBP_E_INVALID, error);
+  ck_assert_ptr_nonnull(strstr(error.message, "sizeof(struct magent_query)"));
+  expect(magent_fork_session(place.magent, "sesn_none", &title, fork, &error), -MBP_E_INVALID, error);
+  ck_assert_ptr_nonnull(strstr(error.message, "sizeof(struct magent_fork_options)"));
+  expect(magent_add_tool(agent, &tool, &error), -MBP_E_INVALID, error);
+  ck_assert_ptr_nonnull(strstr(error.message, "sizeof(struct magent_tool)"));
+  ck_assert(!magent && !list);
+  magent_agent_free(agent);
+  place_end(&place);
+}
+END_TEST
+
+/* Also what is no id at all, such as a variable that is not set. */
+START_TEST(what_names_no_session_is_not_found_by_any_function)
+{
+  static const char *const ids[] = {"sesn_none", "", NULL, "../sesn_none", "sesn none"};
+  struct place place;
+  struct magent_error error;
+  struct magent_session_info *info;
+  struct seen seen = {.n = 0};
+  uint64_t next;
+  char fork[MAGENT_ID_SIZE];
+  int running;
+  place_begin(&place, colors);
+  struct magent *magent = place.magent;
+  struct magent_agent *agent = agent_of(&place, NULL);
+  expect(magent_execute(agent, "What?", NULL, &error), 0, error); /* an agent with a session is not confused either */
+  for (size_t i = 0; i < COUNT(ids); i++) {
+    const char *id = ids[i];
+    expect(magent_resume_session(agent, id, &error), -MBP_E_NOT_FOUND, error);
+    ck_assert_ptr_nonnull(strstr(error.message, "no session \""));
+    expect(magent_get_session(magent, id, &info, &error), -MBP_E_NOT_FOUND, error);
+    expect(magent_send(magent, id, "x", MAGENT_STEER, NULL, &running, &error), -MBP_E_NOT_FOUND, error);
+    expect(magent_interrupt_session(magent, id, &running, &error), -MBP_E_NOT_FOUND, error);
+    expect(magent_read_events(magent, id, 1, 0, see, &seen, &next, &error), -MBP_E_NOT_FOUND, error);
+    expect(magent_fork_session(magent, id, NULL, fork, &error), -MBP_E_NOT_FOUND, error);
+    expect(magent_set_title(magent, id, "x", &error), -MBP_E_NOT_FOUND, error);
+    expect(magent_set_budget(magent, id, "{steps: 1}", &error), -MBP_E_NOT_FOUND, error);
+    expect(magent_answer_tool(magent, id, NULL, "x", 0, &error), -MBP_E_NOT_FOUND, error);
+    expect(magent_answer_confirmation(magent, id, NULL, MAGENT_ALLOW, NULL, &error), -MBP_E_NOT_FOUND, error);
+    expect(magent_archive_session(magent, id, &error), -MBP_E_NOT_FOUND, error);
+    expect(magent_delete_session(magent, id, &error), -MBP_E_NOT_FOUND, error);
+  }
+  magent_agent_free(agent);
+  place_end(&place);
+}
+END_TEST
+
 START_TEST(what_cannot_be_reached_is_told)
 {
   struct place place;
@@ -395,6 +458,8 @@ TCase *embed_reach_tests(void)
   tcase_add_test(t, a_session_that_another_process_runs_is_interrupted);
   tcase_add_test(t, a_turn_of_another_agent_is_interrupted_by_its_session);
   tcase_add_test(t, events_are_read_in_pages_of_any_length);
+  tcase_add_test(t, a_struct_without_its_size_is_refused_and_not_passed_over);
+  tcase_add_test(t, what_names_no_session_is_not_found_by_any_function);
   tcase_add_test(t, what_cannot_be_reached_is_told);
   tcase_add_test(t, a_fork_has_a_title_an_event_and_files_of_its_choice);
   return t;

@@ -404,6 +404,7 @@ START_TEST(a_mistake_in_a_row_of_sets_is_told_by_the_agent)
   magent_agent_free(agent);
   agent = NULL;
   ck_assert_int_eq(magent_config_set(config, "sistem", "x"), -MBP_E_INVALID);
+  ck_assert_int_eq(magent_config_set(config, NULL, "x"), -MBP_E_INVALID);
   ck_assert_int_eq(magent_config_set(config, "compute.memory", "plenty"), -MBP_E_INVALID);
   ck_assert_int_eq(magent_config_set(config, "model", "scripted/scripted"), 0);
   expect(magent_agent_new(place.magent, config, &agent, &error), -MBP_E_INVALID, error);
@@ -432,6 +433,10 @@ START_TEST(what_is_said_later_wins_key_by_key)
   expect(magent_execute(agent, "Echo", &answer, &error), MAGENT_END_TURN, error);
   ck_assert_str_eq(answer, "Echo");
   free(answer);
+  magent_agent_free(agent);
+  ck_assert_int_eq(magent_config_set(config, "model", "nosuch/model"), 0);
+  ck_assert_int_eq(magent_config_set(config, "model", NULL), 0); /* taken back: the default's */
+  expect(magent_agent_new(place.magent, config, &agent, &error), 0, error);
   magent_agent_free(agent);
   expect(magent_config_parse(config, "model: [", &error), -MBP_E_INVALID, error);
   magent_config_free(config);

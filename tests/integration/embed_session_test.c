@@ -86,12 +86,26 @@ START_TEST(a_session_is_shown_in_one_shape_before_and_after_turns)
 }
 END_TEST
 
+struct look {
+  struct magent *magent;
+  struct magent_agent *agent;
+};
+
 static int look_while_it_runs(void *ctx, const struct magent_event *event)
 {
+  struct look *look = ctx;
   if (event->kind == MAGENT_TEXT) {
-    struct magent_session_info *info = info_of(ctx);
+    struct magent_session_info *info = info_of(look->agent);
+    struct magent_session_list *list = NULL;
+    struct magent_error error;
+    expect(magent_list_sessions(look->magent, NULL, &list, &error), 0, error);
+    ck_assert_uint_eq(list->n, 1);
     ck_assert_str_eq(info->status, "running");
     ck_assert_int_eq(info->turns, 1);
+    ck_assert_str_eq(list->sessions[0]->status, "running");
+    ck_assert_int_eq(list->sessions[0]->turns, 1);
+    ck_assert_int_eq(list->sessions[0]->created_ms, info->created_ms);
+    free(list);
     free(info);
     return 1; /* seen enough */
   }
@@ -104,7 +118,8 @@ START_TEST(a_session_can_be_looked_at_while_its_turn_runs)
   struct magent_error error;
   place_begin(&place, "[{\"match\":\"*\",\"steps\":[{\"text\":\"Wait\"},{\"delay_ms\":600000}]}]");
   struct magent_agent *agent = agent_of(&place, NULL);
-  expect(magent_stream(agent, "hello", look_while_it_runs, agent, &error), MAGENT_INTERRUPTED, error);
+  struct look look = {place.magent, agent};
+  expect(magent_stream(agent, "hello", look_while_it_runs, &look, &error), MAGENT_INTERRUPTED, error);
   magent_agent_free(agent);
   place_end(&place);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static struct magent_config *config_of(const char *yaml)
 {
@@ -50,6 +51,26 @@ static size_t count(struct place *place, int archived_too)
 }
 
 /* Behaviours 74, 124. */
+/* "created_at":"..." of a resource; in a buffer that the next call but one overwrites. */
+static const char *made_at(const char *json)
+{
+  static char texts[2][48];
+  static unsigned n;
+  const char *at = strstr(json, "\"created_at\":");
+  ck_assert_ptr_nonnull(at);
+  (void) snprintf(texts[++n % 2], sizeof(texts[0]), "%.39s", at);
+  return texts[n % 2];
+}
+
+/* Until the clock shows a later millisecond. */
+static void let_time_pass(int64_t since_ms)
+{
+  struct timespec now;
+  do
+    (void) clock_gettime(CLOCK_REALTIME, &now);
+  while ((int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000 <= since_ms + 1);
+}
+
 START_TEST(a_stored_agent_has_versions_and_an_update_tells_which_it_expects)
 {
   struct place place;
@@ -70,7 +91,12 @@ START_TEST(a_stored_agent_has_versions_and_an_update_tells_which_it_expects)
   expect(create(&place, "{name: poet}", &again, &error), -MBP_E_EXISTS, error);
   expect(create(&place, "{system: Rhyme.}", &again, &error), -MBP_E_INVALID, error);
   expect(create(&place, "{name: other, model: nosuch/model}", &again, &error), -MBP_E_NOT_FOUND, error);
-  expect(update(&place, "poet", "{system: Do not rhyme.}", 1, NULL, &error), 0, error);
+  let_time_pass(stored->updated_ms);
+  expect(update(&place, "poet", "{system: Do not rhyme.}", 1, &again, &error), 0, error);
+  ck_assert_int_gt(again->updated_ms, stored->updated_ms);
+  ck_assert_str_eq(again->environment_json, stored->environment_json); /* is as it was, its times too */
+  free(again);
+  again = NULL;
   expect(update(&place, "poet", "{system: Be brief.}", 1, &again, &error), -MBP_E_CONFLICT, error);
   ck_assert_ptr_nonnull(strstr(error.message, "has version 2, not 1"));
   expect(update(&place, "poet@1", "{system: Be brief.}", 0, &again, &error), -MBP_E_CONFLICT, error);
@@ -82,6 +108,7 @@ START_TEST(a_stored_agent_has_versions_and_an_update_tells_which_it_expects)
   ck_assert_uint_eq(again->version, 3);
   ck_assert_uint_eq(again->environment_version, 2);
   ck_assert_int_eq(again->created_ms, stored->created_ms);
+  ck_assert_str_eq(made_at(again->environment_json), made_at(stored->environment_json));
   free(again);
   again = get(&place, "poet@1");
   ck_assert_str_eq(again->agent_json, stored->agent_json);

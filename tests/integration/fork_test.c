@@ -145,6 +145,20 @@ START_TEST(a_fork_behind_any_event_is_legal_and_keeps_answers_whole)
 }
 END_TEST
 
+/* What lists show of a fork is what its log says. */
+static void check_listed(struct rig *rig, const char *id)
+{
+  static const char *const members[] = {"created_at", "title", "cost", "usage", "turns", "budget", "forked_from"};
+  struct mbp_error err = MAG_ERROR_INIT;
+  mag_autofree char *listed = NULL;
+  ck_assert_int_eq(mag_sessions_listed(rig->engine, id, &listed, &err), 0);
+  for (size_t i = 0; i < MAG_COUNT(members); i++) {
+    struct mbp_str value = {"", 0};
+    ck_assert_msg(mag_json_slice(mbp_str(listed), members[i], &value) && mbp_str_eq(value, view(rig, id, members[i])),
+                  "%s: %.*s in lists, but %s", members[i], (int) value.len, value.ptr, view(rig, id, members[i]));
+  }
+}
+
 START_TEST(a_fork_has_its_own_files_title_and_counters)
 {
   if (!computes()[0])
@@ -167,6 +181,7 @@ START_TEST(a_fork_has_its_own_files_title_and_counters)
   ck_assert_str_eq(view(&rig, id, "usage/input_tokens"), "0");
   ck_assert_str_eq(view(&rig, id, "cost/micros"), "0");
   ck_assert_str_eq(view(&rig, id, "budget"), "{\"steps\":100}");
+  check_listed(&rig, id);
   (void) snprintf(path, sizeof(path), "magent/workspaces/%s/effects", id);
   mag_autofree char *copied = rig_read_file(&rig, path);
   ck_assert_str_eq(copied, "x\nx\n");

@@ -138,7 +138,7 @@ static const struct {
 } refused[] = {
     {"[]", "/: a schema must be an object, true or false"},
     {"{\"properties\":{\"a\":{\"if\":true}}}", "/properties/a/if: this keyword of JSON Schema is not supported"},
-    {"{\"requird\":[]}", "/requird: this keyword of JSON Schema is not supported"},
+    {"{\"requird\":[]}", "/requird: this keyword of JSON Schema is not supported; did you mean \"required\"?"},
     {"{\"properties\":{\"a\":{\"$id\":\"x\"}}}", "/properties/a/$id: this keyword of JSON Schema is not supported"},
     {"{\"items\":[{}]}", "/items: a schema must be an object, true or false"},
     {"{\"type\":\"str\"}", "/type: type must be null, boolean, number, integer, string, array or object"},
