@@ -39,7 +39,8 @@ int cli_change(struct mag_definition *definition, const char *text, struct mbp_e
 struct mag_session;
 struct mag_limits;
 /* Says `prompt` (NULL: nothing) and runs the session until it is idle, showing it. The exit status. */
-int cli_run_session(struct mag_session *session, const char *prompt, const struct mag_limits *limits, bool yes, bool json);
+int cli_run_session(struct mag_session *session, const char *prompt, const struct mag_limits *limits, bool yes,
+                    bool json);
 
 /* Opens the engine; NULL after the error has been printed. */
 struct mag_engine *cli_engine(struct cli *cli);

@@ -172,8 +172,8 @@ static int end(int status)
   return EXIT_ERROR;
 }
 
-/* A descriptor that we were started without would become that of a file we open, and what is printed would go there. What
- * stands in for it fails as it would have: stdin is not to be read, the others not to be written. */
+/* A descriptor that we were started without would become that of a file we open, and what is printed would go there.
+ * What stands in for it fails as it would have: stdin is not to be read, the others not to be written. */
 static void hold_streams(void)
 {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)

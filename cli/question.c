@@ -68,7 +68,8 @@ void question_show_input(FILE *stream, struct mbp_str input)
     show_text(stream, input);
     return;
   }
-  for (const struct mbp_json *i = mag_json_first(json); i && mag_json_step(input, &at, NULL, &value); i = mag_json_next(i)) {
+  for (const struct mbp_json *i = mag_json_first(json); i && mag_json_step(input, &at, NULL, &value);
+       i = mag_json_next(i)) {
     fputs("  ", stream);
     show_text(stream, mag_json_key(i));
     fputs(": ", stream);

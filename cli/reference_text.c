@@ -37,8 +37,9 @@ static const char *const tools[] = {
 
 static const char *const references[] = {
     "In compute.env, compute.options and the plugins of defaults.json, ${NAME} stands for a variable of magent's own "
-    "environment. Stored agents and session logs keep the reference; it is looked up when the value is used, and what it "
-    "stands for is a secret that is blanked wherever it would show, if it has 8 bytes or more. A variable that is not set "
+    "environment. Stored agents and session logs keep the reference; it is looked up when the value is used, and what "
+    "it stands for is a secret that is blanked wherever it would show, if it has 8 bytes or more. A variable that is "
+    "not set "
     "is an error. $${ stands for ${. A key that a model provider uses never enters a sandbox, by no way: the "
     "variables that defaults.json names under models cannot be referred to there, nor can their values, whichever "
     "provider is used.",

@@ -1,7 +1,7 @@
 /* The watchdog: where no cgroup holds a limit of the whole sandbox, init counts.
  *
- * One look reads /proc/PID/stat of every process, an upper bound of the memory in use; only where that is over the limit
- * the exact figure is asked for, since that walks page tables. The next look comes as late as the limit cannot be
+ * One look reads /proc/PID/stat of every process, an upper bound of the memory in use; only where that is over the
+ * limit the exact figure is asked for, since that walks page tables. The next look comes as late as the limit cannot be
  * reached before, at the speed at which a program can take memory; later where nothing has happened since the last
  * one; and never so soon that looking would cost more than a fiftieth of a processor.
  *

@@ -62,8 +62,8 @@ static int open_log(struct mag_engine *engine, const char *id, struct mag_log *l
   return r < 0 ? r : mag_log_open(log, store, id, /* claim= */ false, err);
 }
 
-int mag_answer_each(struct mag_engine *engine, const char *id, int (*each)(void *ctx, const struct mag_waiting *waiting),
-                    void *ctx, struct mbp_error *err)
+int mag_answer_each(struct mag_engine *engine, const char *id,
+                    int (*each)(void *ctx, const struct mag_waiting *waiting), void *ctx, struct mbp_error *err)
 {
   struct mag_log log;
   struct mag_waiting waiting;

@@ -69,8 +69,9 @@ static int no_such_tool(const struct mag_toolbox *toolbox, const char *name, str
     if (toolbox->tools[i].custom)
       names[n++] = toolbox->tools[i].name;
   int nearest = mag_nearest(name, names);
-  int r = mag_error(err, MBP_E_NOT_FOUND, "the agent has no custom tool \"%.128s\"%s%s%s", name,
-                    nearest < 0 ? "" : "; did you mean \"", nearest < 0 ? "" : names[nearest], nearest < 0 ? "" : "\"?");
+  int r =
+      mag_error(err, MBP_E_NOT_FOUND, "the agent has no custom tool \"%.128s\"%s%s%s", name,
+                nearest < 0 ? "" : "; did you mean \"", nearest < 0 ? "" : names[nearest], nearest < 0 ? "" : "\"?");
   free(names);
   return r;
 }

@@ -182,7 +182,8 @@ RULE(check_type)
     mag_buf_printf(&wanted, "%s%s", wanted.len ? " or " : "", mag_json_str(i).ptr);
   }
   bool fraction = mag_json_type(value) == MBP_JSON_NUMBER && wanted.len && strstr(wanted.ptr, "integer");
-  return problem(check, "expected %s, got %s", wanted.len ? wanted.ptr : "", fraction ? "a fraction" : type_name(value));
+  return problem(check, "expected %s, got %s", wanted.len ? wanted.ptr : "",
+                 fraction ? "a fraction" : type_name(value));
 }
 
 RULE(check_enum)

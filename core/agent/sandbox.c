@@ -69,7 +69,7 @@ int mag_sandbox_wait(struct mag_sandbox *sandbox, struct mbp_call *call, struct 
   return mag_call_cancelled(call) ? mag_call_cancel_error(call, err) : 0;
 }
 
-/* ---- Making it and removing it ------------------------------------------------------------------------------------ */
+/* ---- Making it and removing it ---------------------------------------------------------------------------------- */
 
 static void destroy_box(struct mag_sandbox *sandbox, const struct box *box)
 {

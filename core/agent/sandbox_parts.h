@@ -59,7 +59,8 @@ struct mag_sandbox *mag_sandbox_ref(struct mag_sandbox *sandbox);
 void mag_sandbox_unref(struct mag_sandbox *sandbox);
 
 /* The sandbox, made if there is none; it is in use until release. */
-int mag_sandbox_acquire(struct mag_sandbox *sandbox, struct mbp_call *call, struct box **ret_box, struct mbp_error *err);
+int mag_sandbox_acquire(struct mag_sandbox *sandbox, struct mbp_call *call, struct box **ret_box,
+                        struct mbp_error *err);
 /* `r` is what the operation gave: after MBP_E_LOST or MBP_E_NOT_FOUND the provider is asked whether it is still
  * there. */
 void mag_sandbox_release(struct mag_sandbox *sandbox, struct box *box, int r);

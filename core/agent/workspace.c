@@ -65,7 +65,8 @@ static int check_mounts(const char *workspace, struct mbp_error *err)
   mag_autofree char *line = NULL;
   size_t size = 0;
   int r = strcmp(workspace, "/") == 0 || is_in(workspace, "/dev")
-              ? mag_error(err, MBP_E_PERMISSION, "workspace %s: that is the machine itself: choose a directory in it", workspace)
+              ? mag_error(err, MBP_E_PERMISSION, "workspace %s: that is the machine itself: choose a directory in it",
+                          workspace)
               : 0;
   while (r == 0 && table && getline(&line, &size, table) >= 0) {
     char place[PATH_MAX], type[64];
@@ -74,8 +75,8 @@ static int check_mounts(const char *workspace, struct mbp_error *err)
       continue;
     for (size_t i = 0; r == 0 && i < MAG_COUNT(kernel); i++)
       if (strcmp(type, kernel[i]) == 0 && (is_in(place, workspace) || is_in(workspace, place)))
-        r = mag_error(err, MBP_E_PERMISSION, "workspace %s: it brings along %s, which is the machine's own (%s)", workspace,
-                      place, type);
+        r = mag_error(err, MBP_E_PERMISSION, "workspace %s: it brings along %s, which is the machine's own (%s)",
+                      workspace, place, type);
   }
   if (table)
     (void) fclose(table);

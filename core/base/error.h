@@ -13,7 +13,8 @@
 
 /* Fills `err` (NULL allowed) and returns -code. The message is cut to one line of valid UTF-8. */
 int mag_error(struct mbp_error *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
-int mag_error_v(struct mbp_error *err, int code, const char *format, va_list args) __attribute__((format(printf, 3, 0)));
+int mag_error_v(struct mbp_error *err, int code, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
 
 /* The same from an errno: picks the code and appends the system's text. */
 int mag_error_errno(struct mbp_error *err, int number, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -53,8 +53,8 @@ struct magent_agent {
 
 /* Fills `error` (may be NULL) and returns the negative code. */
 int embed_fail(struct magent_error *error, const struct mbp_error *err);
-/* A caller's struct may be older than ours. NULL gives all zero; MBP_E_INVALID: its size was forgotten, and so all of it
- * would be. `name`: of the struct, for the message. */
+/* A caller's struct may be older than ours. NULL gives all zero; MBP_E_INVALID: its size was forgotten, and so all of
+ * it would be. `name`: of the struct, for the message. */
 int embed_import(void *to, size_t to_size, const void *from, const char *name, struct mbp_error *err);
 
 /* ---- Configuration ---------------------------------------------------------------------------------------------- */

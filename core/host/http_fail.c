@@ -111,7 +111,8 @@ int mag_http_head_fail(const struct mag_http_head *head, const char *what, struc
   if (len > 0)
     (void) mag_error(err, code, "%s: %.*s", what, (int) len, message.ptr);
   else
-    (void) mag_error(err, code, "%s: HTTP status %d", what, head->status);
+    (void) mag_error(err, code, "%s: HTTP status %d%s", what, head->status,
+                     head->status / 100 == 3 ? ": it leads elsewhere, and is not followed there; correct the URL" : "");
   err->upstream_status = head->status;
   err->flags = is_retryable(head) ? MBP_ERR_RETRYABLE : 0;
   err->retry_after_ms = retry_after(head);

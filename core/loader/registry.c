@@ -84,7 +84,7 @@ int mag_registry_ask_in(struct mag_registry *registry, const char *exe, struct m
   return registry->asker ? 0 : mag_error_no_memory(err);
 }
 
-/* With the lock held. Negative: asking it would take this process along. All other faults are told better by opening. */
+/* With the lock held. Negative: asking it would take this process along. Opening tells all other faults better. */
 static int ask_first(struct mag_registry *registry, const struct mag_entry *entry, struct mbp_error *err)
 {
   if (!registry->asker)

@@ -27,8 +27,8 @@
  * NULL. What comes out in a `char **` or `struct ... **` is one piece of memory, the caller's, for free(3); texts
  * inside it are never NULL unless it is said. Text is UTF-8.
  *
- * Structs that the caller fills begin with `size`: sizeof(struct ...), else MBP_E_INVALID. So an older program runs with
- * a newer library.
+ * Structs that the caller fills begin with `size`: sizeof(struct ...), else MBP_E_INVALID. So an older program runs
+ * with a newer library.
  *
  * Threads. A context may be used by any number of threads at once, and so may an agent; but an agent runs one turn at a
  * time: what runs a turn, or changes the agent or its session (update, reset, restore, resume, add_tool, on_confirm,
@@ -345,8 +345,8 @@ struct magent_session_info {
   int32_t ending; /* of the last turn: MAGENT_* */
 };
 
-/* The agent's present session; before its first prompt texts are "" and numbers 0, but the cost is not known. Also while
- * a turn runs. */
+/* The agent's present session; before its first prompt texts are "" and numbers 0, but the cost is not known. Also
+ * while a turn runs. */
 MAGENT_API int magent_retrieve_session(struct magent_agent *agent, struct magent_session_info **ret_info,
                                        struct magent_error *error);
 /* Any session. MBP_E_NOT_FOUND. */

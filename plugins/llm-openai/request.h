@@ -1,6 +1,6 @@
 /* request.h - the body of a Chat Completions request.
  *
- * Needs only the JSON table; a history changes nothing but the time that it takes. Canonical blocks become messages like this:
+ * Needs only the JSON table; a history changes nothing but the time that it takes. Canonical blocks become messages:
  *   system            a message of role `system_role`
  *   tool_use          an entry of the assistant's tool_calls; the input goes as the text it was
  *   tool_result       a message of role tool; "Error: " stands before the text of a failed one

@@ -78,7 +78,8 @@ int store_fault_of(const char *path, int code, int number, const char *text, str
   case SQLITE_LOCKED:
   case SQLITE_PROTOCOL:
     return store_error(err, MBP_E_BUSY,
-                       "%.250s is locked by another program; try again, or find it with: fuser -v FILE", path);
+                       "%.250s is locked by another program: try again, or see which with `fuser -v` on this file",
+                       path);
   case SQLITE_FULL:
     return store_error(err, MBP_E_NO_SPACE, "%.250s: the disk is full; nothing was written: make space and try again",
                        path);

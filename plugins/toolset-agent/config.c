@@ -46,7 +46,8 @@ static int unknown_tool(struct mbp_error *err, struct mbp_str name)
     names[n++] = alias->name;
   names[n] = NULL;
   if (!nearest(name, names))
-    return fail(err, MBP_E_INVALID, TYPE_NAME ": unknown tool \"%.*s\"; there are bash, read, write, edit, glob and grep",
+    return fail(err, MBP_E_INVALID,
+                TYPE_NAME ": unknown tool \"%.*s\"; there are bash, read, write, edit, glob and grep",
                 (int) (name.len < 64 ? name.len : 64), name.ptr ? name.ptr : "");
   return unknown(err, "tool", name, names);
 }

@@ -71,7 +71,8 @@ END_TEST
 START_TEST(what_is_not_understood_is_refused)
 {
   refuses(TYPE ",\"configs\":[" NAME("bsh") "}]}", MBP_E_INVALID, "unknown tool \"bsh\"; did you mean \"bash\"?");
-  refuses(TYPE ",\"configs\":[" NAME("zzzzzzzz") "}]}", MBP_E_INVALID, "there are bash, read, write, edit, glob and grep");
+  refuses(TYPE ",\"configs\":[" NAME("zzzzzzzz") "}]}", MBP_E_INVALID,
+          "there are bash, read, write, edit, glob and grep");
   refuses(TYPE ",\"config\":[]}", MBP_E_INVALID, "\"config\"; did you mean \"configs\"?");
   refuses(TYPE ",\"configs\":[" NAME("bash") ",\"enable\":false}]}", MBP_E_INVALID, "did you mean \"enabled\"?");
   refuses(TYPE ",\"configs\":[" NAME("bash") ",\"enabled\":\"no\"}]}", MBP_E_INVALID, "true or false");

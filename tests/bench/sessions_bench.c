@@ -125,7 +125,7 @@ static void add_response(struct mag_batch *batch, const char *request, char call
   mag_batch_end(batch);
 }
 
-/* One turn of a user's message, ten tool calls with a KiB of output each, and an end: what a long session is made of. */
+/* One turn of a user's message, ten tool calls with a KiB of output each, an end: what a long session is made of. */
 static void add_turn(struct mag_batch *batch)
 {
   char id[MAG_ID_SIZE] = "", request[MAG_ID_SIZE], call[MAG_ID_SIZE];

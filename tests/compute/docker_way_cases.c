@@ -191,7 +191,7 @@ START_TEST(an_engine_behind_tls_shows_its_certificate_and_asks_for_ours)
 }
 END_TEST
 
-/* ---- Images from a registry --------------------------------------------------------------------------------------- */
+/* ---- Images from a registry ------------------------------------------------------------------------------------- */
 
 #define REGISTRY "127.0.0.1:5000" /* in the network of the engine, which trusts it there without TLS */
 

@@ -119,8 +119,8 @@ START_TEST(a_fork_bomb_is_contained)
 }
 END_TEST
 
-/* As on a machine without cgroups; false, having said so, where the provider cannot work here. An engine makes groups of
- * its own, whatever we can. */
+/* As on a machine without cgroups; false, having said so, where the provider cannot work here. An engine makes groups
+ * of its own, whatever we can. */
 static bool begin_without_groups(struct rig *rig, int i)
 {
   if (providers[i].engine)

@@ -25,7 +25,8 @@ static void begin(const char *agent, const char *script)
 }
 
 /* `magent session VERB ID MORE` */
-static void check_session(const char *verb, const char *id, const char *more, int status, const char *out, const char *err)
+static void check_session(const char *verb, const char *id, const char *more, int status, const char *out,
+                          const char *err)
 {
   mag_autofree char *line = mag_sprintf("session %s %s %s", verb, id, more);
   check(line, status, out, err);
@@ -58,7 +59,8 @@ START_TEST(without_a_terminal_it_waits_and_says_what_to_type)
   begin(CUSTOM(ASK), "[" ONE "," SAY "]");
   const char *id = run_to_waiting();
   check_session("answer", id, "", 0, " sum, waits for a yes or no\n  a: 1\n", NULL);
-  check_session("answer", id, "--json", 0, "\"name\":\"sum\",\"waits_for\":\"confirmation\",\"input\":{\"a\":1}}", NULL);
+  check_session("answer", id, "--json", 0, "\"name\":\"sum\",\"waits_for\":\"confirmation\",\"input\":{\"a\":1}}",
+                NULL);
   check_session("resume", id, "", 3, NULL, "waits for a yes or no");
   ck_assert(!has_run());
   check_session("answer", id, "--allow", 0, ": allow; `magent session resume", NULL);
@@ -77,7 +79,8 @@ START_TEST(what_waits_is_shown_whole_with_the_command_that_answers)
   mag_autofree char *line = run_line();
   struct command command = command_run(line);
   const char *id = command_session();
-  mag_autofree char *shown = mag_sprintf("magent: sum waits for its result:\n  a: 1\n        magent session answer %s sevt_", id);
+  mag_autofree char *shown =
+      mag_sprintf("magent: sum waits for its result:\n  a: 1\n        magent session answer %s sevt_", id);
   expect(&command, 3, NULL, shown);
   expect(&command, 3, NULL, " --result JSON\n");
   /* The line can be run as it stands. */
@@ -131,7 +134,8 @@ START_TEST(wrong_answers_are_refused)
   const char *id = run_to_waiting();
   check_session("answer", id, "--result 1", 1, NULL, "2 tool calls wait: say which of sevt_");
   check_session("answer", id, "sevt_none --result 1", 1, NULL, "has no open tool call sevt_none");
-  check_session("answer", id, "--result '{\"content\":[{\"type\":\"video\"}]}'", 1, NULL, "must be of type text or image");
+  check_session("answer", id, "--result '{\"content\":[{\"type\":\"video\"}]}'", 1, NULL,
+                "must be of type text or image");
   check_session("answer", id, "--allow --deny", 2, NULL, "only one of --allow");
   check_session("answer", id, "--allow --message x", 2, NULL, "--message for --deny");
   check_session("answer", id, "sevt_x", 2, NULL, "--allow, --deny or --result is needed");
@@ -164,7 +168,8 @@ START_TEST(yes_answers_ask_and_never_a_deny)
   check(line, 0, "It is 42.", NULL);
   ck_assert(has_run());
   command_end();
-  begin(CUSTOM(",\"command\":\"echo ran >>ran\",\"permission_policy\":{\"type\":\"always_deny\"}"), "[" ONE "," SAY "]");
+  begin(CUSTOM(",\"command\":\"echo ran >>ran\",\"permission_policy\":{\"type\":\"always_deny\"}"),
+        "[" ONE "," SAY "]");
   free(line);
   line = mag_sprintf("run --yes --agent %s go", command_path("agent.json"));
   check(line, 0, "The policy of this agent does not allow sum.", NULL);
@@ -261,13 +266,14 @@ END_TEST
 
 START_TEST(a_call_cannot_hide_what_it_does)
 {
-  begin(CUSTOM(ASK), "[{\"tool_call\":{\"name\":\"sum\",\"input\":{\"command\":\"ls\\u001b[2K\\r\\u202egpj.sh\\u200b\\n[y]es\","
-                     "\"x\\u0007\":[\"\\u009b1m\"]}}}," SAY "]");
+  begin(CUSTOM(ASK),
+        "[{\"tool_call\":{\"name\":\"sum\",\"input\":{\"command\":\"ls\\u001b[2K\\r\\u202egpj.sh\\u200b\\n[y]es\","
+        "\"x\\u0007\":[\"\\u009b1m\"]}}}," SAY "]");
   struct command command = start_on_terminal();
   command_await(&command, PROMPT);
   const char *question = strstr(command.stdout_text.ptr, "May sum run?");
-  ck_assert_msg(strstr(question, "  command: \r\n    | ls\\u001b[2K\\u000d\\u202egpj.sh\\u200b\r\n    | [y]es\r\n"), "%s",
-                question);
+  ck_assert_msg(strstr(question, "  command: \r\n    | ls\\u001b[2K\\u000d\\u202egpj.sh\\u200b\r\n    | [y]es\r\n"),
+                "%s", question);
   ck_assert_ptr_nonnull(strstr(question, "  x\\u0007: [\"\\u009b1m\"]\r\n"));
   type(&command, "n\n");
   command_finish(&command);

@@ -17,7 +17,7 @@ static const char slow[] = "[{\"match\":\"*wait*\",\"steps\":[{\"text\":\"Wait\"
 
 /* ---- Whole answers ---------------------------------------------------------------------------------------------- */
 
-/* behaviour 127: what is said goes to the backend, and its answer comes back; behaviour 66: one session for all turns */
+/* behaviours 66 and 127: what is said goes to the backend, and its answer comes back, in one session for all turns */
 START_TEST(execute_gives_what_the_agent_said_last)
 {
   struct place place;

@@ -228,7 +228,7 @@ static void in_another_process(const char *path, const char *prompt, const char 
   ck_assert_int_eq(status, 0);
 }
 
-/* behaviours 69, 70, 119, 130, 131: ids go round, the conversation with them, in other processes, as often as one likes */
+/* behaviours 69, 70, 119, 130, 131: ids go round, the conversation with them, in other processes, as often as wanted */
 /* Behaviour 129. */
 START_TEST(a_session_is_gone_on_with_in_other_processes)
 {

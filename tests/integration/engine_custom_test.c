@@ -127,8 +127,8 @@ START_TEST(an_answer_may_be_json_and_an_image)
   open_tools(&rig, service, SUM);
   handle_for(&rig, "sum", answer_all, NULL, 0);
   ck_assert_int_eq(rig_run(&rig, "go", NULL), MAG_END_TURN);
-  ck_assert_ptr_nonnull(
-      strstr(service_body(service, 1), "{\"type\":\"base64\",\"media_type\":\"image/png\",\"data\":\"iVBORw0KGgouLi4u\"}"));
+  ck_assert_ptr_nonnull(strstr(service_body(service, 1),
+                               "{\"type\":\"base64\",\"media_type\":\"image/png\",\"data\":\"iVBORw0KGgouLi4u\"}"));
   rig_read(&rig, NULL, &records);
   ck_assert_str_eq(records_custom(&records, 0, NULL), "{\"x\":[1]}");
   done(&rig, service, &records);
@@ -527,7 +527,8 @@ static void set_defaults(bool there)
   (void) setenv("MAGENT_CONF_DIR", dir, 1);
 }
 
-#define BARE(more) "[{\"type\":\"custom\",\"name\":\"x\",\"description\":\"d\",\"input_schema\":{\"type\":\"object\"}" more "}]"
+#define BARE(more)                                                                                                     \
+  "[{\"type\":\"custom\",\"name\":\"x\",\"description\":\"d\",\"input_schema\":{\"type\":\"object\"}" more "}]"
 
 static const struct {
   const char *tools, *message;
@@ -536,7 +537,8 @@ static const struct {
     {"[{\"type\":\"custom\",\"name\":\"mcp__x\"}]", "names that begin with mcp__"},
     {"[{\"type\":\"custom\",\"name\":\"x\"}]", "a description is needed"},
     {"[{\"type\":\"custom\",\"name\":\"x\",\"description\":\"d\"}]", "input_schema must be an object whose type is"},
-    {"[{\"type\":\"custom\",\"name\":\"x\",\"description\":\"d\",\"input_schema\":{\"type\":\"object\",\"oneOf\":[{}]}}]",
+    {"[{\"type\":\"custom\",\"name\":\"x\",\"description\":\"d\",\"input_schema\":{\"type\":\"object\",\"oneOf\":[{}]}}"
+     "]",
      "input_schema: oneOf cannot stand at the top"},
     {"[{\"type\":\"custom\",\"name\":\"x\",\"description\":\"d\",\"input_schema\":{\"type\":\"object\",\"if\":true}}]",
      "input_schema of x: /if: this keyword of JSON Schema is not supported"},

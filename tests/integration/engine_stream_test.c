@@ -225,6 +225,22 @@ START_TEST(nonsense_is_an_error_and_nothing_else)
 }
 END_TEST
 
+START_TEST(an_answer_that_leads_elsewhere_says_so)
+{
+  static const struct answer answers[] = {
+      {.how = HOW_STATUS, .status = 302, .headers = "Location: /elsewhere\r\n", .body = ""}};
+  for (size_t m = 0; m < MAG_COUNT(models); m++) {
+    struct rig rig;
+    struct service *service = service_new(answers, 1);
+    open_with(&rig, service, models[m]);
+    ck_assert_int_eq(rig_run(&rig, "go", NULL), MAG_END_ERROR);
+    ck_assert_uint_eq(service_count(service), 1);
+    ck_assert_msg(strstr(rig.outcome.error.message, "302: it leads elsewhere"), "%s", rig.outcome.error.message);
+    close_with(&rig, service);
+  }
+}
+END_TEST
+
 START_TEST(a_page_instead_of_a_stream_says_so)
 {
   static const struct answer answers[] = {
@@ -346,6 +362,7 @@ TCase *stream_tests(void)
   tcase_add_test(t, an_error_that_stays_ends_the_turn_with_the_reason);
   tcase_add_test(t, a_wait_that_is_too_long_is_not_begun);
   tcase_add_test(t, nonsense_is_an_error_and_nothing_else);
+  tcase_add_test(t, an_answer_that_leads_elsewhere_says_so);
   tcase_add_test(t, a_page_instead_of_a_stream_says_so);
   tcase_add_test(t, a_slow_drip_is_an_answer);
   tcase_add_test(t, a_stream_without_end_is_ended_by_the_time_limit);

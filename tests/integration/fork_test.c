@@ -76,7 +76,8 @@ static void check_open_request(struct rig *rig, const char *id)
   size_t closed = 0;
   rig_read(rig, id, &records);
   for (size_t i = 0; i < records.n; i++)
-    if (strcmp(records.items[i].type, MAG_EV_REQUEST_END) == 0 && strstr(records.items[i].payload, "\"is_error\":true")) {
+    if (strcmp(records.items[i].type, MAG_EV_REQUEST_END) == 0 &&
+        strstr(records.items[i].payload, "\"is_error\":true")) {
       closed++;
       ck_assert_ptr_nonnull(strstr(records.items[i].payload, "\"input_tokens\":0,"));
     }

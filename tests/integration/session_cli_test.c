@@ -257,7 +257,8 @@ START_TEST(a_running_session_is_tailed_until_it_is_idle)
   command_begin();
   struct command command = start_waiting("[" WAIT ",{\"text\":\"the end\"},{\"text\":\"and more\"}]", &id);
   mag_autofree char *run_it = mag_sprintf("run --session %s hello", id);
-  mag_autofree char *busy = mag_sprintf("magent: session %s is being run by another process; `magent session tail`", id);
+  mag_autofree char *busy =
+      mag_sprintf("magent: session %s is being run by another process; `magent session tail`", id);
   check(run_it, 1, NULL, busy);
   mag_autofree char *tail_line = mag_sprintf("session tail %s", id);
   mag_autofree char *follow_line = mag_sprintf("session tail %s --follow --json", id);
@@ -294,7 +295,8 @@ START_TEST(a_running_session_can_be_forked_but_not_archived_or_removed)
     return;
   command_begin();
   struct command command = start_waiting("[" WAIT ",{\"text\":\"It was {{tool_result}}\"}]", &id);
-  mag_autofree char *busy = mag_sprintf("magent: session %s is being run by another process; `magent session tail`", id);
+  mag_autofree char *busy =
+      mag_sprintf("magent: session %s is being run by another process; `magent session tail`", id);
   session("archive", id, "", 1, NULL, busy);
   session("rm", id, "", 1, NULL, busy);
   mag_autofree char *fork_it = mag_sprintf("session fork %s", id);

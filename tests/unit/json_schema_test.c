@@ -67,7 +67,8 @@ static const struct {
     {"{\"not\":{\"type\":\"string\"}}", "\"x\"", "the input: fits what \"not\" excludes"},
     {"{\"allOf\":[{\"minimum\":2},{\"maximum\":1}]}", "1.5",
      "the input: is 1.5, must be at least 2\nthe input: is 1.5, must be at most 1"},
-    {"{\"$defs\":{\"a b\":{\"type\":\"null\"}},\"$ref\":\"#/$defs/a%20b\"}", "1", "the input: expected null, got number"},
+    {"{\"$defs\":{\"a b\":{\"type\":\"null\"}},\"$ref\":\"#/$defs/a%20b\"}", "1",
+     "the input: expected null, got number"},
     /* A reference beside other keywords, a list that ends in itself, a circle that leads nowhere. */
     {"{\"$defs\":{\"n\":{\"type\":\"number\"}},\"$ref\":\"#/$defs/n\",\"minimum\":3}", "2",
      "the input: is 2, must be at least 3"},
@@ -305,7 +306,8 @@ START_TEST(the_official_suite_agrees)
     while (i < MAG_COUNT(whole_files) && strcmp(whole_files[i].name, entry->d_name) != 0)
       i++;
     if (i < MAG_COUNT(whole_files))
-      ck_assert_msg(tally.refused <= whole_files[i].refused, "%s: %d schemas were refused", entry->d_name, tally.refused);
+      ck_assert_msg(tally.refused <= whole_files[i].refused, "%s: %d schemas were refused", entry->d_name,
+                    tally.refused);
     all.groups += tally.groups;
     all.refused += tally.refused;
     all.tests += tally.tests;

@@ -65,10 +65,11 @@ START_TEST(a_child_gets_only_what_it_is_given)
   int leak = fcntl(1, F_DUPFD, 40); /* not close-on-exec: the host program's own */
   struct mbp_spawn spec = SPEC(.cwd = "/tmp", .flags = MBP_SPAWN_SESSION);
   (void) signal(SIGUSR1, SIG_IGN);
-  ck_assert_int_eq(run("ls /proc/self/fd | tr '\\n' ' '; readlink /proc/self/fd/0; pwd; env | sort | head -3; "
-                       "grep -E 'SigIgn|SigBlk' /proc/self/status; test $(cut -d' ' -f6 /proc/$$/stat) = $$ && echo session",
-                       spec, out, sizeof(out)),
-                   0);
+  ck_assert_int_eq(
+      run("ls /proc/self/fd | tr '\\n' ' '; readlink /proc/self/fd/0; pwd; env | sort | head -3; "
+          "grep -E 'SigIgn|SigBlk' /proc/self/status; test $(cut -d' ' -f6 /proc/$$/stat) = $$ && echo session",
+          spec, out, sizeof(out)),
+      0);
   (void) close(leak);
   (void) signal(SIGUSR1, SIG_DFL);
   ck_assert_msg(strncmp(out, "0 1 2 3 /dev/null\n/tmp\n", 23) == 0, "%s", out); /* 3 is ls's own */
