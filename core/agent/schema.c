@@ -131,6 +131,7 @@ const struct mag_key mag_schema[] = {
      .help = "Options of plugins, by kind and name: {\"llm-NAME\": {...}}."},
     {.path = NULL},
 };
+_Static_assert(sizeof(mag_schema) / sizeof(mag_schema[0]) <= MAG_KEYS_MAX, "each row has a place");
 
 const struct mag_key *mag_schema_find(struct mbp_str path)
 {

@@ -2,7 +2,8 @@ store_sqlite_sources = \
   plugins/store-sqlite/plugin.c plugins/store-sqlite/store.h plugins/store-sqlite/conn.c plugins/store-sqlite/sql.c \
   plugins/store-sqlite/schema.c plugins/store-sqlite/fault.c plugins/store-sqlite/writer.c \
   plugins/store-sqlite/session.c plugins/store-sqlite/claims.c plugins/store-sqlite/read.c \
-  plugins/store-sqlite/list.c plugins/store-sqlite/doc.c plugins/store-sqlite/rows.c
+  plugins/store-sqlite/list.c plugins/store-sqlite/doc.c plugins/store-sqlite/rows.c \
+  plugins/store-sqlite/probe.c
 EXTRA_DIST += plugins/store-sqlite/README.md
 if PLUGIN_STORE_SQLITE
 plugin_LTLIBRARIES += plugins/store-sqlite/magent-store-sqlite.la

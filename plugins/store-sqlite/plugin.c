@@ -299,22 +299,6 @@ static int store_open(const struct mbp_host *host, const struct mbp_config *conf
   return 0;
 }
 
-/* Opens the file as an append would, and asks for the right to write, without writing. */
-static int store_probe(struct mbp_instance *instance, struct mbp_call *call, struct mbp_error *err)
-{
-  struct store_conn *conn = NULL;
-  int r = store_conn_open(instance, STORE_WRITER, &conn, err);
-  if (r == 0 && conn->read_only)
-    r = store_fault_of(instance->path, SQLITE_READONLY, 0, "", err);
-  if (r == 0)
-    r = store_run(conn, SQL_BEGIN_WRITE, err);
-  if (r == 0)
-    r = store_run(conn, SQL_ROLLBACK, err);
-  store_conn_close(conn);
-  store_done(instance, call, r, NULL, err);
-  return 0;
-}
-
 static const struct mbp_store_ops ops = {
     .size = MBP_SIZE(struct mbp_store_ops, doc_list),
     .append = op_append,

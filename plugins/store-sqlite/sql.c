@@ -27,6 +27,7 @@ static const char *const texts[SQL_COUNT] = {
     [SQL_ROLLBACK] = "ROLLBACK",
     [SQL_DATA_VERSION] = "PRAGMA data_version",
     [SQL_USER_VERSION] = "PRAGMA user_version",
+    [SQL_QUICK_CHECK] = "PRAGMA quick_check(1)",
     [SQL_SESSION_FIND] = "SELECT id, epoch, parent, upto, " LAST_OF("s.id") " FROM session s WHERE name = ?1",
     [SQL_SESSION_HEAD] =
         "SELECT id, epoch, coalesce(" LAST_OF("s.id") ", upto), created_ms, coalesce((SELECT time_ms FROM record"

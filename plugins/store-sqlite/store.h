@@ -46,6 +46,7 @@ enum store_sql {
   SQL_ROLLBACK,
   SQL_DATA_VERSION,
   SQL_USER_VERSION,
+  SQL_QUICK_CHECK,
   SQL_SESSION_FIND,
   SQL_SESSION_HEAD,
   SQL_SESSION_SUMMARY,
@@ -272,6 +273,7 @@ int store_read(struct mbp_instance *instance, struct mbp_call *call, struct mbp_
 int store_head(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str session, struct mbp_error *err);
 int store_watch(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str session, uint64_t from,
                 struct mbp_error *err);
+int store_probe(struct mbp_instance *instance, struct mbp_call *call, struct mbp_error *err);
 int store_list(struct mbp_instance *instance, struct mbp_call *call, const struct mbp_query *query,
                struct mbp_error *err);
 int store_doc_get(struct mbp_instance *instance, struct mbp_call *call, struct mbp_str collection, struct mbp_str id,

@@ -166,8 +166,13 @@ START_TEST(damage_is_told_with_the_way_out)
   static char zeroes[4096];
   make_store();
   int64_t page = ask("SELECT rootpage FROM sqlite_master WHERE name = 'record'");
-  save(path, zeroes, sizeof(zeroes), (page - 1) * 4096);
   struct store_client client = open_again();
+  OK(&client, store_client_probe(&client));
+  store_client_close(&client);
+  save(path, zeroes, sizeof(zeroes), (page - 1) * 4096);
+  client = open_again();
+  FAILS(&client, store_client_probe(&client), MBP_E_CORRUPT);
+  SAYS(&client, ".recover");
   FAILS(&client, store_client_read(&client, "s", 1, 0, NULL, NULL), MBP_E_CORRUPT);
   SAYS(&client, ".recover");
   FAILS(&client, store_client_event(&client, "s", "x"), MBP_E_CORRUPT);
@@ -197,6 +202,7 @@ START_TEST(random_damage_crashes_nothing)
     ck_assert_int_eq(truncate(path, (off_t) len), 0);
     client = open_again();
     mag_autobuf text = MAG_BUF_INIT;
+    (void) store_client_probe(&client);
     (void) store_client_read(&client, "s", 1, 0, &text, NULL);
     (void) store_client_head(&client, "s", &head);
     (void) store_client_event(&client, "s", "x");

@@ -16,6 +16,11 @@ tests_integration_cli_test_SOURCES = tests/integration/cli_test.c $(command_sour
   tests/integration/rig.h tests/integration/service.h
 tests_integration_cli_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_integration_cli_test_LDADD = $(TEST_LIBS) -lutil
+check_PROGRAMS += tests/integration/cli_signal_test
+tests_integration_cli_signal_test_SOURCES = tests/integration/cli_signal_test.c $(command_sources) \
+  tests/integration/rig.c tests/integration/rig.h
+tests_integration_cli_signal_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_integration_cli_signal_test_LDADD = $(TEST_LIBS) -lutil
 check_PROGRAMS += tests/integration/cli_message_test
 tests_integration_cli_message_test_SOURCES = tests/integration/cli_message_test.c $(command_sources) \
   tests/integration/rig.c tests/integration/rig.h

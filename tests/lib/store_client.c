@@ -89,6 +89,12 @@ void store_client_close(struct store_client *client)
   client->config = NULL;
 }
 
+int store_client_probe(struct store_client *client)
+{
+  struct taker taker = {.count = 0};
+  return RUN(client, &taker, client->plugin->probe(client->instance, call, err));
+}
+
 int store_client_append(struct store_client *client, const struct mbp_append *append, struct mbp_appended *ret_appended)
 {
   struct taker taker = {.result = ret_appended, .result_size = sizeof(*ret_appended)};

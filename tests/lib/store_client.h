@@ -23,6 +23,7 @@ void store_client_close(struct store_client *client);
 /* All return 0 or the negative code of what failed. */
 int store_client_append(struct store_client *client, const struct mbp_append *append,
                         struct mbp_appended *ret_appended);
+int store_client_probe(struct store_client *client);
 /* One event of type "user.message". */
 int store_client_event(struct store_client *client, const char *session, const char *payload);
 /* The same as the first of a new session; `summary` may be NULL. */
