@@ -1,6 +1,7 @@
 /* The JSON Schema of agent files, for editors: draft 2020-12. */
 #include "reference.h"
 
+#include "agent/custom_entry.h"
 #include "base/cleanup.h"
 #include "base/json.h"
 
@@ -23,6 +24,37 @@ static void write_texts(struct mbp_writer *w)
   mag_writer_end(w);
 }
 
+static void write_custom_tool(struct mbp_writer *w)
+{
+  mag_writer_object(w, NULL);
+  mag_writer_string(w, "type", mbp_str("object"));
+  mag_writer_array(w, "required");
+  for (size_t i = 0; i < MAG_CUSTOM_KEYS; i++)
+    if (mag_custom_keys[i].required)
+      mag_writer_string(w, NULL, mbp_str(mag_custom_keys[i].name));
+  mag_writer_end(w);
+  mag_writer_object(w, "properties");
+  for (size_t i = 0; i < MAG_CUSTOM_KEYS; i++)
+    mag_writer_raw(w, mag_custom_keys[i].name, mbp_str(mag_custom_keys[i].schema));
+  mag_writer_end(w);
+  mag_writer_boolean(w, "additionalProperties", false);
+  mag_writer_end(w);
+}
+
+/* A tool's name, a custom tool, or a toolset, whose plugin knows its keys. */
+static void write_tools(struct mbp_writer *w)
+{
+  mag_writer_object(w, "items");
+  mag_writer_array(w, "anyOf");
+  mag_writer_raw(w, NULL, mbp_str("{\"type\":\"string\"}"));
+  write_custom_tool(w);
+  mag_writer_raw(w, NULL,
+                 mbp_str("{\"type\":\"object\",\"required\":[\"type\"],"
+                         "\"properties\":{\"type\":{\"type\":\"string\",\"not\":{\"const\":\"custom\"}}}}"));
+  mag_writer_end(w);
+  mag_writer_end(w);
+}
+
 /* The members of a value's schema. */
 static void write_value(struct mbp_writer *w, const struct mag_key *key)
 {
@@ -40,6 +72,8 @@ static void write_value(struct mbp_writer *w, const struct mag_key *key)
     mag_writer_string(w, "type", mbp_str("array"));
     if (key->max)
       mag_writer_number(w, "maxItems", key->max);
+    if (strcmp(key->path, "tools") == 0)
+      write_tools(w);
     break;
   case MAG_KEY_TEXT_MAP:
     mag_writer_string(w, "type", mbp_str("object"));

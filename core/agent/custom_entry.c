@@ -11,9 +11,23 @@
 
 #define DESCRIPTION_MAX 16384
 
-static const char *const keys[] = {"type",      "name",    "description", "input_schema", "permission_policy",
-                                   "read_only", "timeout", "command",     "run_on",       "env",
-                                   NULL};
+/* clang-format off */
+const struct mag_custom_key mag_custom_keys[MAG_CUSTOM_KEYS] = {
+    {"type", true, "{\"const\":\"custom\"}"},
+    {"name", true, "{\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9_-]{1,128}$\"}"},
+    {"description", true, "{\"type\":\"string\",\"minLength\":1,\"maxLength\":16384}"},
+    {"input_schema", true,
+     "{\"type\":\"object\",\"required\":[\"type\"],\"properties\":{\"type\":{\"const\":\"object\"}}}"},
+    {"permission_policy", false,
+     "{\"type\":\"object\",\"properties\":{\"type\":{\"enum\":[\"always_allow\",\"always_ask\",\"always_deny\"]}}}"},
+    {"read_only", false, "{\"type\":\"boolean\"}"},
+    {"timeout", false, "{\"type\":[\"integer\",\"string\"]}"},
+    {"command", false,
+     "{\"type\":[\"array\",\"string\"],\"items\":{\"type\":\"string\"},\"minItems\":1,\"maxItems\":64}"},
+    {"run_on", false, "{\"enum\":[\"sandbox\",\"host\"]}"},
+    {"env", false, "{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}}"},
+};
+/* clang-format on */
 
 struct reading {
   struct mag_custom_entry *entry;
@@ -35,6 +49,9 @@ __attribute__((format(printf, 3, 4))) static int wrong(struct reading *reading, 
 
 static int check_keys(struct reading *reading)
 {
+  const char *keys[MAG_CUSTOM_KEYS + 1] = {NULL};
+  for (size_t i = 0; i < MAG_CUSTOM_KEYS; i++)
+    keys[i] = mag_custom_keys[i].name;
   for (const struct mbp_json *i = mag_json_first(reading->json); i; i = mag_json_next(i)) {
     size_t known = 0;
     while (keys[known] && !mbp_str_eq(mag_json_key(i), keys[known]))

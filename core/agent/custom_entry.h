@@ -21,6 +21,14 @@
 #define MAG_CUSTOM_TIMEOUT_MS 120000
 #define MAG_CUSTOM_ARGUMENTS 64
 #define MAG_CUSTOM_KEY 64 /* bytes of a key's name */
+#define MAG_CUSTOM_KEYS 10
+
+struct mag_custom_key {
+  const char *name;
+  bool required;
+  const char *schema; /* of its value, as JSON Schema; here for editors, what is checked is more */
+};
+extern const struct mag_custom_key mag_custom_keys[MAG_CUSTOM_KEYS];
 
 struct mag_custom_entry {
   struct mbp_json *json; /* checked */
