@@ -115,7 +115,21 @@ make_configure ()
   step "$1" "making configure" "$source_dir/autogen.sh"
 }
 
-# configure_tree BUILD-DIR [OPTION]...: makes configure and the build directory, if they are not there.
+# libraries_came TREE: since it was configured; by when they were installed, as files are as old as their package.
+libraries_came ()
+{
+  # shellcheck disable=SC2046 # a list
+  test -n "$(find $(pkg-config --variable pc_path pkg-config | tr : ' ') -name '*.pc' -cnewer "$1/config.status" \
+    -print -quit 2> /dev/null)"
+}
+
+configure_again ()
+{
+  in_dir "$1" ./config.status --recheck && in_dir "$1" ./config.status
+}
+
+# configure_tree BUILD-DIR [OPTION]...: makes configure and the build directory, if they are not there, and looks again
+# for what was left out for want of a library that may be there now.
 configure_tree ()
 {
   tree=$1
@@ -127,9 +141,13 @@ configure_tree ()
     ;;
   esac
   mkdir -p "$tree" && make_configure "$tree/autogen.log" || return
-  test -e "$tree/config.status" ||
+  if test ! -e "$tree/config.status"; then
     step "$tree/configure.log" "configuring in ${tree#"$source_dir"/}/${*:+: $*}" \
       in_dir "$tree" "$source_dir/configure" "$@"
+  elif libraries_came "$tree"; then
+    step "$tree/configure.log" "configuring again in ${tree#"$source_dir"/}/, with libraries that came since" \
+      configure_again "$tree"
+  fi
 }
 
 in_dir ()

@@ -4,16 +4,21 @@
 stages="style tests docker clang asan tsan ltdl options install skeleton examples valgrind distcheck vendors"
 jobs=2
 
+want_for_tests ()
+{
+  want openssl openssl
+  want git git
+  want g++ g++
+  test -e /usr/share/perl5/Test/JSON/Schema/Acceptance.pm || missing="$missing libtest-json-schema-acceptance-perl"
+}
+
 want_for_all ()
 {
-  want git git
   want clang clang
   want valgrind valgrind
   want shellcheck shellcheck
   want mandoc mandoc
   want xz xz-utils
-  want g++ g++
-  test -e /usr/share/perl5/Test/JSON/Schema/Acceptance.pm || missing="$missing libtest-json-schema-acceptance-perl"
   test -e /usr/include/ltdl.h || missing="$missing libltdl-dev"
 }
 

@@ -64,6 +64,8 @@ tests_integration_agent_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_integration_agent_test_LDADD = $(TEST_LIBS) -lutil
 dist_check_SCRIPTS += tests/integration/reference_test.sh
 TESTS += tests/integration/reference_test.sh
+dist_check_SCRIPTS += tests/integration/setup_test.sh
+TESTS += tests/integration/setup_test.sh
 # Sessions as a whole: budgets, deliveries, forks, lists.
 check_PROGRAMS += tests/integration/sessions_test
 tests_integration_sessions_test_SOURCES = tests/integration/sessions_test.c tests/integration/sessions_test.h \
