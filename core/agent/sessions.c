@@ -164,6 +164,31 @@ static bool wanted(struct listing *listing, const struct mbp_json *view)
          (filter->archived || mag_json_type(mag_json_get(view, "archived_at")) == MBP_JSON_NULL);
 }
 
+/* A text that JSON writes in one way only. */
+static bool is_plain(const char *text)
+{
+  return text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. ")] == 0;
+}
+
+/* False for most of what is not wanted, without reading the whole summary: a rare filter passes over many. */
+static bool may_be_wanted(const struct mag_session_filter *filter, struct mbp_str summary)
+{
+  struct mbp_str status, archived, agent;
+  if (filter->created_after_ms || filter->created_before_ms)
+    return true; /* the first one that is too old ends the list */
+  if (!filter->archived && mag_json_slice(summary, "archived_at", &archived) && !mbp_str_eq(archived, "null"))
+    return false;
+  if (filter->agent && is_plain(filter->agent) && mag_json_slice(summary, "agent", &agent) &&
+      !memmem(agent.ptr, agent.len, filter->agent, strlen(filter->agent)))
+    return false;
+  /* "running" may turn out to be interrupted. */
+  if (!filter->status || strcmp(filter->status, "interrupted") == 0 || !mag_json_slice(summary, "status", &status) ||
+      mbp_str_eq(status, "\"running\""))
+    return true;
+  size_t len = strlen(filter->status);
+  return status.len == len + 2 && memcmp(status.ptr + 1, filter->status, len) == 0;
+}
+
 static int show_row(struct listing *listing, const char *id, const char *summary, struct mbp_error *err)
 {
   struct mbp_str archived;
@@ -200,7 +225,8 @@ static int read_page(struct listing *listing, uint32_t limit, const char *page, 
   const char *row = listing->rows.ptr;
   for (size_t i = 0; i < listing->n_rows && r == 0 && !listing->over; i++) {
     const char *summary = row + strlen(row) + 1;
-    r = show_row(listing, row, summary, err);
+    if (may_be_wanted(listing->filter, mbp_str(summary)))
+      r = show_row(listing, row, summary, err);
     row = summary + strlen(summary) + 1;
   }
   return r;

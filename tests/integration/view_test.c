@@ -96,6 +96,26 @@ START_TEST(every_member_is_there_from_the_beginning)
 }
 END_TEST
 
+START_TEST(sessions_are_found_by_the_whole_name_of_their_agent)
+{
+  static const char *const names[] = {"few", "fewer", "a \"few\"", "back\\few", "d\u00e9j\u00e0 few"};
+  struct rig rig;
+  static struct seen seen;
+  char ids[MAG_COUNT(names)][MAG_ID_SIZE];
+  sessions_open(&rig, NULL);
+  for (size_t i = 0; i < MAG_COUNT(names); i++)
+    create_another(&rig, names[i], ids[i]);
+  for (size_t i = 0; i < MAG_COUNT(names); i++) {
+    list(&rig, (struct mag_session_filter){.agent = names[i]}, &seen);
+    ck_assert_uint_eq(seen.n, 1);
+    ck_assert_str_eq(seen.ids[0], ids[i]);
+  }
+  list(&rig, (struct mag_session_filter){.agent = "fe"}, &seen);
+  ck_assert_uint_eq(seen.n, 0);
+  sessions_close(&rig, NULL);
+}
+END_TEST
+
 START_TEST(lists_are_filtered_paged_and_newest_first)
 {
   struct rig rig;
@@ -310,6 +330,7 @@ TCase *view_tests(void)
 {
   TCase *t = tcase_create("view");
   tcase_add_test(t, every_member_is_there_from_the_beginning);
+  tcase_add_test(t, sessions_are_found_by_the_whole_name_of_their_agent);
   tcase_add_test(t, lists_are_filtered_paged_and_newest_first);
   tcase_add_test(t, a_running_session_is_running_and_can_be_renamed);
   tcase_add_test(t, a_session_whose_runner_died_is_idle_and_interrupted);
