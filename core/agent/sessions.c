@@ -51,6 +51,28 @@ static int read_head(struct mag_instance *store, const char *id, struct head *re
   return r == -MBP_E_NOT_FOUND ? mag_error(err, MBP_E_NOT_FOUND, "no session \"%.60s\"", id) : r;
 }
 
+/* A member as it stands in the JSON text; empty: it is not there. Reading a summary whole would cost the most of a list
+ * whose filter fits few. */
+static struct mbp_str member(const char *view, const char *key)
+{
+  struct mbp_str slice = {NULL, 0};
+  (void) mag_json_slice(mbp_str(view), key, &slice);
+  return slice;
+}
+
+/* For texts that JSON writes in one way only. */
+static bool is_quoted(struct mbp_str json, const char *text)
+{
+  size_t len = strlen(text);
+  return json.len == len + 2 && memcmp(json.ptr + 1, text, len) == 0;
+}
+
+/* Written by an older magent, it lacks what came later. */
+static bool is_stale(const char *summary)
+{
+  return member(summary, "forked_from").len == 0;
+}
+
 /* The view with another value for one member. NULL without memory. */
 static char *replace(char *json, const char *key, const char *value)
 {
@@ -66,9 +88,8 @@ static char *replace(char *json, const char *key, const char *value)
 /* What the log calls running may have lost its runner. */
 static int make_true(struct mag_instance *store, const char *id, char **json, struct mbp_error *err)
 {
-  struct mbp_str status;
   autohead head = {.claimed = false};
-  if (!mag_json_slice(mbp_str(*json), "status", &status) || !mbp_str_eq(status, "\"running\""))
+  if (!is_quoted(member(*json, "status"), "running"))
     return 0;
   int r = read_head(store, id, &head, err);
   if (r == 0 && !head.claimed)
@@ -137,74 +158,55 @@ static int take_page(void *ctx, const void *result, struct mbp_error *err)
   return page && page->next.len && !listing->next ? mag_error_no_memory(err) : 0;
 }
 
-static bool text_is(const struct mbp_json *object, const char *key, const char *text)
+static bool has_status(const char *view, const char *status)
 {
-  return mbp_str_eq(mag_json_str(mag_json_get(object, key)), text);
+  return is_quoted(member(view, "status"), status) ||
+         (strcmp(status, "interrupted") == 0 && mbp_str_eq(member(view, "interrupted"), "true"));
 }
 
-static bool has_status(const struct mbp_json *view, const char *status)
+static bool has_agent(const char *view, const char *name)
 {
-  return text_is(view, "status", status) ||
-         (strcmp(status, "interrupted") == 0 && mag_json_truth(mag_json_get(view, "interrupted"), 0));
+  mag_autojson agent = NULL;
+  return mag_json_parse(member(view, "agent"), &agent, NULL) == 0 &&
+         (mbp_str_eq(mag_json_str(mag_json_get(agent, "id")), name) ||
+          mbp_str_eq(mag_json_str(mag_json_get(agent, "name")), name));
 }
 
-static bool wanted(struct listing *listing, const struct mbp_json *view)
+/* < 0, 0, > 0 as strcmp; such times are ordered as texts. */
+static int compare_time(struct mbp_str json, int64_t ms)
+{
+  char text[MAG_TIME_TEXT];
+  mag_clock_format(ms, text);
+  return json.len < 2 ? -1 : strncmp(json.ptr + 1, text, json.len - 2);
+}
+
+/* But for its status. */
+static bool wanted(struct listing *listing, const char *view)
 {
   const struct mag_session_filter *filter = listing->filter;
-  const struct mbp_json *agent = mag_json_get(view, "agent");
-  struct mbp_str created = mag_json_str(mag_json_get(view, "created_at"));
-  char after[MAG_TIME_TEXT], before[MAG_TIME_TEXT];
-  mag_clock_format(filter->created_after_ms, after); /* such times are ordered as texts */
-  mag_clock_format(filter->created_before_ms, before);
-  bool too_old = filter->created_after_ms && strcmp(created.ptr, after) <= 0;
-  bool too_new = filter->created_before_ms && strcmp(created.ptr, before) >= 0;
+  struct mbp_str created = member(view, "created_at");
+  bool too_old = filter->created_after_ms && compare_time(created, filter->created_after_ms) <= 0;
+  bool too_new = filter->created_before_ms && compare_time(created, filter->created_before_ms) >= 0;
   listing->over |= filter->oldest_first ? too_new : too_old;
-  return !too_old && !too_new && (!filter->status || has_status(view, filter->status)) &&
-         (!filter->agent || text_is(agent, "id", filter->agent) || text_is(agent, "name", filter->agent)) &&
-         (filter->archived || mag_json_type(mag_json_get(view, "archived_at")) == MBP_JSON_NULL);
-}
-
-/* A text that JSON writes in one way only. */
-static bool is_plain(const char *text)
-{
-  return text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-. ")] == 0;
-}
-
-/* False for most of what is not wanted, without reading the whole summary: a rare filter passes over many. */
-static bool may_be_wanted(const struct mag_session_filter *filter, struct mbp_str summary)
-{
-  struct mbp_str status, archived, agent;
-  if (filter->created_after_ms || filter->created_before_ms)
-    return true; /* the first one that is too old ends the list */
-  if (!filter->archived && mag_json_slice(summary, "archived_at", &archived) && !mbp_str_eq(archived, "null"))
-    return false;
-  if (filter->agent && is_plain(filter->agent) && mag_json_slice(summary, "agent", &agent) &&
-      !memmem(agent.ptr, agent.len, filter->agent, strlen(filter->agent)))
-    return false;
-  /* "running" may turn out to be interrupted. */
-  if (!filter->status || strcmp(filter->status, "interrupted") == 0 || !mag_json_slice(summary, "status", &status) ||
-      mbp_str_eq(status, "\"running\""))
-    return true;
-  size_t len = strlen(filter->status);
-  return status.len == len + 2 && memcmp(status.ptr + 1, filter->status, len) == 0;
+  return !too_old && !too_new && (filter->archived || mbp_str_eq(member(view, "archived_at"), "null")) &&
+         (!filter->agent || has_agent(view, filter->agent));
 }
 
 static int show_row(struct listing *listing, const char *id, const char *summary, struct mbp_error *err)
 {
-  struct mbp_str archived;
+  const char *status = listing->filter->status;
   mag_autofree char *view = NULL;
-  mag_autojson json = NULL;
-  /* Written by an older magent, the summary lacks what came later. */
-  int r = mag_json_slice(mbp_str(summary), "forked_from", &archived) ? 0 : read_info(listing->store, id, &view, err);
-  if (r == 0 && !view)
+  bool stale = is_stale(summary);
+  int r = stale ? read_info(listing->store, id, &view, err) : 0;
+  if (r == 0 && !wanted(listing, stale ? view : summary))
+    return 0;
+  if (r == 0 && !stale)
     view = mag_str_dup(mbp_str(summary));
   if (r == 0)
     r = view ? make_true(listing->store, id, &view, err) : mag_error_no_memory(err);
-  if (r == 0)
-    r = mag_json_parse(mbp_str(view), &json, err);
   if (r == -MBP_E_NOT_FOUND)
     return 0; /* removed meanwhile */
-  if (r < 0 || !wanted(listing, json))
+  if (r < 0 || (status && !has_status(view, status)))
     return r;
   listing->found++;
   return listing->each(listing->ctx, mbp_str(view));
@@ -225,8 +227,7 @@ static int read_page(struct listing *listing, uint32_t limit, const char *page, 
   const char *row = listing->rows.ptr;
   for (size_t i = 0; i < listing->n_rows && r == 0 && !listing->over; i++) {
     const char *summary = row + strlen(row) + 1;
-    if (may_be_wanted(listing->filter, mbp_str(summary)))
-      r = show_row(listing, row, summary, err);
+    r = show_row(listing, row, summary, err);
     row = summary + strlen(summary) + 1;
   }
   return r;
@@ -266,14 +267,13 @@ int mag_sessions_list(struct mag_engine *engine, const struct mag_session_filter
 int mag_sessions_listed(struct mag_engine *engine, const char *id, char **ret_json, struct mbp_error *err)
 {
   struct mag_instance *store;
-  struct mbp_str last;
   autohead head = {.claimed = false};
   int r = mag_engine_store(engine, &store, err);
   if (r == 0)
     r = read_head(store, id, &head, err);
   if (r < 0)
     return r;
-  if (!mag_json_slice(mbp_str(head.summary), "forked_from", &last)) /* written by an older magent */
+  if (is_stale(head.summary))
     return read_info(store, id, ret_json, err);
   *ret_json = mag_steal(&head.summary);
   return 0;
@@ -283,17 +283,16 @@ int mag_sessions_facts(struct mag_engine *engine, const char *id, struct mag_ses
                        struct mbp_error *err)
 {
   struct mag_instance *store;
-  mag_autojson json = NULL;
   autohead head = {.claimed = false};
   int r = mag_engine_store(engine, &store, err);
   if (r == 0)
     r = read_head(store, id, &head, err);
-  if (r == 0)
-    r = mag_json_parse(mbp_str(head.summary), &json, err);
-  if (r == 0)
-    *ret_facts = (struct mag_session_facts){.running = head.claimed && text_is(json, "status", "running"),
-                                            .archived = text_is(json, "status", "terminated")};
-  return r;
+  if (r < 0)
+    return r;
+  struct mbp_str status = member(head.summary, "status");
+  *ret_facts = (struct mag_session_facts){.running = head.claimed && is_quoted(status, "running"),
+                                          .archived = is_quoted(status, "terminated")};
+  return 0;
 }
 
 /* ---- Changing ------------------------------------------------------------------------------------------------- */
