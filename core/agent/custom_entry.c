@@ -10,12 +10,14 @@
 #include <stdlib.h>
 
 #define DESCRIPTION_MAX 16384
+#define DIGITS_OF(number) #number
+#define DIGITS(number) DIGITS_OF(number)
 
 /* clang-format off */
 const struct mag_custom_key mag_custom_keys[MAG_CUSTOM_KEYS] = {
     {"type", true, "{\"const\":\"custom\"}"},
     {"name", true, "{\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9_-]{1,128}$\"}"},
-    {"description", true, "{\"type\":\"string\",\"minLength\":1,\"maxLength\":16384}"},
+    {"description", true, "{\"type\":\"string\",\"minLength\":1,\"maxLength\":" DIGITS(DESCRIPTION_MAX) "}"},
     {"input_schema", true,
      "{\"type\":\"object\",\"required\":[\"type\"],\"properties\":{\"type\":{\"const\":\"object\"}}}"},
     {"permission_policy", false,
@@ -23,7 +25,8 @@ const struct mag_custom_key mag_custom_keys[MAG_CUSTOM_KEYS] = {
     {"read_only", false, "{\"type\":\"boolean\"}"},
     {"timeout", false, "{\"type\":[\"integer\",\"string\"]}"},
     {"command", false,
-     "{\"type\":[\"array\",\"string\"],\"items\":{\"type\":\"string\"},\"minItems\":1,\"maxItems\":64}"},
+     "{\"type\":[\"array\",\"string\"],\"items\":{\"type\":\"string\"},\"minItems\":1,"
+     "\"maxItems\":" DIGITS(MAG_CUSTOM_ARGUMENTS) "}"},
     {"run_on", false, "{\"enum\":[\"sandbox\",\"host\"]}"},
     {"env", false, "{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}}"},
 };

@@ -26,7 +26,7 @@
 struct mag_custom_key {
   const char *name;
   bool required;
-  const char *schema; /* of its value, as JSON Schema; here for editors, what is checked is more */
+  const char *schema; /* of its value, as JSON Schema, for editors: it allows all that is taken, and some more */
 };
 extern const struct mag_custom_key mag_custom_keys[MAG_CUSTOM_KEYS];
 

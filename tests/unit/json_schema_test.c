@@ -1,6 +1,7 @@
 /* What schemas allow and what they say about the rest: a table of our own, and the matching part of the official JSON
  * Schema test suite (draft 2020-12), where that is installed. */
 #include "../lib/run.h"
+#include "agent/custom_entry.h"
 #include "agent/json_schema.h"
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -320,6 +321,74 @@ START_TEST(the_official_suite_agrees)
 }
 END_TEST
 
+/* ---- For editors ------------------------------------------------------------------------------------------------ */
+
+#define ENTRY(more)                                                                                                    \
+  "{\"type\":\"custom\",\"name\":\"n\",\"description\":\"d\",\"input_schema\":{\"type\":\"object\"}" more "}"
+
+/* Do the values of an entry fit the schemas for editors? `key`: look at that one only. */
+static bool fits(const char *entry, const char *key)
+{
+  bool all = true;
+  mag_autobuf problems = MAG_BUF_INIT;
+  for (size_t i = 0; i < MAG_CUSTOM_KEYS; i++) {
+    struct mbp_error err = MAG_ERROR_INIT;
+    struct mag_schema *schema = NULL;
+    struct mbp_str value;
+    int r = mag_schema_new(mbp_str(mag_custom_keys[i].schema), &schema, &err);
+    ck_assert_msg(r == 0, "%s: %s", mag_custom_keys[i].name, err.message);
+    bool there = mag_json_slice(mbp_str(entry), mag_custom_keys[i].name, &value);
+    mag_autofree char *text = there ? mag_str_dup(value) : NULL;
+    if (there && (!key || strcmp(key, mag_custom_keys[i].name) == 0))
+      all &= holds(schema, text, &problems);
+    else if (!there)
+      ck_assert_msg(!mag_custom_keys[i].required, "%s is needed", mag_custom_keys[i].name);
+    mag_schema_free(schema);
+  }
+  return all;
+}
+
+static bool is_taken(const char *text)
+{
+  struct mag_custom_entry *entry = NULL;
+  char key[MAG_CUSTOM_KEY];
+  if (mag_custom_entry_new(mbp_str(text), &entry, key, NULL) < 0)
+    return false;
+  mag_custom_entry_free(entry);
+  return true;
+}
+
+START_TEST(editors_are_told_what_a_custom_tool_may_be)
+{
+  static const char *const good[] = {
+      ENTRY(""),
+      ENTRY(",\"read_only\":true,\"timeout\":\"30s\",\"permission_policy\":{\"type\":\"always_ask\"}"),
+      ENTRY(",\"timeout\":30,\"command\":\"cat\",\"run_on\":\"host\",\"env\":{\"A\":\"x\"}"),
+      ENTRY(",\"command\":[\"cat\",\"-\"],\"run_on\":\"sandbox\""),
+  };
+  static const struct {
+    const char *key, *entry;
+  } bad[] = {
+      {"name",
+       "{\"type\":\"custom\",\"name\":\"a b\",\"description\":\"d\",\"input_schema\":{\"type\":\"object\"}}"},
+      {"description",
+       "{\"type\":\"custom\",\"name\":\"a\",\"description\":\"\",\"input_schema\":{\"type\":\"object\"}}"},
+      {"input_schema",
+       "{\"type\":\"custom\",\"name\":\"a\",\"description\":\"d\",\"input_schema\":{\"type\":\"array\"}}"},
+      {"read_only", ENTRY(",\"read_only\":1")},
+      {"timeout", ENTRY(",\"timeout\":[]")},
+      {"command", ENTRY(",\"command\":[]")},
+      {"command", ENTRY(",\"command\":[1]")},
+      {"run_on", ENTRY(",\"command\":\"cat\",\"run_on\":\"moon\"")},
+      {"env", ENTRY(",\"command\":\"cat\",\"env\":{\"A\":1}")},
+  };
+  for (size_t i = 0; i < MAG_COUNT(good); i++)
+    ck_assert_msg(is_taken(good[i]) && fits(good[i], NULL), "%s", good[i]);
+  for (size_t i = 0; i < MAG_COUNT(bad); i++)
+    ck_assert_msg(!is_taken(bad[i].entry) && !fits(bad[i].entry, bad[i].key), "%s", bad[i].entry);
+}
+END_TEST
+
 int main(void)
 {
   Suite *suite = suite_create("json_schema");
@@ -331,6 +400,7 @@ int main(void)
 #endif
   tcase_add_loop_test(tests, what_is_not_understood_is_refused_by_name, 0, MAG_COUNT(refused));
   tcase_add_test(tests, at_most_so_many_problems_are_told);
+  tcase_add_test(tests, editors_are_told_what_a_custom_tool_may_be);
   tcase_add_test(tests, the_official_suite_agrees);
   suite_add_tcase(suite, tests);
   return run_suite(suite);
