@@ -79,13 +79,14 @@ static int bad_filter(struct mbp_error *err)
 
 static int check_filter(struct store_conn *conn, const struct page_request *request, struct mbp_error *err)
 {
-  if (store_check_object(conn, request->filter, err) < 0)
-    return conn->fault ? -err->code : bad_filter(err);
+  int r = store_is_object(conn, request->filter, err);
+  if (r <= 0)
+    return r < 0 ? r : bad_filter(err);
   store_autoreset *statement = store_statement(conn, SQL_FILTER_CHECK, err);
   if (!statement)
     return -err->code;
   store_bind(statement, 1, request->filter);
-  int r = store_step(conn, statement, err);
+  r = store_step(conn, statement, err);
   if (r < 0)
     return r;
   return sqlite3_column_int(statement, 0) ? bad_filter(err) : 0;

@@ -105,6 +105,12 @@ static int add_records(struct store_conn *conn, const struct mbp_append *append,
   return 0;
 }
 
+static int check_summary(struct store_conn *conn, struct mbp_str summary, struct mbp_error *err)
+{
+  int r = summary.len ? store_is_object(conn, summary, err) : 1;
+  return r ? (r < 0 ? r : 0) : store_error(err, MBP_E_INVALID, "the session's summary is not a JSON object");
+}
+
 static int set_summary(struct store_conn *conn, int64_t id, struct mbp_str summary, struct mbp_error *err)
 {
   store_autoreset *statement = store_statement(conn, SQL_SUMMARY_SET, err);
@@ -122,8 +128,8 @@ int store_run_append(struct store_conn *conn, struct store_job *job, struct mbp_
   bool create = append->flags & MBP_APPEND_CREATE;
   int64_t now = wall_ms(conn);
   int r = create ? must_not_exist(conn, append->session, err) : find_session(conn, append->session, &session, err);
-  if (r == 0 && append->summary.len)
-    r = store_check_object(conn, append->summary, err);
+  if (r == 0)
+    r = check_summary(conn, append->summary, err);
   if (r == 0)
     r = check_append(append, &session, err);
   if (r == 0 && create)
@@ -214,8 +220,8 @@ int store_run_fork(struct store_conn *conn, struct store_job *job, struct mbp_er
   int r = must_not_exist(conn, job->other, err);
   if (r == 0)
     r = find_session(conn, job->session, &old, err);
-  if (r == 0 && job->text.len)
-    r = store_check_object(conn, job->text, err);
+  if (r == 0)
+    r = check_summary(conn, job->text, err);
   if (r < 0)
     return r;
   if (job->number > old.last)

@@ -102,14 +102,12 @@ int store_run(struct store_conn *conn, enum store_sql which, struct mbp_error *e
   return r < 0 ? r : 0;
 }
 
-int store_check_object(struct store_conn *conn, struct mbp_str text, struct mbp_error *err)
+int store_is_object(struct store_conn *conn, struct mbp_str text, struct mbp_error *err)
 {
   store_autoreset *statement = store_statement(conn, SQL_IS_OBJECT, err);
   if (!statement)
     return -err->code;
   store_bind(statement, 1, text);
   int r = store_step(conn, statement, err);
-  if (r == 1 && sqlite3_column_int(statement, 0) == 1)
-    return 0;
-  return r < 0 ? r : store_error(err, MBP_E_INVALID, "the session's summary is not a JSON object");
+  return r < 0 ? r : sqlite3_column_int(statement, 0) == 1;
 }

@@ -220,8 +220,8 @@ int store_run_doc_put(struct store_conn *conn, struct store_job *job, struct mbp
 /* One bounded piece of work on what removed sessions left. 1: there is more; 0: nothing is left. */
 int store_collect_garbage(struct store_conn *conn, struct mbp_error *err);
 
-/* Is `text` a JSON object, such as summaries and filters are? */
-int store_check_object(struct store_conn *conn, struct mbp_str text, struct mbp_error *err);
+/* Is `text` a JSON object, such as summaries and filters are? 1, 0, or negative: SQLite failed. */
+int store_is_object(struct store_conn *conn, struct mbp_str text, struct mbp_error *err);
 
 /* ---- Claims ---- */
 
