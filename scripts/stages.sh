@@ -245,7 +245,7 @@ END
 stage_install ()
 {
   tree=$source_dir/build-install
-  root=$tree/root
+  root=$tree/installed
   # From nothing: objects that were compiled with other options would be left as they are.
   rm -rf "$tree"
   prepare install "$tree" --prefix="$root" || return
@@ -299,8 +299,8 @@ hardened ()
 # A plugin that is built outside of the tree, against what is installed.
 stage_skeleton ()
 {
-  test -x "$source_dir/build-install/root/bin/magent" || stage_install
-  root=$source_dir/build-install/root
+  test -x "$source_dir/build-install/installed/bin/magent" || stage_install
+  root=$source_dir/build-install/installed
   work=$source_dir/build-install/skeleton
   rm -rf "$work"
   cp -R "$source_dir/examples/skeleton-plugin" "$work" || return
@@ -316,7 +316,7 @@ stage_skeleton ()
 # The examples as strangers build them: by pkg-config, from what is installed.
 stage_examples ()
 {
-  root=$source_dir/build-install/root
+  root=$source_dir/build-install/installed
   work=$source_dir/build-install/examples
   test -x "$work/../skeleton/magent-llm-echo.so" || stage_skeleton
   PKG_CONFIG_PATH=$(dirname "$(find "$root" -name magent.pc | head -n 1)")

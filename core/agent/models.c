@@ -1,7 +1,6 @@
 #include "agent/models.h"
 
 #include "agent/definition.h"
-
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"

@@ -8,8 +8,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define CALLS(command) "{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"" command "\"}}}"
-
 START_TEST(a_plugin_that_crashes_when_it_is_asked_does_not_crash_a_run)
 {
   command_begin();

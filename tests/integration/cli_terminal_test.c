@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CALLS(command) "{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"" command "\"}}}"
-
 START_TEST(what_a_model_says_does_not_drive_the_terminal)
 {
   command_begin();

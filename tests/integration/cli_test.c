@@ -4,13 +4,10 @@
 #include "rig.h"
 #include "service.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#define CALLS(command) "{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"" command "\"}}}"
 
 /* "run --compute C ARGUMENTS" */
 static struct command run_with_tools(const char *arguments)

@@ -4,6 +4,9 @@
 
 #include "command.h"
 
+/* A reply of command_script that runs a command. */
+#define CALLS(command) "{\"tool_call\":{\"name\":\"bash\",\"input\":{\"command\":\"" command "\"}}}"
+
 /* Of a command that has ended: its status, and what stdout and stderr hold; NULL: anything. */
 void expect(struct command *command, int status, const char *out, const char *err);
 void check(const char *line, int status, const char *out, const char *err);
