@@ -161,7 +161,6 @@ stage_docker ()
   want busybox busybox-static
   want mmdebstrap mmdebstrap
   want socat socat
-  want openssl openssl
   if ! install_missing "$build/packages-docker.log"; then
     say "NOT TRIED: a Docker engine's packages cannot be installed"
     skip docker tests "a Docker engine's packages cannot be installed, see $build/packages-docker.log"
